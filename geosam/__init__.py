@@ -1,0 +1,53 @@
+"""geosam: segment maps with Segment Anything.
+
+A scene goes in, georeferenced polygons come out::
+
+    import geosam
+
+    fields = geosam.segment("scene.tif")
+    fields.to_file("fields.gpkg")
+
+The public names are loaded when they are first used, so that ``import geosam`` stays quick and loads no network library.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "GeosamError": "geosam.errors",
+    "SegmentOptions": "geosam.pipeline",
+    "load_model": "geosam.sam.registry",
+    "open_scene": "geosam.scene",
+    "plan": "geosam.pipeline",
+    "segment": "geosam.pipeline",
+    "segment_to_file": "geosam.pipeline",
+    "write": "geosam.sinks",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from geosam.errors import GeosamError
+    from geosam.pipeline import SegmentOptions, plan, segment, segment_to_file
+    from geosam.sam.registry import load_model
+    from geosam.scene import open_scene
+    from geosam.sinks import write
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name, or a submodule, from its home when it is first asked for."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if not name.startswith("_"):
+        try:
+            return import_module(f"geosam.{name}")
+        except ModuleNotFoundError as absent:
+            if absent.name != f"geosam.{name}":
+                raise
+    raise AttributeError(f"module 'geosam' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

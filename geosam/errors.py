@@ -1,0 +1,80 @@
+"""The error tree: every error that geosam raises on purpose.
+
+::
+
+    GeosamError
+    ├── OptionError      (ValueError)   an argument or a combination of arguments
+    ├── SceneError       (ValueError)   a raster that cannot serve as a scene
+    │   └── SceneReadError (OSError)    a scene whose pixels cannot be read
+    ├── PromptError      (ValueError)   points, boxes, polygons or masks
+    ├── ModelError       (ValueError)   a model that is not known or does not fit
+    │   └── WeightsError (OSError)      a weights file: absent, damaged, of another model
+    ├── StoreError       (OSError)      the embedding store
+    └── SinkError        (OSError)      an output that cannot be written
+
+Every message says what was given, what was expected and what to do next.
+"""
+
+
+class GeosamError(Exception):
+    """Root of all errors that geosam raises on purpose.
+
+    Parameters
+    ----------
+    problem
+        What was given or what happened, in one sentence without its full stop.
+    expected
+        What would have been right.
+    hint
+        What to do next.
+
+    Examples
+    --------
+    >>> print(GeosamError("bands=(9,)", expected="bands between 1 and 4", hint="see `geosam plan SCENE`"))
+    bands=(9,): expected bands between 1 and 4; see `geosam plan SCENE`
+    """
+
+    def __init__(self, problem: str, *, expected: str = "", hint: str = "") -> None:
+        self.problem, self.expected, self.hint = problem, expected, hint
+        detail = "; ".join(part for part in (f"expected {expected}" if expected else "", hint) if part)
+        super().__init__(f"{problem}: {detail}" if detail else problem)
+
+    def __reduce__(self):
+        """Rebuild the error with its keywords, so that it survives the way between processes."""
+        return _rebuild, (type(self), self.problem, self.expected, self.hint)
+
+
+def _rebuild(kind: type[GeosamError], problem: str, expected: str, hint: str) -> GeosamError:
+    return kind(problem, expected=expected, hint=hint)
+
+
+class OptionError(GeosamError, ValueError):
+    """An argument, or a combination of arguments, that makes no sense."""
+
+
+class SceneError(GeosamError, ValueError):
+    """A raster that cannot serve as a scene."""
+
+
+class SceneReadError(SceneError, OSError):
+    """A scene whose pixels cannot be read, such as a damaged block in the middle of a file."""
+
+
+class PromptError(GeosamError, ValueError):
+    """Points, boxes, polygons or masks that cannot serve as prompts."""
+
+
+class ModelError(GeosamError, ValueError):
+    """A model that is not known, or does not fit what is asked of it."""
+
+
+class WeightsError(ModelError, OSError):
+    """A weights file that is absent, damaged or belongs to another model."""
+
+
+class StoreError(GeosamError, OSError):
+    """An embedding store that cannot be opened or written."""
+
+
+class SinkError(GeosamError, OSError):
+    """An output that cannot be written."""

@@ -1,0 +1,184 @@
+"""Overlapping windows over a pixel grid, and the core pixels that each window owns.
+
+A network looks at windows of a fixed size; a scene is larger. `WindowPlan` lays equal windows over the scene so that every
+window is full size (where the scene is), neighbours share at least the asked overlap, and the **cores**, cut at the middle of
+each overlap, partition the scene: every pixel has exactly one owner.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+
+import numpy as np
+from rasterio.windows import Window
+
+from geosam.errors import OptionError
+
+
+@dataclass(frozen=True)
+class PlannedWindow:
+    """One window of a plan.
+
+    Attributes
+    ----------
+    index
+        Position in the plan, row by row.
+    row, col
+        Position in the plan's grid of windows.
+    window
+        The pixels that the network sees.
+    core
+        The pixels that this window owns, a part of `window`.
+    """
+
+    index: int
+    row: int
+    col: int
+    window: Window
+    core: Window
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Windows over a grid of `shape` pixels; iterates `PlannedWindow` row by row.
+
+    Parameters
+    ----------
+    shape
+        ``(h, w)`` of the scene in pixels.
+    size
+        Side of a window in pixels; a scene smaller than that gets one smaller window.
+    overlap
+        Least number of pixels that neighbouring windows share.
+
+    Raises
+    ------
+    OptionError
+        If the shape is empty or the overlap does not lie in ``0 <= overlap < size``.
+
+    Examples
+    --------
+    >>> plan = WindowPlan((2048, 2048), size=1024, overlap=128)
+    >>> len(plan), plan[4].window.col_off, plan[4].core.width
+    (9, 512, 512)
+    """
+
+    shape: tuple[int, int]
+    size: int = 1024
+    overlap: int = 128
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise OptionError(f"a grid of {self.shape} pixels", expected="at least one row and one column")
+        if not 0 <= self.overlap < self.size:
+            raise OptionError(
+                f"overlap={self.overlap} with window={self.size}",
+                expected="0 <= overlap < window, in pixels",
+                hint="an eighth of the window is a good overlap",
+            )
+
+    @cached_property
+    def _axes(self) -> tuple["_Axis", "_Axis"]:
+        rows, cols = (_Axis.cut(n, self.size, self.overlap) for n in self.shape)
+        return rows, cols
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of windows."""
+        rows, cols = self._axes
+        return len(rows.starts), len(cols.starts)
+
+    def __len__(self) -> int:
+        rows, cols = self.grid
+        return rows * cols
+
+    def __getitem__(self, index: int) -> PlannedWindow:
+        """The window at `index`, counted row by row."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"window {index} of a plan of {len(self)}")
+        row, col = divmod(index, self.grid[1])
+        rows, cols = self._axes
+        window = Window(cols.starts[col], rows.starts[row], cols.size, rows.size)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
+        core = Window(cols.cuts[col], rows.cuts[row], cols.core(col), rows.core(row))  # pyright: ignore[reportCallIssue]  # likewise
+        return PlannedWindow(index, row, col, window, core)
+
+    def __iter__(self) -> Iterator[PlannedWindow]:
+        return (self[index] for index in range(len(self)))
+
+    def neighbours(self) -> Iterator[tuple[int, int, Window]]:
+        """Pairs of windows that share pixels, with the strip that both see.
+
+        Yields
+        ------
+        ``(i, j, strip)`` with ``i < j``: right, lower-left, lower and lower-right neighbours of each window in plan order. Where the
+        overlap exceeds half a window, windows further apart share pixels too; they are joined through those between them.
+        """
+        rows, cols = self.grid
+        for here in self:
+            for down, right in ((0, 1), (1, -1), (1, 0), (1, 1)):
+                row, col = here.row + down, here.col + right
+                if row < rows and 0 <= col < cols:
+                    there = self[row * cols + col]
+                    strip = _intersection(here.window, there.window)
+                    if strip is not None:
+                        yield here.index, there.index, strip
+
+    def containing(self, x: float, y: float) -> int:
+        """Index of the window whose core holds the pixel at ``(x, y)`` px; points off the grid belong to the nearest core."""
+        rows, cols = self._axes
+        return rows.owner(y) * self.grid[1] + cols.owner(x)
+
+    def best(self, box_px: tuple[float, float, float, float]) -> int:
+        """Index of the window that shows an ``xyxy`` box best.
+
+        That is the one that holds the most of the box and, among equals, keeps it furthest from those window edges beyond which
+        the scene goes on.
+        """
+        rows, cols = self._axes
+        x0, y0, x1, y1 = box_px
+        return rows.best(y0, y1) * self.grid[1] + cols.best(x0, x1)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Windows along one axis: where they start, and where their cores are cut."""
+
+    n: int
+    size: int
+    starts: tuple[int, ...]
+    cuts: tuple[int, ...]
+
+    @classmethod
+    def cut(cls, n: int, size: int, overlap: int) -> "_Axis":
+        size = min(size, n)
+        count = max(1, ceil((n - overlap) / (size - overlap))) if n > size else 1
+        starts = np.round(np.linspace(0, n - size, count)).astype(int).tolist()
+        middles = [(left + size + right) // 2 for left, right in zip(starts, starts[1:], strict=False)]
+        return cls(n, size, tuple(starts), (0, *middles, n))
+
+    def core(self, position: int) -> int:
+        return self.cuts[position + 1] - self.cuts[position]
+
+    def owner(self, coordinate: float) -> int:
+        last = len(self.starts) - 1
+        return int(np.clip(np.searchsorted(self.cuts, coordinate, side="right") - 1, 0, last))
+
+    def best(self, low: float, high: float) -> int:
+        starts = np.array(self.starts, float)
+        ends = starts + self.size
+        seen = np.minimum(ends, high) - np.maximum(starts, low)
+        before = np.where(starts == 0, np.inf, low - starts)
+        after = np.where(ends == self.n, np.inf, ends - high)
+        margin = np.minimum(np.minimum(before, after), self.size)
+        return int(np.lexsort((-margin, -seen))[0])
+
+
+def _intersection(one: Window, other: Window) -> Window | None:
+    """The pixels that both windows hold, or None."""
+    left, top = max(one.col_off, other.col_off), max(one.row_off, other.row_off)
+    right = min(one.col_off + one.width, other.col_off + other.width)
+    bottom = min(one.row_off + one.height, other.row_off + other.height)
+    if right <= left or bottom <= top:
+        return None
+    return Window(left, top, right - left, bottom - top)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
