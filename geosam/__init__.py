@@ -7,7 +7,7 @@ A scene goes in, georeferenced polygons come out::
     fields = geosam.segment("scene.tif")
     fields.to_file("fields.gpkg")
 
-The public names are loaded when they are first used, so that ``import geosam`` stays quick and loads no network library.
+The public names are loaded when they are first used, so that ``import geosam`` stays quick and loads no networks.
 """
 
 from importlib import import_module
@@ -26,14 +26,15 @@ _HOMES = {
     "write": "geosam.sinks",
 }
 
-__all__ = ["__version__", *_HOMES]
-
 if TYPE_CHECKING:
-    from geosam.errors import GeosamError
-    from geosam.pipeline import SegmentOptions, plan, segment, segment_to_file
-    from geosam.sam.registry import load_model
-    from geosam.scene import open_scene
-    from geosam.sinks import write
+    from geosam.errors import GeosamError as GeosamError
+    from geosam.pipeline import SegmentOptions as SegmentOptions
+    from geosam.pipeline import plan as plan
+    from geosam.pipeline import segment as segment
+    from geosam.pipeline import segment_to_file as segment_to_file
+    from geosam.sam.registry import load_model as load_model
+    from geosam.scene import open_scene as open_scene
+    from geosam.sinks import write as write
 
 
 def __getattr__(name: str) -> object:
@@ -50,4 +51,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", *_HOMES])

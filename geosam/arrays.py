@@ -1,7 +1,7 @@
 """Names and axes of every array that crosses a module border.
 
-Each alias is a `jaxtyping` annotation: element type, then the axes in order. They cost nothing at run time; the test suite
-checks every annotated call against them. Axes with the same name within one call have the same length.
+Each alias is a `jaxtyping` annotation: element type, then the axes in order. They cost nothing at run time; the test
+suite checks every annotated call against them. Axes with the same name within one call have the same length.
 
 ======  =====================================================
 axis    meaning

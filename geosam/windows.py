@@ -1,13 +1,14 @@
 """Overlapping windows over a pixel grid, and the core pixels that each window owns.
 
-A network looks at windows of a fixed size; a scene is larger. `WindowPlan` lays equal windows over the scene so that every
-window is full size (where the scene is), neighbours share at least the asked overlap, and the **cores**, cut at the middle of
-each overlap, partition the scene: every pixel has exactly one owner.
+A network looks at windows of a fixed size; a scene is larger. `WindowPlan` lays equal windows over the scene so that
+every window is full size (where the scene is), neighbours share at least the asked overlap, and the **cores**, cut at
+the middle of each overlap, partition the scene: every pixel has exactly one owner.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -111,8 +112,9 @@ class WindowPlan:
 
         Yields
         ------
-        ``(i, j, strip)`` with ``i < j``: right, lower-left, lower and lower-right neighbours of each window in plan order. Where the
-        overlap exceeds half a window, windows further apart share pixels too; they are joined through those between them.
+        ``(i, j, strip)`` with ``i < j``: right, lower-left, lower and lower-right neighbours of each window in plan
+        order. Where the overlap exceeds half a window, windows further apart share pixels too; they are joined
+        through those between them.
         """
         rows, cols = self.grid
         for here in self:
@@ -125,15 +127,15 @@ class WindowPlan:
                         yield here.index, there.index, strip
 
     def containing(self, x: float, y: float) -> int:
-        """Index of the window whose core holds the pixel at ``(x, y)`` px; points off the grid belong to the nearest core."""
+        """Index of the window whose core holds ``(x, y)`` px; a point off the grid belongs to the nearest core."""
         rows, cols = self._axes
         return rows.owner(y) * self.grid[1] + cols.owner(x)
 
     def best(self, box_px: tuple[float, float, float, float]) -> int:
         """Index of the window that shows an ``xyxy`` box best.
 
-        That is the one that holds the most of the box and, among equals, keeps it furthest from those window edges beyond which
-        the scene goes on.
+        That is the one that holds the most of the box and, among equals, keeps it furthest from those window edges
+        beyond which the scene goes on.
         """
         rows, cols = self._axes
         x0, y0, x1, y1 = box_px
@@ -154,7 +156,7 @@ class _Axis:
         size = min(size, n)
         count = max(1, ceil((n - overlap) / (size - overlap))) if n > size else 1
         starts = np.round(np.linspace(0, n - size, count)).astype(int).tolist()
-        middles = [(left + size + right) // 2 for left, right in zip(starts, starts[1:], strict=False)]
+        middles = [(left + size + right) // 2 for left, right in pairwise(starts)]
         return cls(n, size, tuple(starts), (0, *middles, n))
 
     def core(self, position: int) -> int:
