@@ -1,0 +1,137 @@
+"""The bricks that the parts of Segment Anything share: norms, token attention, small MLPs, Fourier positions.
+
+Axes in the shape comments: ``n`` prompts, ``t`` tokens, ``c`` channels (the width), ``h w`` rows and columns of a feature map.
+"""
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Tokens = Float[Tensor, "n t c"]
+"""A row of tokens for each prompt."""
+
+FeatureMap = Float[Tensor, "n c h w"]
+"""A map of features for each image or prompt."""
+
+
+class Features(NamedTuple):
+    """What an image encoder gives for ``b`` images.
+
+    Attributes
+    ----------
+    coarse
+        The image embedding at stride 16, ``b c gh gw``.
+    fine
+        Features at stride 8 and at stride 4 that sharpen the masks, ``b c8 2gh 2gw`` and ``b c4 4gh 4gw``;
+        none from the published encoders.
+    """
+
+    coarse: Tensor
+    fine: tuple[Tensor, ...] = ()
+
+
+class LayerNorm2d(nn.Module):
+    """Layer norm over the channels of every pixel of a feature map (as in ConvNeXt)."""
+
+    def __init__(self, width: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.eps = eps
+
+    def forward(self, x: FeatureMap) -> FeatureMap:
+        """Give every pixel's channels mean 0 and variance 1, then scale and shift each channel."""
+        mean = x.mean(1, keepdim=True)  # n 1 h w
+        centred = x - mean  # n c h w
+        variance = centred.square().mean(1, keepdim=True)  # n 1 h w
+        unit = centred * torch.rsqrt(variance + self.eps)  # n c h w
+        return unit * self.weight[:, None, None] + self.bias[:, None, None]  # n c h w
+
+
+class FeedForward(nn.Module):
+    """The two-layer MLP of a transformer block."""
+
+    def __init__(self, width: int, hidden: int, activation: type[nn.Module]) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(width, hidden)
+        self.lin2 = nn.Linear(hidden, width)
+        self.act = activation()
+
+    def forward(self, x: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
+        """Widen, bend, narrow."""
+        return self.lin2(self.act(self.lin1(x)))  # ... c
+
+
+class Mlp(nn.Module):
+    """A plain ReLU MLP of ``depth`` linear layers, the last one without activation."""
+
+    def __init__(self, width: int, hidden: int, out: int, *, depth: int = 3) -> None:
+        super().__init__()
+        sizes = [width, *[hidden] * (depth - 1), out]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+
+    def forward(self, x: Float[Tensor, "*n c"]) -> Float[Tensor, "*n out"]:
+        """Apply the layers."""
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))  # ... hidden
+        return self.layers[-1](x)  # ... out
+
+
+class Attention(nn.Module):
+    """Multi-head attention between two rows of tokens; ``inner`` may be narrower than ``width``."""
+
+    def __init__(self, width: int, heads: int, inner: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(width, inner)
+        self.k_proj = nn.Linear(width, inner)
+        self.v_proj = nn.Linear(width, inner)
+        self.out_proj = nn.Linear(inner, width)
+
+    def forward(
+        self,
+        q: Float[Tensor, "n q c"],
+        k: Float[Tensor, "n k c"],
+        v: Float[Tensor, "n k c"],
+        present: Bool[Tensor, "n k"] | None = None,
+    ) -> Float[Tensor, "n q c"]:
+        """Let every query gather values, weighted by how well it fits their keys; keys that are not `present` are not seen."""
+        q, k, v = self._split(self.q_proj(q)), self._split(self.k_proj(k)), self._split(self.v_proj(v))  # n heads t d
+        seen = None if present is None else present[:, None, None]  # n 1 1 k
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)  # n heads q d
+        return self.out_proj(out.transpose(1, 2).flatten(2))  # n q c
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # n heads t d
+
+
+class FourierPositions(nn.Module):
+    """Positions as sines and cosines of random projections (Tancik et al. 2020, "Fourier features").
+
+    Coordinates are fractions of the input's longest side, so that one pixel means the same distance along both axes.
+    """
+
+    positional_encoding_gaussian_matrix: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, width // 2))
+
+    def forward(self, xy: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n c"]:
+        """Encode coordinates in [0, 1]. A sum instead of a matrix product: autocast must not round coordinates."""
+        matrix = self.positional_encoding_gaussian_matrix  # 2 c/2
+        waves = ((2 * xy - 1)[..., None] * matrix).sum(-2) * (2 * math.pi)  # ... c/2
+        return torch.cat([waves.sin(), waves.cos()], -1)  # ... c
+
+    def grid(self, h: int, w: int) -> Float[Tensor, "c h w"]:
+        """Encode the centres of the cells of an ``h`` by ``w`` feature map."""
+        device = self.positional_encoding_gaussian_matrix.device
+        y = (torch.arange(h, device=device) + 0.5) / max(h, w)  # h
+        x = (torch.arange(w, device=device) + 0.5) / max(h, w)  # w
+        xy = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)  # h w 2
+        return self(xy).permute(2, 0, 1)  # c h w

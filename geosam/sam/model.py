@@ -1,0 +1,136 @@
+"""Segment Anything put together: `SamSpec` says what to build, `Sam` computes with tensors, `Predictor` speaks numpy.
+
+After Kirillov et al. 2023, "Segment Anything" (https://arxiv.org/abs/2304.02643).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from geosam.sam.blocks import Features
+from geosam.sam.image_encoder.vit import VitEncoder
+from geosam.sam.mask_decoder import MaskDecoder
+from geosam.sam.prompt_encoder import PromptEncoder
+
+STRIDE = 16
+"""Input pixels to a side of one cell of the image embedding."""
+
+
+@dataclass(frozen=True)
+class SamSpec:
+    """One checkpoint as data: what to build and where its weights come from.
+
+    Parameters
+    ----------
+    name
+        What users call it.
+    encoder
+        The kind of image encoder.
+    encoder_sizes
+        The keywords of its class, `VitEncoder` or `ConvEncoder`.
+    side
+        The longest side in pixels of an image that it takes without resampling.
+    width
+        Channels of the image embedding and of the decoder's tokens.
+    decoder_sizes
+        Keywords of `MaskDecoder`, where they differ from the published ones.
+    url, sha256, bytes
+        Where the weights can be had, and how to know them; an empty URL for weights inside the package.
+    licence, source
+        Terms of the weights, and who made them.
+    """
+
+    name: str
+    encoder: Literal["vit", "conv"]
+    encoder_sizes: Mapping[str, Any]
+    side: int = 1024
+    width: int = 256
+    decoder_sizes: Mapping[str, Any] = field(default_factory=dict)
+    url: str = ""
+    sha256: str = ""
+    bytes: int = 0
+    licence: str = ""
+    source: str = ""
+
+    @property
+    def resamples(self) -> bool:
+        """Whether images must have exactly this side: a transformer's learned positions fit one size only."""
+        return self.encoder == "vit"
+
+
+def build(spec: SamSpec) -> "Sam":
+    """Make the network of a spec, with random weights."""
+    if spec.encoder == "vit":
+        encoder = VitEncoder(side=spec.side, out=spec.width, **spec.encoder_sizes)
+    else:
+        from geosam.sam.image_encoder.conv import ConvEncoder
+
+        encoder = ConvEncoder(out=spec.width, **spec.encoder_sizes)
+    return Sam(encoder, PromptEncoder(spec.width), MaskDecoder(spec.width, **spec.decoder_sizes), spec)
+
+
+class Sam(nn.Module):
+    """The network: images to features once, features and prompts to masks as often as wanted."""
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self, image_encoder: nn.Module, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder, spec: SamSpec
+    ) -> None:
+        super().__init__()
+        self.image_encoder = image_encoder
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
+        self.spec = spec
+        self.register_buffer("pixel_mean", torch.tensor([123.675, 116.28, 103.53]), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor([58.395, 57.12, 57.375]), persistent=False)
+
+    def normalise(self, pixels: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
+        """Bring pixels of 0 to 255 to the scale that the encoder was trained on (ImageNet's mean and deviation)."""
+        return (pixels - self.pixel_mean[:, None, None]) / self.pixel_std[:, None, None]  # b 3 h w
+
+    def encode_images(self, images: Float[Tensor, "b 3 h w"]) -> Features:
+        """Embed normalised images whose sides are whole multiples of the stride."""
+        return self.image_encoder(images)
+
+    def decode(
+        self,
+        features: Features,
+        *,
+        points: Float[Tensor, "n p 2"],
+        labels: Int[Tensor, "n p"],
+        boxes: Float[Tensor, "n 4"] | None = None,
+        masks: Float[Tensor, "n mh mw"] | None = None,
+        multimask: bool | None = True,
+    ) -> tuple[Float[Tensor, "n k mh mw"], Float[Tensor, "n k"]]:
+        """Answer ``n`` prompts, equally many on each of the images, in the images' order.
+
+        Parameters
+        ----------
+        features
+            Of ``b`` images; ``n`` is a multiple of ``b``.
+        points, labels, boxes, masks
+            As `PromptEncoder` takes them: pixels of the padded input; logits at a quarter of its sampling.
+        multimask
+            True for the three alternatives that answer an ambiguous prompt, False for the one that answers a clear
+            prompt, None for all four, that one first.
+
+        Returns
+        -------
+        logits, iou
+            Mask logits at a quarter of the input's sampling, and the predicted IoU of each, not clipped.
+        """
+        gh, gw = features.coarse.shape[-2:]
+        side = STRIDE * max(gh, gw)
+        sparse, present, dense = self.prompt_encoder(points, labels, side=side, boxes=boxes, masks=masks)
+        positions = self.prompt_encoder.pe_layer.grid(gh, gw)  # c gh gw
+        logits, iou = self.mask_decoder(
+            features.coarse, positions, sparse, present=present, dense=dense, fine=features.fine
+        )  # n 4 4gh 4gw, n 4
+        chosen = {True: slice(1, None), False: slice(0, 1), None: slice(None)}[multimask]
+        return logits[:, chosen], iou[:, chosen]  # n k 4gh 4gw, n k
