@@ -1,6 +1,7 @@
 """The bricks that the parts of Segment Anything share: norms, token attention, small MLPs, Fourier positions.
 
-Axes in the shape comments: ``n`` prompts, ``t`` tokens, ``c`` channels (the width), ``h w`` rows and columns of a feature map.
+Axes in the shape comments: ``n`` prompts, ``t`` tokens, ``c`` channels (the width), ``h w`` rows and columns of a
+feature map.
 """
 
 import math
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 Tokens = Float[Tensor, "n t c"]
 """A row of tokens for each prompt."""
@@ -78,7 +79,7 @@ class Mlp(nn.Module):
     def forward(self, x: Float[Tensor, "*n c"]) -> Float[Tensor, "*n out"]:
         """Apply the layers."""
         for layer in self.layers[:-1]:
-            x = F.relu(layer(x))  # ... hidden
+            x = functional.relu(layer(x))  # ... hidden
         return self.layers[-1](x)  # ... out
 
 
@@ -100,10 +101,10 @@ class Attention(nn.Module):
         v: Float[Tensor, "n k c"],
         present: Bool[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n q c"]:
-        """Let every query gather values, weighted by how well it fits their keys; keys that are not `present` are not seen."""
+        """Let every query gather the values whose keys it fits; keys that are not `present` are not seen."""
         q, k, v = self._split(self.q_proj(q)), self._split(self.k_proj(k)), self._split(self.v_proj(v))  # n heads t d
         seen = None if present is None else present[:, None, None]  # n 1 1 k
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)  # n heads q d
+        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)  # n heads q d
         return self.out_proj(out.transpose(1, 2).flatten(2))  # n q c
 
     def _split(self, x: Tensor) -> Tensor:
@@ -117,21 +118,25 @@ class FourierPositions(nn.Module):
     """
 
     positional_encoding_gaussian_matrix: Tensor
+    origin: Tensor
+    """Where the input's corner lies on the plane of positions; training moves it so that no absolute position is learned."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, width // 2))
+        self.register_buffer("origin", torch.zeros(2), persistent=False)
 
     def forward(self, xy: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n c"]:
         """Encode coordinates in [0, 1]. A sum instead of a matrix product: autocast must not round coordinates."""
         matrix = self.positional_encoding_gaussian_matrix  # 2 c/2
-        waves = ((2 * xy - 1)[..., None] * matrix).sum(-2) * (2 * math.pi)  # ... c/2
+        waves = ((2 * (xy + self.origin) - 1)[..., None] * matrix).sum(-2) * (2 * math.pi)  # ... c/2
         return torch.cat([waves.sin(), waves.cos()], -1)  # ... c
 
-    def grid(self, h: int, w: int) -> Float[Tensor, "c h w"]:
-        """Encode the centres of the cells of an ``h`` by ``w`` feature map."""
+    def grid(self, h: int, w: int, *, cells: float = 0.0) -> Float[Tensor, "c h w"]:
+        """Encode the centres of the cells of an ``h`` by ``w`` feature map; 1 is ``cells`` away, by default its longest side."""
+        unit = cells or max(h, w)
         device = self.positional_encoding_gaussian_matrix.device
-        y = (torch.arange(h, device=device) + 0.5) / max(h, w)  # h
-        x = (torch.arange(w, device=device) + 0.5) / max(h, w)  # w
+        y = (torch.arange(h, device=device) + 0.5) / unit  # h
+        x = (torch.arange(w, device=device) + 0.5) / unit  # w
         xy = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)  # h w 2
         return self(xy).permute(2, 0, 1)  # c h w

@@ -12,12 +12,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from geosam.sam.blocks import Features
+from geosam.sam.image_encoder.conv import ConvEncoder
 from geosam.sam.image_encoder.vit import VitEncoder
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.prompt_encoder import PromptEncoder
+from geosam.sam.prompt_map import PromptMap
 
 STRIDE = 16
 """Input pixels to a side of one cell of the image embedding."""
+
+MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Of red, green and blue over ImageNet, on the scale 0 to 255."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class SamSpec:
         Channels of the image embedding and of the decoder's tokens.
     decoder_sizes
         Keywords of `MaskDecoder`, where they differ from the published ones.
+    drawn
+        Whether points and boxes are also drawn as a map over the image embedding (`PromptMap`).
+    position_side
+        Pixels that the positional encoding takes as its unit, whatever the input's side; 0 for the input's own side.
     url, sha256, bytes
         Where the weights can be had, and how to know them; an empty URL for weights inside the package.
     licence, source
@@ -50,6 +59,8 @@ class SamSpec:
     side: int = 1024
     width: int = 256
     decoder_sizes: Mapping[str, Any] = field(default_factory=dict)
+    drawn: bool = False
+    position_side: int = 0
     url: str = ""
     sha256: str = ""
     bytes: int = 0
@@ -65,12 +76,12 @@ class SamSpec:
 def build(spec: SamSpec) -> "Sam":
     """Make the network of a spec, with random weights."""
     if spec.encoder == "vit":
-        encoder = VitEncoder(side=spec.side, out=spec.width, **spec.encoder_sizes)
+        encoder = VitEncoder(spec.width, side=spec.side, **spec.encoder_sizes)
     else:
-        from geosam.sam.image_encoder.conv import ConvEncoder
-
-        encoder = ConvEncoder(out=spec.width, **spec.encoder_sizes)
-    return Sam(encoder, PromptEncoder(spec.width), MaskDecoder(spec.width, **spec.decoder_sizes), spec)
+        encoder = ConvEncoder(spec.width, **spec.encoder_sizes)
+    fine = tuple(spec.encoder_sizes.get("fine_channels", ()))
+    decoder = MaskDecoder(spec.width, fine_channels=fine, **spec.decoder_sizes)
+    return Sam(encoder, PromptEncoder(spec.width), decoder, spec)
 
 
 class Sam(nn.Module):
@@ -87,8 +98,10 @@ class Sam(nn.Module):
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
         self.spec = spec
-        self.register_buffer("pixel_mean", torch.tensor([123.675, 116.28, 103.53]), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor([58.395, 57.12, 57.375]), persistent=False)
+        self.prompt_map = PromptMap(spec.width, stride=STRIDE) if spec.drawn else None
+        # on the CPU even where the parameters are laid out without storage, because no file fills these
+        self.register_buffer("pixel_mean", torch.tensor(MEAN, device="cpu"), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(DEVIATION, device="cpu"), persistent=False)
 
     def normalise(self, pixels: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
         """Bring pixels of 0 to 255 to the scale that the encoder was trained on (ImageNet's mean and deviation)."""
@@ -126,9 +139,11 @@ class Sam(nn.Module):
             Mask logits at a quarter of the input's sampling, and the predicted IoU of each, not clipped.
         """
         gh, gw = features.coarse.shape[-2:]
-        side = STRIDE * max(gh, gw)
+        side = self.spec.position_side or STRIDE * max(gh, gw)
         sparse, present, dense = self.prompt_encoder(points, labels, side=side, boxes=boxes, masks=masks)
-        positions = self.prompt_encoder.pe_layer.grid(gh, gw)  # c gh gw
+        if self.prompt_map is not None:
+            dense = dense + self.prompt_map(points, labels, grid=(gh, gw), boxes=boxes)  # n c gh gw
+        positions = self.prompt_encoder.pe_layer.grid(gh, gw, cells=side / STRIDE)  # c gh gw
         logits, iou = self.mask_decoder(
             features.coarse, positions, sparse, present=present, dense=dense, fine=features.fine
         )  # n 4 4gh 4gw, n 4

@@ -9,26 +9,18 @@ layer normalisation over channels as in ConvNeXt (Liu et al. 2022). A light pyra
 brings the deepest stage back to stride 16; strides 8 and 4 leave as fine features for the mask decoder.
 """
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geosam.errors import OptionError
+from geosam.sam.blocks import Features
 
 STRIDES = (4, 8, 16, 32)
 """Input pixels per output pixel, stage by stage."""
 
 SIDE_MULTIPLE = STRIDES[-1]
 """Sides of the input are multiples of this many pixels."""
-
-
-class Features(NamedTuple):
-    """What the encoder knows of an image: ``coarse`` at stride 16, ``fine`` at strides 8 and 4."""
-
-    coarse: Tensor
-    fine: tuple[Tensor, ...] = ()
 
 
 class PixelNorm(nn.Module):
@@ -64,7 +56,7 @@ class ConvEncoder(nn.Module):
 
     Parameters
     ----------
-    out_channels
+    out
         Channels of the coarse features.
     widths
         Channels at strides 4, 8, 16 and 32.
@@ -80,7 +72,7 @@ class ConvEncoder(nn.Module):
 
     Examples
     --------
-    >>> encoder = ConvEncoder(16, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), fine_channels=(8, 4))
+    >>> encoder = ConvEncoder(out=16, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), fine_channels=(8, 4))
     >>> coarse, (eighth, quarter) = encoder(torch.zeros(1, 3, 64, 96))
     >>> tuple(coarse.shape), tuple(eighth.shape), tuple(quarter.shape)
     ((1, 16, 4, 6), (1, 8, 8, 12), (1, 4, 16, 24))
@@ -88,11 +80,11 @@ class ConvEncoder(nn.Module):
 
     def __init__(
         self,
-        out_channels: int,
         *,
+        out: int,
         widths: tuple[int, ...],
         depths: tuple[int, ...],
-        fine_channels: tuple[int, int],
+        fine_channels: tuple[int, ...],
     ) -> None:
         super().__init__()
         if len(widths) != len(STRIDES) or len(depths) != len(STRIDES):
@@ -107,12 +99,12 @@ class ConvEncoder(nn.Module):
             nn.Sequential(*(Block(width) for _ in range(depth)), PixelNorm(width))
             for width, depth in zip(widths, depths, strict=True)
         )
-        self.lateral = nn.Conv2d(widths[2], out_channels, 1)
-        self.deep = nn.Conv2d(widths[3], out_channels, 1)
-        self.smooth = nn.Sequential(nn.ReLU(), nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.lateral = nn.Conv2d(widths[2], out, 1)
+        self.deep = nn.Conv2d(widths[3], out, 1)
+        self.smooth = nn.Sequential(nn.ReLU(), nn.Conv2d(out, out, 3, padding=1))
         self.eighth = nn.Conv2d(widths[1], fine_channels[0], 1)
         self.quarter = nn.Conv2d(widths[0], fine_channels[1], 1)
-        self.norm = PixelNorm(out_channels)
+        self.norm = PixelNorm(out)
 
     def forward(self, image: Tensor) -> Features:
         """Encode ``image``, *b 3 h w*, sides of a multiple of 32."""
