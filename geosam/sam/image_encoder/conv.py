@@ -72,7 +72,7 @@ class ConvEncoder(nn.Module):
 
     Examples
     --------
-    >>> encoder = ConvEncoder(out=16, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), fine_channels=(8, 4))
+    >>> encoder = ConvEncoder(16, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), fine_channels=(8, 4))
     >>> coarse, (eighth, quarter) = encoder(torch.zeros(1, 3, 64, 96))
     >>> tuple(coarse.shape), tuple(eighth.shape), tuple(quarter.shape)
     ((1, 16, 4, 6), (1, 8, 8, 12), (1, 4, 16, 24))
@@ -80,8 +80,8 @@ class ConvEncoder(nn.Module):
 
     def __init__(
         self,
-        *,
         out: int,
+        *,
         widths: tuple[int, ...],
         depths: tuple[int, ...],
         fine_channels: tuple[int, ...],
