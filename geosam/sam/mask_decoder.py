@@ -1,7 +1,7 @@
-"""From an image embedding and prompt tokens to masks: a small transformer that looks both ways, then dynamic classifiers.
+"""From an image embedding and prompt tokens to masks: a transformer that looks both ways, then dynamic classifiers.
 
-After Kirillov et al. 2023, "Segment Anything", appendix A; the finer features that join the upscaling are those of SAM 2
-(Ravi et al. 2024), for encoders that have them. Parameter names follow the published checkpoints.
+After Kirillov et al. 2023, "Segment Anything", appendix A; the finer features that join the upscaling, for encoders
+that have them, are those of SAM 2 (Ravi et al. 2024). Parameter names follow the published checkpoints.
 """
 
 import torch
@@ -37,7 +37,7 @@ class MaskDecoder(nn.Module):
         Activation of the upscaling.
     """
 
-    def __init__(  # noqa: PLR0913 - the numbers of an architecture, all by keyword
+    def __init__(
         self,
         width: int = 256,
         *,

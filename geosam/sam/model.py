@@ -76,9 +76,9 @@ class SamSpec:
 def build(spec: SamSpec) -> "Sam":
     """Make the network of a spec, with random weights."""
     if spec.encoder == "vit":
-        encoder = VitEncoder(spec.width, side=spec.side, **spec.encoder_sizes)
+        encoder = VitEncoder(out=spec.width, side=spec.side, **spec.encoder_sizes)
     else:
-        encoder = ConvEncoder(spec.width, **spec.encoder_sizes)
+        encoder = ConvEncoder(out=spec.width, **spec.encoder_sizes)
     fine = tuple(spec.encoder_sizes.get("fine_channels", ()))
     decoder = MaskDecoder(spec.width, fine_channels=fine, **spec.decoder_sizes)
     return Sam(encoder, PromptEncoder(spec.width), decoder, spec)

@@ -1,6 +1,7 @@
 """Prompts as tokens and maps: points and boxes become sparse tokens, masks become a dense map over the image.
 
-After Kirillov et al. 2023, "Segment Anything", section 3 and appendix A. Parameter names follow the published checkpoints.
+After Kirillov et al. 2023, "Segment Anything", section 3 and appendix A. Parameter names follow the published
+checkpoints.
 
 Text is a third kind of sparse prompt: a text encoder would give further tokens of the same width, put behind the points
 and boxes by the model, and nothing here would change.
@@ -47,7 +48,7 @@ class PromptEncoder(nn.Module):
     def __init__(self, width: int = 256, *, mask_channels: int = 16) -> None:
         super().__init__()
         self.pe_layer = FourierPositions(width)
-        self.point_embeddings = nn.ModuleList(nn.Embedding(1, width) for _ in ("outside", "inside", "corner", "corner"))
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, width) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, width)
         self.no_mask_embed = nn.Embedding(1, width)
         self.mask_downscaling = nn.Sequential(
@@ -97,13 +98,16 @@ class PromptEncoder(nn.Module):
         return PromptTokens(tokens, present, self._dense(masks))
 
     def _points(self, points: Tensor, labels: Tensor, side: int) -> tuple[Tensor, Tensor]:
-        outside, inside = self.point_embeddings[0].weight, self.point_embeddings[1].weight  # 1 c
-        kinds = torch.where((labels == 1)[..., None], inside, outside)  # n p c
+        kinds = torch.where((labels == 1)[..., None], self._kind(1), self._kind(0))  # n p c
         return self.pe_layer(points / side) + kinds, labels >= 0  # n p c, n p
 
     def _corners(self, boxes: Tensor, side: int) -> Tensor:
-        kinds = torch.cat([self.point_embeddings[2].weight, self.point_embeddings[3].weight])  # 2 c
+        kinds = torch.cat([self._kind(2), self._kind(3)])  # 2 c
         return self.pe_layer(boxes.unflatten(1, (2, 2)) / side) + kinds  # n 2 c
+
+    def _kind(self, index: int) -> Tensor:
+        """Outside, inside, first corner, second corner."""
+        return self.point_embeddings[index].get_parameter("weight")  # 1 c
 
     def _dense(self, masks: Tensor | None) -> Tensor:
         if masks is None:

@@ -1,7 +1,7 @@
 """The image encoder of the published checkpoints: a plain vision transformer with windowed attention.
 
-After Li et al. 2022, "Exploring plain vision transformer backbones for object detection" (ViTDet), as used in Kirillov et
-al. 2023, "Segment Anything". Parameter names follow the published checkpoints.
+After Li et al. 2022, "Exploring plain vision transformer backbones for object detection" (ViTDet), as used in Kirillov
+et al. 2023, "Segment Anything". Parameter names follow the published checkpoints.
 
 Axes in the shape comments: ``b`` images (or windows of them), ``h w`` rows and columns of patches, ``c`` channels,
 ``n`` patches ``h * w``, ``d`` channels of one head.
@@ -10,7 +10,7 @@ Axes in the shape comments: ``b`` images (or windows of them), ``h w`` rows and 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from geosam.sam.blocks import Features, FeedForward, LayerNorm2d
 
@@ -35,7 +35,7 @@ class VitEncoder(nn.Module):
         Channels of the embedding.
     """
 
-    def __init__(  # noqa: PLR0913 - the numbers of an architecture, all by keyword
+    def __init__(
         self,
         *,
         width: int,
@@ -101,16 +101,20 @@ class Block(nn.Module):
         if not self.window:
             return self.attn(x)  # b h w c
         windows = split_windows(x, self.window)  # b*windows window window c
-        return join_windows(self.attn(windows), x.shape[1:3])  # b h w c
+        return join_windows(self.attn(windows), (x.shape[1], x.shape[2]))  # b h w c
 
 
 class PositionedAttention(nn.Module):
     """Multi-head self-attention in which how far apart two patches lie, down and across, adds to their score.
 
-    With `rel_pos_h` the table of learned vectors for each vertical distance, the score of query ``q`` at row ``y`` and key
-    ``k`` at row ``v`` is ``q·k / √d + q·rel_pos_h[y - v] + …`` and the same across. The products ``q·rel_pos_h[y - v]`` depend on
-    the key by its row only, so they are computed once per query and row, and appended to the query; the key has a one
-    appended at its row and zeros elsewhere. Plain attention over these longer vectors then gives exactly the sum above.
+    `rel_pos_h` and `rel_pos_w` hold a learned vector for each distance down and across. The score of a query ``q`` at
+    row ``y`` and column ``x`` and a key ``k`` at row ``v`` and column ``u`` is::
+
+        q·k / √d  +  q·rel_pos_h[y - v]  +  q·rel_pos_w[x - u]
+
+    The second term depends on the key by its row only, so it is computed once per query and row, and appended to the
+    query; the key has a one appended at its row and zeros elsewhere. Columns likewise. Plain attention over these
+    longer vectors then gives exactly the sum above, without a table of all pairs.
     """
 
     def __init__(self, width: int, heads: int, *, side: int) -> None:
@@ -131,8 +135,8 @@ class PositionedAttention(nn.Module):
         near_w = torch.einsum("bnhwd,wvd->bnhwv", q, _distances(self.rel_pos_w, w))  # b heads h w w
         q = torch.cat([q * d**-0.5, near_h, near_w], -1).flatten(2, 3)  # b heads n d+h+w
         k = torch.cat([k, _place(h, w, like=k)], -1).flatten(2, 3)  # b heads n d+h+w
-        v = F.pad(v, (0, h + w)).flatten(2, 3)  # b heads n d+h+w, as wide as q for the fused kernels
-        out = F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :d]  # b heads n d
+        v = functional.pad(v, (0, h + w)).flatten(2, 3)  # b heads n d+h+w, as wide as q for the fused kernels
+        out = functional.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :d]  # b heads n d
         return self.proj(out.unflatten(2, (h, w)).permute(0, 2, 3, 1, 4).flatten(3))  # b h w c
 
 
@@ -152,7 +156,7 @@ def _place(h: int, w: int, *, like: Tensor) -> Tensor:
 def split_windows(x: Patches, window: int) -> Float[Tensor, "m window window c"]:
     """Cut the patches into windows, after padding below and right with zeros to a whole number of them."""
     h, w = x.shape[1:3]
-    x = F.pad(x, (0, 0, 0, -w % window, 0, -h % window))  # b hp wp c
+    x = functional.pad(x, (0, 0, 0, -w % window, 0, -h % window))  # b hp wp c
     x = x.unflatten(2, (-1, window)).unflatten(1, (-1, window))  # b rows window cols window c
     return x.transpose(2, 3).flatten(0, 2)  # b*rows*cols window window c
 
