@@ -1,0 +1,230 @@
+"""Networks that need no weights: a perfect one for scenes that spell their truth, and one of constant cost."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from geosam.arrays import Boxes, Labels, Logits, MaskScores, Pixels, PointLabels, Points
+from geosam.testing.scenes import pixels_to_labels
+
+AnyMaskLogits = Float32[np.ndarray, "n _ _"]
+"""Mask prompts in any sampling of the window, not only in that of the answer."""
+
+SURE = np.float32(10)
+"""Logit of a pixel that the perfect network puts inside an object; outside it is the negative."""
+
+PITCH = 64
+"""Pixels between the centres of neighbouring discs of `StubNetwork`; a divisor of 256."""
+
+
+@dataclass(frozen=True)
+class TruthEncoder:
+    """An image encoder whose embedding is the pixels themselves.
+
+    Parameters
+    ----------
+    side
+        Longest window side in pixels that it claims to take.
+    key
+        Name under which its embeddings are stored.
+    """
+
+    side: int = 1024
+    key: str = "truth"
+
+    @property
+    def name(self) -> str:
+        """What the ``model`` column says."""
+        return self.key
+
+    def encode(self, pixels: Pixels) -> tuple[np.ndarray, ...]:
+        """The pixels as ``float16``, which holds every 8-bit value exactly."""
+        return (pixels.astype(np.float16),)
+
+
+@dataclass(frozen=True)
+class TruthDecoder:
+    """A mask decoder that knows the labels which the scene's colours spell (`labels_to_pixels`).
+
+    A prompt means the label that has most inside points on it and fewest outside points, whose bounding box in the
+    window has the best IoU with the prompt's box, and whose pixels have the best IoU with the prompt's mask; where
+    these disagree their sum decides, and among equals the smaller label. The whole label is returned, wherever in the
+    window its pixels lie. A prompt that means none (a click on background) gives an empty mask of predicted IoU 0.
+
+    Parameters
+    ----------
+    stride
+        Window pixels per logit, each way. 1 gives the exact mask; 4, as of a real network, the mean over 4 by 4 pixels.
+    parts
+        If true, the first and the last of the three masks are the object's left and right halves, with their true IoU,
+        as a real network does at an ambiguous click; if false all three are the object.
+    """
+
+    stride: int = 1
+    parts: bool = False
+
+    def decode(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        *,
+        points: Points,
+        labels: PointLabels,
+        boxes: Boxes | None = None,
+        mask_logits: AnyMaskLogits | None = None,
+        multimask: bool = True,
+    ) -> tuple[Logits, MaskScores]:
+        """Answer every prompt with the truth; the logits cover the window of `shape`."""
+        truth = pixels_to_labels(arrays[0])
+        table = _Table(truth)
+        votes = table.votes_of_points(points, labels)
+        if boxes is not None:
+            votes += table.votes_of_boxes(boxes)
+        if mask_logits is not None:
+            votes += table.votes_of_masks(mask_logits > 0)
+        votes[:, table.ids == 0] = 0
+        meant = np.where(votes.max(axis=1) > 0, table.ids[votes.argmax(axis=1)], -1)
+        answers = [self._answer(truth == label, multimask) for label in meant]
+        logits = np.stack([logits for logits, _ in answers]) if answers else self._none(shape, multimask)
+        return logits, np.array([iou for _, iou in answers], np.float32).reshape(logits.shape[:2])
+
+    def _none(self, shape: tuple[int, int], multimask: bool) -> np.ndarray:
+        return np.zeros(
+            (0, 3 if multimask else 1, -(-shape[0] // self.stride), -(-shape[1] // self.stride)), np.float32
+        )
+
+    def _answer(self, whole: np.ndarray, multimask: bool) -> tuple[np.ndarray, list[float]]:
+        """Logits (k mh mw) of one object, and their IoU with it."""
+        masks = [whole] * 3 if multimask else [whole]
+        if multimask and self.parts and whole.any():
+            middle = np.median(np.nonzero(whole)[1])
+            left = np.arange(whole.shape[1]) <= middle
+            masks = [whole & left, whole, whole & ~left]
+        size = max(1, int(whole.sum()))
+        return np.stack([_logits(mask, self.stride) for mask in masks]), [mask.sum() / size for mask in masks]
+
+
+class _Table:
+    """The labels of one window, and how well each fits a prompt."""
+
+    def __init__(self, truth: Labels) -> None:
+        self.truth = truth
+        ids, inverse = np.unique(truth, return_inverse=True)
+        self.ids, self.positions = ids, inverse.reshape(truth.shape)
+
+    def votes_of_points(self, points: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Inside points less outside points on each label (n, labels)."""
+        h, w = self.truth.shape
+        cols, rows = np.floor(points).astype(int).transpose(2, 0, 1)
+        on = self.positions[rows.clip(0, h - 1), cols.clip(0, w - 1)]
+        votes = np.zeros((len(points), len(self.ids)))
+        prompts = np.arange(len(points))[:, None]
+        np.add.at(votes, (prompts, on), (labels == 1) * 1.0 - (labels == 0))
+        return votes
+
+    def votes_of_boxes(self, boxes: np.ndarray) -> np.ndarray:
+        """IoU of each label's bounding box with each box, both within the window."""
+        h, w = self.truth.shape
+        mine = np.array([_bounds(self.truth == label) for label in self.ids], float)
+        asked = boxes.astype(float).clip(0, [w, h, w, h])[:, None]
+        sides = np.minimum(mine[:, 2:], asked[..., 2:]) - np.maximum(mine[:, :2], asked[..., :2])
+        both = sides.clip(0).prod(-1)
+        either = (mine[:, 2:] - mine[:, :2]).prod(-1) + (asked[..., 2:] - asked[..., :2]).prod(-1) - both
+        return both / either
+
+    def votes_of_masks(self, masks: np.ndarray) -> np.ndarray:
+        """IoU of each label with each mask, at the mask's sampling."""
+        h, w = self.truth.shape
+        mh, mw = masks.shape[1:]
+        rows, cols = ((np.arange(n) + 0.5) * (side / n) for n, side in ((mh, h), (mw, w)))
+        seen = self.truth[np.ix_(rows.astype(int), cols.astype(int))]
+        votes = np.zeros((len(masks), len(self.ids)))
+        for column, label in enumerate(self.ids):
+            both = (masks & (seen == label)).sum(axis=(1, 2))
+            either = (masks | (seen == label)).sum(axis=(1, 2))
+            votes[:, column] = both / np.maximum(either, 1)
+        return votes
+
+
+def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Half-open ``xyxy`` bounds of a mask that is not empty."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(cols[0]), int(rows[0]), int(cols[-1]) + 1, int(rows[-1]) + 1
+
+
+def _logits(mask: np.ndarray, stride: int) -> np.ndarray:
+    """Mean logits over blocks of `stride` by `stride` pixels; the last blocks are filled up by repetition."""
+    logits = np.where(mask, SURE, -SURE)
+    if stride == 1:
+        return logits
+    h, w = mask.shape
+    filled = np.pad(logits, ((0, -h % stride), (0, -w % stride)), mode="edge")
+    return filled.reshape(filled.shape[0] // stride, stride, -1, stride).mean(axis=(1, 3), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class TruthNetwork(TruthDecoder, TruthEncoder):
+    """`TruthEncoder` and `TruthDecoder` in one, as `geosam.segment` takes a model."""
+
+
+@dataclass(frozen=True)
+class StubNetwork:
+    """A network that finds discs on a lattice, at a cost that does not depend on what it sees.
+
+    Encoding gives arrays of a real model's size. Decoding gives, for a prompt within a disc, that disc, and for any
+    other an empty mask. The discs are `PITCH` pixels apart; their radii are 12 and 17 pixels in turn. On a
+    `coordinate_scene` of 8-bit pixels the lattice is the scene's (the window's first pixel tells its place), so that
+    neighbouring windows see the same discs; on other scenes it is the window's own.
+
+    Parameters
+    ----------
+    side
+        Longest window side in pixels that it claims to take.
+    key
+        Name under which its embeddings are stored.
+    channels
+        Channels of the embedding, at a sixteenth of the window's sampling.
+    """
+
+    side: int = 1024
+    key: str = "stub"
+    channels: int = 256
+
+    @property
+    def name(self) -> str:
+        """What the ``model`` column says."""
+        return self.key
+
+    def encode(self, pixels: Pixels) -> tuple[np.ndarray, ...]:
+        """Features of a sixteenth of the window's sampling, all zero but for where the window lies on the lattice."""
+        features = np.zeros((self.channels, -(-pixels.shape[1] // 16), -(-pixels.shape[2] // 16)), np.float16)
+        features[:2, 0, 0] = pixels[:2, 0, 0] % (2 * PITCH)
+        return (features,)
+
+    def decode(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        *,
+        points: Points,
+        labels: PointLabels,
+        boxes: Boxes | None = None,
+        mask_logits: AnyMaskLogits | None = None,
+        multimask: bool = True,
+    ) -> tuple[Logits, MaskScores]:
+        """The disc under each prompt's first point or box centre, at a quarter of the window's sampling."""
+        k = 3 if multimask else 1
+        middles = points[:, 0] if boxes is None else (boxes[:, :2] + boxes[:, 2:]) / 2
+        origin = arrays[0][:2, 0, 0].astype(np.float32)
+        cells = np.floor((middles + origin) / PITCH)
+        centres = (cells + 0.5) * PITCH - origin
+        radii = 12 + cells.sum(axis=1) % 2 * 5
+        hit = np.hypot(*(middles - centres).T) < radii
+        mh, mw = -(-shape[0] // 4), -(-shape[1] // 4)
+        x, y = ((np.arange(m, dtype=np.float32) + 0.5) * (side / m) for m, side in ((mw, shape[1]), (mh, shape[0])))
+        squares = (x - centres[:, :1])[:, None, :] ** 2 + (y - centres[:, 1:])[:, :, None] ** 2
+        logits = np.where(hit, radii, -1)[:, None, None] - np.sqrt(squares)
+        return np.repeat(logits.astype(np.float32)[:, None], k, axis=1), np.repeat(hit[:, None], k, axis=1).astype(
+            np.float32
+        )
