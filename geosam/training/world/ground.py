@@ -1,0 +1,154 @@
+"""Painters of everything flat: ground cover, fields, water, yards, scars, and the roads across them."""
+
+import numpy as np
+
+from geosam.training.world.canvas import Canvas, Spot, blend, path_mask, polygon_mask, put
+from geosam.training.world.layout import Ground, Region, Road
+from geosam.training.world.noise import crown_field, fractal_noise, smooth_noise
+
+
+def paint_ground(canvas: Canvas, ground: Ground) -> None:
+    """Cover the canvas with two colours in patches."""
+    shape = (canvas.side, canvas.side)
+    patches = fractal_noise(canvas.rng, shape, max(ground.patch_m / canvas.resolution_m, 3.0), 5)
+    light = blend(ground.colour, ground.second, 0.5 + ground.contrast * patches)
+    canvas.light[:] = light * (1 + 0.10 * canvas.mottle + _roughness(canvas, 0.09) * canvas.grain)
+
+
+def _roughness(canvas: Canvas, amount: float) -> float:
+    """Strength of the finest texture, which averages out in large pixels."""
+    return amount / (1 + canvas.resolution_m) ** 0.5
+
+
+def paint_region(canvas: Canvas, region: Region) -> None:
+    """Paint one area on the ground and label it."""
+    found = polygon_mask(canvas, region.polygon)
+    if found is None:
+        return
+    spot, mask = found
+    if region.kind == "forest":
+        light = _canopy(canvas, region, spot, mask)
+    elif region.kind in ("water", "flood"):
+        light = _water(canvas, region, spot, mask)
+    elif region.kind == "scar":
+        light = _scar(canvas, region, spot)
+    else:
+        light = _field(canvas, region, spot)
+    put(canvas, spot, mask, light)
+    if region.kind != "forest":
+        canvas.height[spot][mask] = 0.0
+        canvas.parts[spot][mask] = 0
+    canvas.labels[spot][mask] = canvas.add(region.kind) if region.labelled else 0
+
+
+def _field(canvas: Canvas, region: Region, spot: Spot):
+    """Rows, tramlines and wet patches of a field; also lawns and yards, which have none of the first two."""
+    x, y = canvas.coordinates(spot)
+    across = x * np.float32(np.cos(region.angle)) + y * np.float32(np.sin(region.angle))
+    mottle, grain = canvas.mottle[spot], canvas.grain[spot]
+    shape = mottle.shape
+    uneven = fractal_noise(canvas.rng, shape, max(45.0 / canvas.resolution_m, 6.0), 3)
+    weight = 0.3 + region.strength * (1.3 * uneven + 0.5 * mottle)
+    if region.row_m > 2.2 * canvas.resolution_m:
+        weight = weight + 0.35 * np.sin(across * np.float32(2 * np.pi / region.row_m)) * (1 + 0.5 * mottle)
+    else:
+        streaks = smooth_noise(canvas.rng, (1, 512), 2.0)[0]
+        weight = weight + region.strength * 0.5 * streaks[np.int32(np.abs(across) / (2 * canvas.resolution_m)) % 512]
+    if region.tram_m:
+        offset = across % np.float32(region.tram_m)
+        wheel = (
+            (np.abs(offset - 1.0) < 0.3) | (np.abs(offset - 3.0) < 0.3) if canvas.resolution_m < 0.6 else offset < 1.2
+        )
+        weight = weight + wheel * np.float32(0.7 * min(1.0, 1.2 / canvas.resolution_m))
+    return blend(region.colour, region.second, weight) * (1 + 0.06 * mottle + _roughness(canvas, 0.10) * grain)
+
+
+def _canopy(canvas: Canvas, region: Region, spot: Spot, mask):
+    """Crowns side by side, domes that shade each other; a rough dark surface where pixels are larger than crowns."""
+    spacing = round(region.row_m / canvas.resolution_m)
+    shape = canvas.mottle[spot].shape
+    if spacing >= 3:
+        height, crown = crown_field(canvas.rng, shape, spacing)
+        canvas.parts[spot][mask] = crown[mask] + canvas.n_parts
+        canvas.n_parts += int(crown.max()) + 1
+        tone = (
+            np.random.default_rng(len(canvas.classes)).normal(0.0, 0.5, int(crown.max()) + 1).astype(np.float32)[crown]
+        )
+    else:
+        height = np.clip(0.6 + 0.35 * canvas.grain[spot] + 0.2 * canvas.mottle[spot], 0.0, 1.0)
+        tone = canvas.mottle[spot]
+    uneven = fractal_noise(canvas.rng, shape, max(30.0 / canvas.resolution_m, 4.0), 3)
+    leaves = 0.14 if spacing >= 3 else 0.05
+    light = blend(region.colour, region.second, 0.5 + 0.5 * tone + 0.5 * uneven)
+    light = light * ((0.55 + 0.6 * height) * (1 + leaves * canvas.grain[spot] + 0.12 * canvas.mottle[spot]))
+    canvas.height[spot][mask] = (region.height_m * (0.25 + 0.75 * height))[mask]
+    return light
+
+
+def _water(canvas: Canvas, region: Region, spot: Spot, mask):
+    """Depth towards the middle, wind ripples, and now and then the glint of the sun."""
+    shape = mask.shape
+    drift = fractal_noise(canvas.rng, shape, max(60.0 / canvas.resolution_m, 8.0), 3)
+    light = blend(region.colour, region.second, 0.35 + region.strength * 1.5 * drift)
+    ripples = smooth_noise(canvas.rng, shape, max(2.0 / canvas.resolution_m, 1.0))
+    light = light * (1 + 0.05 * ripples + 0.03 * canvas.grain[spot])
+    if region.strength > 0.45:
+        light = light + 0.05 * np.clip(ripples + 0.5 * canvas.grain[spot] - 0.9, 0.0, None)
+    return light
+
+
+def _scar(canvas: Canvas, region: Region, spot: Spot):
+    """Bare debris: streaks along the slope and blocks of rock."""
+    x, y = canvas.coordinates(spot)
+    cos, sin = np.float32(np.cos(region.angle)), np.float32(np.sin(region.angle))
+    across, along = x * cos + y * sin, y * cos - x * sin
+    r = np.float32(canvas.resolution_m)
+    streaks = smooth_noise(canvas.rng, (64, 256), 2.0)
+    weight = streaks[np.int32(np.abs(along) / (12 * r)) % 64, np.int32(np.abs(across) / (1.5 * r)) % 256]
+    weight = 0.4 + 0.3 * weight + 0.5 * canvas.mottle[spot]
+    return blend(region.colour, region.second, weight) * (1 + 0.14 * canvas.grain[spot] + 0.12 * canvas.mottle[spot])
+
+
+def paint_roads(canvas: Canvas, roads: tuple[Road, ...]) -> None:
+    """Paint roads as one network: all shoulders, then all surfaces, then all markings, so that junctions join."""
+    for road in roads:
+        if road.shoulder is not None:
+            _band(canvas, road, road.width_m * 1.3 + 2.0, road.shoulder)
+    network: dict[str, int] = {}
+    for road in roads:
+        number = network.get(road.kind) or canvas.add(road.kind)
+        network[road.kind] = number
+        mask = _band(canvas, road, road.width_m, road.colour)
+        canvas.labels[mask] = number
+        canvas.height[mask] = 0.0
+        canvas.parts[mask] = 0
+    for road in roads:
+        if road.marked and canvas.resolution_m < 0.9:
+            _markings(canvas, road)
+
+
+def _band(canvas: Canvas, road: Road, width_m: float, colour):
+    mask = path_mask(canvas, road.path, width_m)
+    texture = 1 + 0.10 * canvas.mottle + _roughness(canvas, 0.07) * canvas.grain
+    canvas.light[:, mask] = colour[:, None] * texture[mask]
+    canvas.labels[mask] = 0
+    return mask
+
+
+def _markings(canvas: Canvas, road: Road) -> None:
+    """A dashed line in the middle and a solid line along each side."""
+    step = np.diff(road.path, axis=0)
+    length = np.hypot(*step.T)
+    travelled = np.concatenate([[0.0], np.cumsum(length)])
+    ends = np.arange(0.0, travelled[-1], 9.0)
+    stations = np.stack([ends, ends + 4.5], axis=1)
+    x = np.interp(stations, travelled, road.path[:, 0])
+    y = np.interp(stations, travelled, road.path[:, 1])
+    paint = np.full(4, 0.55, np.float32)
+    strength = min(1.0, 0.18 / canvas.resolution_m + 0.15)
+    lines = np.zeros((canvas.side, canvas.side), bool)
+    for xs, ys in zip(x, y, strict=True):
+        if -9 < xs[0] < canvas.side * canvas.resolution_m + 9 and -9 < ys[0] < canvas.side * canvas.resolution_m + 9:
+            lines |= path_mask(canvas, np.stack([xs, ys], axis=1), 0.18)
+    mask = lines & (canvas.labels > 0)
+    canvas.light[:, mask] += (paint[:, None] - canvas.light[:, mask]) * strength

@@ -1,0 +1,53 @@
+"""Sun and air: cast shadows, haze, cloud."""
+
+import numpy as np
+from jaxtyping import Float32
+
+from geosam.training.world.layout import Sun
+
+Field = Float32[np.ndarray, "h w"]
+
+
+def _moved(values: Field, dx: int, dy: int) -> Field:
+    """The field moved by whole pixels, with nothing (-1e3) moving in."""
+    h, w = values.shape
+    result = np.full_like(values, -1e3)
+    if abs(dx) < w and abs(dy) < h:
+        result[max(dy, 0) : h + min(dy, 0), max(dx, 0) : w + min(dx, 0)] = values[
+            max(-dy, 0) : h + min(-dy, 0), max(-dx, 0) : w + min(-dx, 0)
+        ]
+    return result
+
+
+def shadow_depth(height: Field, sun: Sun, resolution_m: float) -> Field:
+    """Metres by which the shadow of something else passes above each pixel, 0 in the sun.
+
+    The highest ray over a pixel is the maximum over all heights towards the sun, each lowered by its distance times the
+    tangent of the sun's elevation; doubling the reach at each step makes this a handful of passes.
+
+    Examples
+    --------
+    >>> height = np.zeros((1, 4), np.float32)
+    >>> height[0, 0] = 2.0
+    >>> shadow_depth(height, Sun(azimuth=-1.5707963267948966, elevation=0.7853981633974483), 1.0).round(3).tolist()
+    [[0.0, 1.0, 0.0, 0.0]]
+    """
+    drop = float(np.tan(sun.elevation)) * resolution_m
+    away_x, away_y = -float(np.sin(sun.azimuth)), float(np.cos(sun.azimuth))
+    reach = float(height.max()) / drop
+    ray, k = height, 1
+    while k <= max(reach, 1.0):
+        ray = np.maximum(ray, _moved(ray, round(away_x * k), round(away_y * k)) - np.float32(k * drop))
+        k *= 2
+    depth = ray - height
+    return np.where(depth > 1e-3, depth, np.float32(0.0))
+
+
+def apply_shadows(light, height: Field, sun: Sun, resolution_m: float) -> None:
+    """Darken what lies in shadow, which then gets only the bluish light of the sky."""
+    depth = shadow_depth(height, sun, resolution_m)
+    softness = 0.25 + 0.5 * resolution_m
+    amount = np.clip(depth / np.float32(softness), 0.0, 1.0)
+    sky = np.float32([0.22, 0.27, 0.36, 0.15])
+    for band, share in zip(light, sky, strict=True):
+        band *= 1 - amount * (1 - share)

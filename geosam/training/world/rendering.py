@@ -1,0 +1,191 @@
+"""`render`: a seed in, a picture with its exact masks out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int32, UInt8
+from scipy import ndimage
+
+from geosam.errors import OptionError
+from geosam.training.world.bodies import paint_block, paint_building, paint_tree
+from geosam.training.world.canvas import Canvas
+from geosam.training.world.ground import paint_ground, paint_region, paint_roads
+from geosam.training.world.layout import Layout
+from geosam.training.world.light import apply_shadows
+from geosam.training.world.places import PLACES, RESOLUTIONS
+from geosam.training.world.sensor import Sensor, develop, draw_sensor, through_air
+
+THEMES = tuple(PLACES)
+"""Kinds of places that `render` knows."""
+
+MINIMUM_AREA_PX = 12
+"""Instances smaller than this are left unlabelled."""
+
+_WEIGHTS = np.array([0.2, 0.14, 0.12, 0.18, 0.08, 0.1, 0.06, 0.07, 0.05])
+
+
+@dataclass(frozen=True)
+class World:
+    """A rendered picture and everything that is known about it.
+
+    Attributes
+    ----------
+    pixels
+        Red, green and blue, ready for display.
+    labels
+        Instance of each pixel: 1..n, connected and at least 12 pixels large; 0 for ground that belongs to no object.
+    parts
+        Parts of instances (roof facets, solar cells, crowns in a wood): 1..m, 0 where an instance has no parts.
+    classes
+        Class of each instance; ``classes[i - 1]`` belongs to label ``i``.
+    resolution_m
+        Ground metres per pixel.
+    theme
+        Kind of place.
+    reflectance
+        Red, green, blue and near infrared as the sensor saw them, before display; None unless asked for.
+    """
+
+    pixels: UInt8[np.ndarray, "3 h w"]
+    labels: Int32[np.ndarray, "h w"]
+    parts: Int32[np.ndarray, "h w"]
+    classes: tuple[str, ...]
+    resolution_m: float
+    theme: str
+    reflectance: Float32[np.ndarray, "4 h w"] | None = None
+
+
+def render(
+    seed: int,
+    side: int = 256,
+    *,
+    theme: str | None = None,
+    resolution_m: float | None = None,
+    reflectance: bool = False,
+) -> World:
+    """Render a place seen from above.
+
+    Parameters
+    ----------
+    seed
+        The same seed and options give the same picture.
+    side
+        Rows and columns of the picture.
+    theme
+        One of `THEMES`; by default drawn at random.
+    resolution_m
+        Ground metres per pixel; by default drawn from the range that suits the theme.
+    reflectance
+        Whether to keep the four reflectance bands.
+
+    Returns
+    -------
+    World
+        Picture, instances, parts and classes.
+
+    Raises
+    ------
+    OptionError
+        If the theme is unknown or the side is smaller than 32.
+
+    Examples
+    --------
+    >>> world = render(7, 64, theme="farmland")
+    >>> world.pixels.shape, len(world.classes) == world.labels.max()
+    ((3, 64, 64), True)
+    """
+    if theme is not None and theme not in PLACES:
+        raise OptionError(f"theme={theme!r}", expected=f"one of {', '.join(THEMES)}")
+    if side < 32:
+        raise OptionError(f"side={side}", expected="at least 32 pixels")
+    rng = np.random.default_rng(seed)
+    name = theme or str(rng.choice(THEMES, p=_WEIGHTS))
+    finest, coarsest = RESOLUTIONS[name]
+    resolution = resolution_m or float(np.exp(rng.uniform(np.log(finest), np.log(coarsest))))
+    layout = PLACES[name](rng, side * resolution)
+    return photograph(layout, draw_sensor(rng, resolution), rng, side=side, reflectance=reflectance)
+
+
+def photograph(
+    layout: Layout, sensor: Sensor, rng: np.random.Generator, *, side: int, reflectance: bool = False
+) -> World:
+    """Paint a layout and look at it through a sensor.
+
+    Parameters
+    ----------
+    layout
+        What stands where.
+    sensor
+        How it is seen.
+    rng
+        Source of randomness for textures and noise.
+    side
+        Rows and columns; the layout's extent is spread over them.
+    reflectance
+        Whether to keep the four reflectance bands.
+    """
+    canvas = paint(layout, rng, side)
+    labels, classes = settled(canvas.labels, canvas.classes)
+    light = through_air(canvas.light, sensor, rng)
+    parts = np.where(labels > 0, canvas.parts, 0)
+    return World(
+        pixels=develop(light, sensor, rng), labels=labels, parts=_renumbered(parts), classes=classes,
+        resolution_m=canvas.resolution_m, theme=layout.theme, reflectance=light if reflectance else None,
+    )  # fmt: skip
+
+
+def paint(layout: Layout, rng: np.random.Generator, side: int) -> Canvas:
+    """Paint a layout from the ground up, then let the sun cast shadows."""
+    canvas = Canvas(side, layout.extent_m / side, rng)
+    paint_ground(canvas, layout.ground)
+    under = [r for r in layout.regions if r.kind not in ("flood", "scar")]
+    over = [r for r in layout.regions if r.kind in ("flood", "scar")]
+    for region in under:
+        paint_region(canvas, region)
+    paint_roads(canvas, layout.roads)
+    for region in over:
+        paint_region(canvas, region)
+    for building in layout.buildings:
+        paint_building(canvas, building, layout.sun)
+    for block in layout.blocks:
+        if min(block.size_m) > 1.6 * canvas.resolution_m:
+            paint_block(canvas, block, layout.sun)
+    for tree in layout.trees:
+        if tree.radius_m > canvas.resolution_m:
+            paint_tree(canvas, tree, layout.sun)
+    apply_shadows(canvas.light, canvas.height, layout.sun, canvas.resolution_m)
+    return canvas
+
+
+def settled(labels: Int32[np.ndarray, "h w"], classes: list[str]) -> tuple[Int32[np.ndarray, "h w"], tuple[str, ...]]:
+    """Instances split into connected pieces, small pieces dropped, the rest numbered 1..n.
+
+    Examples
+    --------
+    >>> settled(np.repeat(np.int32([[1, 0, 1]]), 12, axis=0), ["field"])[1]
+    ('field', 'field')
+    """
+    result = np.zeros_like(labels)
+    kept: list[str] = []
+    for number, spot in enumerate(ndimage.find_objects(labels), start=1):
+        if spot is None:
+            continue
+        pieces, count = ndimage.label(labels[spot] == number)
+        sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+        sizes[0] = 0
+        large = np.flatnonzero(sizes >= MINIMUM_AREA_PX)
+        lookup = np.zeros(count + 1, np.int32)
+        lookup[large] = np.arange(len(kept) + 1, len(kept) + 1 + len(large))
+        kept += [classes[number - 1]] * len(large)
+        numbered = lookup[pieces]
+        np.copyto(result[spot], numbered, where=numbered > 0)
+    return result, tuple(kept)
+
+
+def _renumbered(parts: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
+    """Parts numbered 1..m without gaps."""
+    used = np.bincount(parts.ravel()) > 0
+    used[0] = False
+    lookup = np.cumsum(used).astype(np.int32)
+    lookup[~used] = 0
+    return lookup[parts]

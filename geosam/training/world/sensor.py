@@ -1,0 +1,113 @@
+"""From reflectances to the pixels of a picture: air, optics, detector, processing, file."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+from scipy.ndimage import gaussian_filter1d
+
+from geosam.training.world.noise import fractal_noise
+
+Light = Float32[np.ndarray, "4 h w"]
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """How a picture was taken.
+
+    Parameters
+    ----------
+    haze
+        Share of light that comes from the air, per band.
+    cloud, cloud_shadow
+        Strength of thin cloud and of the shadow of a cloud, 0 to 1.
+    blur_px
+        Standard deviation of the optics' blur.
+    noise
+        Standard deviation of the detector's noise, as a share of white.
+    gain, gamma
+        Per-band gain and exponent of the display.
+    bands
+        Which of red, green, blue, near infrared are shown as red, green, blue.
+    quality
+        JPEG quality; 0 for none.
+    """
+
+    haze: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    cloud: float = 0.0
+    cloud_shadow: float = 0.0
+    blur_px: float = 0.5
+    noise: float = 0.01
+    gain: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    gamma: float = 2.2
+    bands: tuple[int, int, int] = (0, 1, 2)
+    grey: bool = False
+    sharpen: float = 0.0
+    quality: int = 0
+
+
+def draw_sensor(rng: np.random.Generator, resolution_m: float) -> Sensor:
+    """A plausible sensor for a resolution: drones at 0.1 m are sharp and vivid, satellites at 10 m hazy and soft."""
+    far = resolution_m > 0.35
+    haze = rng.gamma(1.5, 0.012 if far else 0.003)
+    cast = np.exp(rng.normal(0.0, 0.06, 4))
+    brightness = float(np.exp(rng.normal(0.25, 0.28)))
+    false_colour = rng.random() < 0.05
+    return Sensor(
+        haze=(haze * 0.6, haze * 0.8, haze * 1.1, haze * 0.3),
+        cloud=float(rng.uniform(0.2, 0.8)) if far and rng.random() < 0.06 else 0.0,
+        cloud_shadow=float(rng.uniform(0.3, 0.6)) if far and rng.random() < 0.06 else 0.0,
+        blur_px=float(rng.uniform(0.45, 1.0)) if rng.random() < 0.85 else float(rng.uniform(1.0, 1.9)),
+        noise=float(rng.gamma(1.5, 0.006)),
+        gain=tuple((brightness * cast).tolist()),
+        gamma=float(rng.uniform(1.8, 2.5)),
+        bands=(3, 0, 1) if false_colour else (0, 1, 2),
+        grey=bool(rng.random() < 0.04),
+        sharpen=float(rng.uniform(0.2, 0.9)) if rng.random() < 0.4 else 0.0,
+        quality=int(rng.integers(45, 96)) if rng.random() < 0.6 else 0,
+    )
+
+
+def through_air(light: Light, sensor: Sensor, rng: np.random.Generator) -> Light:
+    """Add haze, thin cloud, cloud shadow and the blur of the optics."""
+    shape = light.shape[1:]
+    if sensor.cloud_shadow:
+        veil = np.clip(fractal_noise(rng, shape, shape[0] / 1.5, 3) * 3, 0, 1)
+        light = light * (1 - np.float32(sensor.cloud_shadow) * veil)
+    if sensor.cloud:
+        veil = np.clip(fractal_noise(rng, shape, shape[0] / 2, 5) * 1.2, 0, 1) * np.float32(sensor.cloud)
+        light = light + (0.85 - light) * veil
+    light = light + np.float32(sensor.haze)[:, None, None]
+    return blurred(light, sensor.blur_px)
+
+
+def blurred(light: Light, sigma_px: float) -> Light:
+    """Each band blurred by a Gaussian."""
+    if sigma_px < 0.25:
+        return light
+    return gaussian_filter1d(gaussian_filter1d(light, sigma_px, axis=1, truncate=2.5), sigma_px, axis=2, truncate=2.5)
+
+
+def develop(light: Light, sensor: Sensor, rng: np.random.Generator) -> UInt8[np.ndarray, "3 h w"]:
+    """Display-ready pixels: gain, gamma, band order, noise, sharpening, compression."""
+    shown = light[list(sensor.bands)]
+    gain = np.float32(sensor.gain)[list(sensor.bands)]
+    if sensor.bands[0] == 3:
+        gain = gain * np.float32([0.45, 1.0, 1.0])
+    values = np.clip(shown * gain[:, None, None], 1e-4, None) ** np.float32(1 / sensor.gamma)
+    if sensor.grey:
+        values = np.broadcast_to(values.mean(axis=0, keepdims=True), values.shape)
+    if sensor.sharpen:
+        values = values + np.float32(sensor.sharpen) * (values - blurred(values, 1.0))
+    values = values + rng.standard_normal(values.shape, np.float32) * np.float32(sensor.noise)
+    pixels = (np.clip(values, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
+    return compressed(pixels, sensor.quality) if sensor.quality else pixels
+
+
+def compressed(pixels: UInt8[np.ndarray, "3 h w"], quality: int) -> UInt8[np.ndarray, "3 h w"]:
+    """The pixels after a round trip through JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(buffer, "JPEG", quality=quality)
+    return np.ascontiguousarray(np.asarray(Image.open(buffer)).transpose(2, 0, 1))
