@@ -1,4 +1,4 @@
-"""Segment Anything put together: `SamSpec` says what to build, `Sam` computes with tensors, `Predictor` speaks numpy.
+"""Segment Anything put together: `SamSpec` says what to build, `Sam` computes with tensors.
 
 After Kirillov et al. 2023, "Segment Anything" (https://arxiv.org/abs/2304.02643).
 """

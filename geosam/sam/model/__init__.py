@@ -1,0 +1,11 @@
+"""Segment Anything put together.
+
+`network`: `SamSpec` says what to build, `Sam` computes with tensors. `canvas`: how a window lies on its input.
+`predictor`: `Predictor` is what the map code gets, numpy in and numpy out.
+"""
+
+from geosam.sam.model.canvas import Canvas
+from geosam.sam.model.network import DEVIATION, MEAN, STRIDE, Sam, SamSpec, build
+from geosam.sam.model.predictor import Predictor
+
+__all__ = ["DEVIATION", "MEAN", "STRIDE", "Canvas", "Predictor", "Sam", "SamSpec", "build"]
