@@ -1,0 +1,191 @@
+"""The checkpoints that geosam knows, and how their weights come to be at hand.
+
+`specs`: every checkpoint as data. `weights`: read, recognise and write weights files. `download`: fetch published ones.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from math import prod
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+import torch
+from platformdirs import user_cache_path
+
+from geosam.errors import ModelError, WeightsError
+from geosam.sam.model import Predictor, SamSpec
+from geosam.sam.registry.download import download, hash_file
+from geosam.sam.registry.specs import SPECS, spec
+from geosam.sam.registry.weights import read_sam, shapes_of, write_sam
+
+__all__ = ["SPECS", "ModelRow", "cache_folder", "load_model", "models", "read_sam", "spec", "weights_path", "write_sam"]
+
+log = logging.getLogger(__name__)
+
+_loading = Lock()
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One line of `geosam models`.
+
+    Attributes
+    ----------
+    name, licence, source
+        As in its `SamSpec`.
+    parameters
+        How many numbers it has learned.
+    side
+        The longest side in pixels of a window that it takes without making it smaller.
+    bytes
+        Size of the weights file; 0 if not known.
+    where
+        ``built in``, the path of the file, or ``not here``.
+    """
+
+    name: str
+    parameters: int
+    side: int
+    bytes: int
+    licence: str
+    source: str
+    where: str
+
+
+def load_model(
+    name_or_path: str | os.PathLike[str] = "nano",
+    device: str = "auto",
+    dtype: Literal["float32", "bfloat16"] = "float32",
+) -> Predictor:
+    """Load a model by name, or from a weights file.
+
+    The same file is loaded once per process, however often it is asked for.
+
+    Parameters
+    ----------
+    name_or_path
+        A name that `models` lists, or a ``.safetensors``, ``.pth`` or ``.pt`` file. A published model that is not in
+        the cache folder yet is downloaded.
+    device
+        ``cpu``, ``cuda``, ``cuda:1``, …; ``auto`` for the graphics card where there is one.
+    dtype
+        Precision of the arithmetic; the weights stay float32.
+
+    Raises
+    ------
+    ModelError
+        If the model is not known, or the device not there.
+    WeightsError
+        If the weights cannot be had, are damaged, or are another model's.
+
+    Examples
+    --------
+    >>> load_model("vit_x")
+    Traceback (most recent call last):
+    geosam.errors.ModelError: model 'vit_x': expected one of nano, vit_b, vit_l, vit_h, or a weights file; ...
+    """
+    where, known = _resolve(name_or_path), SPECS.get(str(name_or_path))
+    if known is not None and known.url and not where.exists():
+        download(known, where)
+    if not where.is_file():
+        raise _absent(where, known)
+    with _loading:
+        return _load(str(where), where.stat().st_mtime_ns, known and known.name, (_device(device), _dtype(dtype)))
+
+
+@lru_cache(maxsize=4)
+def _load(path: str, changed_ns: int, name: str | None, how: tuple[str, torch.dtype]) -> Predictor:
+    """Read a file; ``changed_ns`` tells a file from its successor at the same path."""
+    known, (device, dtype) = SPECS[name] if name else None, how
+    digest = hash_file(Path(path))
+    if known is not None and known.sha256 and digest != known.sha256:
+        raise WeightsError(
+            f"{path!r} has SHA-256 {digest[:12]}…",
+            expected=f"{known.sha256[:12]}… of {known.name!r}",
+            hint="delete it, and it will be downloaded again; or give its path as the model",
+        )
+    sam = read_sam(Path(path), known).to(device)
+    log.info("loaded %s from %s", sam.spec.name, path)
+    return Predictor(sam, f"{sam.spec.name}-{digest[:12]}", dtype=dtype)
+
+
+def models() -> list[ModelRow]:
+    """List the models that can be asked for by name, and where their weights are.
+
+    Examples
+    --------
+    >>> [row.name for row in models()]
+    ['nano', 'vit_b', 'vit_l', 'vit_h']
+    """
+    return [_row(each) for each in SPECS.values()]
+
+
+def _row(known: SamSpec) -> ModelRow:
+    path = weights_path(known)
+    here = path.is_file()
+    return ModelRow(
+        name=known.name,
+        parameters=sum(prod(shape) for shape in shapes_of(known).values()),
+        side=known.side,
+        bytes=path.stat().st_size if here else known.bytes,
+        licence=known.licence,
+        source=known.source,
+        where=("built in" if not known.url else str(path)) if here else "not here",
+    )
+
+
+def weights_path(known: SamSpec) -> Path:
+    """Tell where a spec's weights lie, or will lie once they are downloaded."""
+    if known.url:
+        return cache_folder() / known.url.rsplit("/", 1)[1]
+    return Path(str(resources.files("geosam") / "weights" / f"{known.name}.safetensors"))
+
+
+def cache_folder() -> Path:
+    """Tell the folder of downloaded weights: the environment's ``GEOSAM_CACHE``, or the platform's cache folder."""
+    chosen = os.environ.get("GEOSAM_CACHE")
+    return Path(chosen).expanduser() if chosen else user_cache_path("geosam")
+
+
+def _resolve(name_or_path: str | os.PathLike[str]) -> Path:
+    """Find the file: a registered name goes before a file of that name."""
+    if str(name_or_path) in SPECS:
+        return weights_path(SPECS[str(name_or_path)])
+    path = Path(name_or_path).expanduser()
+    looks_like_path = path.exists() or path.suffix or len(path.parts) > 1
+    return path.absolute() if looks_like_path else weights_path(spec(str(name_or_path)))
+
+
+def _absent(where: Path, known: SamSpec | None) -> WeightsError:
+    if known is not None:
+        hint = "install geosam from its wheel, or a checkout with the weights"
+        return WeightsError(
+            f"the weights of {known.name!r} are not in this installation", expected=str(where), hint=hint
+        )
+    return WeightsError(
+        f"weights file {str(where)!r}", expected="a file that exists", hint="`geosam models` lists names"
+    )
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        hint = "device='auto' takes the graphics card where there is one"
+        raise ModelError(
+            f"device {name!r} ({str(error).splitlines()[0]})", expected="a device of this machine", hint=hint
+        ) from error
+    return name
+
+
+def _dtype(name: str) -> torch.dtype:
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if name not in known:
+        raise ModelError(f"dtype={name!r}", expected=" or ".join(map(repr, known)))
+    return known[name]

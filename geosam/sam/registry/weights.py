@@ -1,0 +1,151 @@
+"""Weights files: read them without running their code, tell whose they are, say what is wrong with them, write them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from geosam.errors import WeightsError
+from geosam.sam.model import Sam, SamSpec, build
+from geosam.sam.registry.specs import SPECS
+
+METADATA_KEY = "geosam_spec"
+"""Entry of a safetensors file's metadata that holds its `SamSpec` as JSON."""
+
+SHOWN = 4
+"""Parameters that an error names of each kind of difference."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def read_sam(path: Path, spec: SamSpec | None = None) -> Sam:
+    """Read a network from a weights file, in float32 on the CPU.
+
+    Parameters
+    ----------
+    path
+        ``.safetensors``, or ``.pth`` or ``.pt`` with a state dict (which may lie under ``model`` or ``state_dict``).
+    spec
+        What it should be; by default told from the file's metadata, or else from its parameters' shapes.
+
+    Raises
+    ------
+    WeightsError
+        If the file is absent or damaged, or has other parameters; it says which.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights file {str(path)!r}", expected="a file that exists", hint="check the path")
+    state, described = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), None)
+    spec = spec or described or recognise({name: tuple(value.shape) for name, value in state.items()})
+    wrong = differences(shapes_of(spec), {name: tuple(value.shape) for name, value in state.items()})
+    if wrong:
+        hint = "is it a fine-tuned model of another layout, or another program's?"
+        raise WeightsError(f"{str(path)!r}: {wrong}", expected=f"the parameters of {spec.name!r}", hint=hint)
+    with torch.device("meta"):  # laid out without storage: the file's own tensors become the parameters
+        sam = build(spec)
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    sam.load_state_dict(floats, strict=True, assign=True)
+    return sam.eval().requires_grad_(requires_grad=False)
+
+
+def write_sam(sam: Sam, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
+    """Write a network to a safetensors file that says by itself what it is, so that its path can be given as a model.
+
+    Parameters are stored as ``dtype``; buffers, which are few and hold frequencies, as they are.
+    """
+    learned = {name for name, _ in sam.named_parameters()}
+    state = {
+        name: value.detach().to("cpu", dtype if name in learned else value.dtype).contiguous()
+        for name, value in sam.state_dict().items()
+    }
+    save_file(state, path, metadata={METADATA_KEY: json.dumps(asdict(sam.spec), sort_keys=True)})
+
+
+def shapes_of(spec: SamSpec) -> Shapes:
+    """List the shape of every parameter that a spec's weights must have."""
+    with torch.device("meta"):
+        return {name: tuple(value.shape) for name, value in build(spec).state_dict().items()}
+
+
+@cache
+def _shapes(name: str) -> Shapes:
+    return shapes_of(SPECS[name])
+
+
+def recognise(found: Shapes) -> SamSpec:
+    """Find the registered spec whose parameters have most in common with these."""
+
+    def in_common(spec: SamSpec) -> int:
+        return len(_shapes(spec.name).items() & found.items())
+
+    return max(SPECS.values(), key=in_common)
+
+
+def differences(expected: Shapes, found: Shapes) -> str:
+    """Say which parameters are missing, unexpected or of the wrong shape; empty where all is right."""
+    both = expected.keys() & found.keys()
+    wrong = [f"{n} {found[n]} instead of {expected[n]}" for n in expected if n in both and found[n] != expected[n]]
+    kinds = {
+        "missing": [n for n in expected if n not in both],
+        "unexpected": [n for n in found if n not in both],
+        "of the wrong shape": wrong,
+    }
+    return "; ".join(f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds.items() if names)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], SamSpec | None]:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping, only keys()
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+    text = metadata.get(METADATA_KEY)
+    return state, None if text is None else _spec_from_json(text, path)
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle raises almost anything
+        raise _damaged(path, error) from error
+    for wrapper in ("model", "state_dict"):
+        state = state.get(wrapper, state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{str(path)!r} holds something else", expected="a state dict: parameter names and tensors")
+    return state
+
+
+def _spec_from_json(text: str, path: Path) -> SamSpec:
+    try:
+        fields: dict[str, Any] = {name: _tuples(value) for name, value in json.loads(text).items()}
+        return SamSpec(**fields)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _tuples(value: object) -> object:
+    """JSON knows no tuples."""
+    if isinstance(value, dict):
+        return {name: _tuples(each) for name, each in value.items()}
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    first = str(error).split("\n", 1)[0]
+    return WeightsError(
+        f"{str(path)!r} cannot be read as weights ({type(error).__name__}: {first})",
+        expected="a whole .safetensors file, or a .pth file of tensors only",
+        hint="download or copy it again; a .pth file that holds code is refused",
+    )
