@@ -54,6 +54,18 @@ class LayerNorm2d(nn.Module):
         return unit * self.weight[:, None, None] + self.bias[:, None, None]  # n c h w
 
 
+class Learned(nn.Module):
+    """Learned vectors that stand for something, such as "here is a click".
+
+    Normal random at first, and on the CPU even where a network is laid out without storage: PyTorch's normal random
+    numbers without storage import its compiler, which takes two seconds.
+    """
+
+    def __init__(self, count: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(count, width, device="cpu"))  # count c
+
+
 class FeedForward(nn.Module):
     """The two-layer MLP of a transformer block."""
 
@@ -119,12 +131,12 @@ class FourierPositions(nn.Module):
 
     positional_encoding_gaussian_matrix: Tensor
     origin: Tensor
-    """Where the input's corner lies on the plane of positions; training moves it so that no absolute position is learned."""
+    """Where the input's corner lies; training moves it, so that no absolute position is learned."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, width // 2))
-        self.register_buffer("origin", torch.zeros(2), persistent=False)
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, width // 2, device="cpu"))
+        self.register_buffer("origin", torch.zeros(2, device="cpu"), persistent=False)
 
     def forward(self, xy: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n c"]:
         """Encode coordinates in [0, 1]. A sum instead of a matrix product: autocast must not round coordinates."""
@@ -133,7 +145,7 @@ class FourierPositions(nn.Module):
         return torch.cat([waves.sin(), waves.cos()], -1)  # ... c
 
     def grid(self, h: int, w: int, *, cells: float = 0.0) -> Float[Tensor, "c h w"]:
-        """Encode the centres of the cells of an ``h`` by ``w`` feature map; 1 is ``cells`` away, by default its longest side."""
+        """Encode the centres of the cells of an ``h`` by ``w`` feature map, ``cells`` (by default the longer) to 1."""
         unit = cells or max(h, w)
         device = self.positional_encoding_gaussian_matrix.device
         y = (torch.arange(h, device=device) + 0.5) / unit  # h

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from geosam.sam.blocks import Attention, FeedForward, LayerNorm2d, Mlp, Tokens
+from geosam.sam.blocks import Attention, FeedForward, LayerNorm2d, Learned, Mlp, Tokens
 
 Fine = tuple[Float[Tensor, "b _ _ _"], ...]
 """Encoder features at stride 8 and 4, or none."""
@@ -52,8 +52,8 @@ class MaskDecoder(nn.Module):
         super().__init__()
         masks = multimask + 1
         self.transformer = TwoWayTransformer(width, depth=depth, heads=heads, mlp=mlp)
-        self.iou_token = nn.Embedding(1, width)
-        self.mask_tokens = nn.Embedding(masks, width)
+        self.iou_token = Learned(1, width)
+        self.mask_tokens = Learned(masks, width)
         self.output_upscaling = nn.Sequential(
             nn.ConvTranspose2d(width, width // 4, 2, stride=2),
             LayerNorm2d(width // 4),

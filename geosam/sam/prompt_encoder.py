@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from geosam.sam.blocks import FourierPositions, LayerNorm2d
+from geosam.sam.blocks import FourierPositions, LayerNorm2d, Learned
 
 
 class PromptTokens(NamedTuple):
@@ -48,9 +48,9 @@ class PromptEncoder(nn.Module):
     def __init__(self, width: int = 256, *, mask_channels: int = 16) -> None:
         super().__init__()
         self.pe_layer = FourierPositions(width)
-        self.point_embeddings = nn.ModuleList(nn.Embedding(1, width) for _ in range(4))
-        self.not_a_point_embed = nn.Embedding(1, width)
-        self.no_mask_embed = nn.Embedding(1, width)
+        self.point_embeddings = nn.ModuleList(Learned(1, width) for _ in range(4))
+        self.not_a_point_embed = Learned(1, width)
+        self.no_mask_embed = Learned(1, width)
         self.mask_downscaling = nn.Sequential(
             nn.Conv2d(1, mask_channels // 4, 2, stride=2),
             LayerNorm2d(mask_channels // 4),
