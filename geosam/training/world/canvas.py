@@ -1,12 +1,13 @@
 """The picture while it is being painted: reflectances, heights and labels on one pixel grid."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 from PIL import Image, ImageDraw
 
-from geosam.training.world.noise import fractal_noise
+from geosam.training.world.noise import crown_field, fractal_noise
 
 Spot = tuple[slice, slice]
 """Rows and columns of a part of the canvas."""
@@ -33,8 +34,8 @@ class Canvas:
         Metres above the ground, which casts shadows.
     labels, parts
         Instance and part number of each pixel, 0 for none.
-    grain, mottle
-        Textures shared by all painters: white noise, and noise some metres wide. Both have a mean of 0.
+    grain, mottle, broad
+        Textures shared by all painters: white noise, noise some metres wide and some tens of metres wide. Their mean is 0.
     """
 
     side: int
@@ -46,6 +47,7 @@ class Canvas:
     parts: Int32[np.ndarray, "h w"] = field(init=False)
     grain: Float32[np.ndarray, "h w"] = field(init=False)
     mottle: Float32[np.ndarray, "h w"] = field(init=False)
+    broad: Float32[np.ndarray, "h w"] = field(init=False)
     classes: list[str] = field(init=False, default_factory=list)
     n_parts: int = field(init=False, default=0)
 
@@ -57,6 +59,14 @@ class Canvas:
         self.parts = np.zeros(shape, np.int32)
         self.grain = self.rng.standard_normal(shape, np.float32)
         self.mottle = fractal_noise(self.rng, shape, max(6.0 / self.resolution_m, 4.0), 4)
+        self.broad = fractal_noise(self.rng, shape, max(45.0 / self.resolution_m, 8.0), 4)
+
+    @cached_property
+    def leaves(self) -> Float32[np.ndarray, "h w"]:
+        """Height of the tufts of a crown, 0 to 1: lumps about a metre wide."""
+        shape = (self.side, self.side)
+        spacing = round(1.3 / self.resolution_m)
+        return crown_field(self.rng, shape, spacing)[0] if spacing > 2 else np.clip(0.5 + 0.3 * self.grain, 0, 1)
 
     def add(self, kind: str) -> int:
         """Number of a new instance of a class."""
@@ -110,13 +120,18 @@ def polygon_mask(canvas: Canvas, polygon: np.ndarray) -> tuple[Spot, Bool[np.nda
     return spot, np.asarray(image).astype(bool)
 
 
-def path_mask(canvas: Canvas, path: np.ndarray, width_m: float) -> Bool[np.ndarray, "h w"]:
-    """Pixels of a band along a path in metres, over the whole canvas."""
-    image = Image.new("L", (canvas.side, canvas.side))
-    points = [tuple(p) for p in (path / canvas.resolution_m - 0.5).tolist()]
+def path_mask(canvas: Canvas, path: np.ndarray, width_m: float) -> tuple[Spot, Bool[np.ndarray, "h w"]] | None:
+    """Pixels of a band along a path in metres, or None if it lies outside the canvas."""
+    (left, top), (right, bottom) = path.min(axis=0) - width_m, path.max(axis=0) + width_m
+    spot = canvas.clip(left, top, right, bottom)
+    if spot is None:
+        return None
+    rows, columns = spot
+    image = Image.new("L", (columns.stop - columns.start, rows.stop - rows.start))
+    points = path / canvas.resolution_m - (columns.start + 0.5, rows.start + 0.5)
     width = max(round(width_m / canvas.resolution_m), 1)
-    ImageDraw.Draw(image).line(points, fill=1, width=width, joint="curve")
-    return np.asarray(image).astype(bool)
+    ImageDraw.Draw(image).line([tuple(p) for p in points.tolist()], fill=1, width=width, joint="curve")
+    return spot, np.asarray(image).astype(bool)
 
 
 def blend(first, second, weight: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "4 h w"]:

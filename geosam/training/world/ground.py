@@ -1,6 +1,7 @@
 """Painters of everything flat: ground cover, fields, water, yards, scars, and the roads across them."""
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from geosam.training.world.canvas import Canvas, Spot, blend, path_mask, polygon_mask, put
 from geosam.training.world.layout import Ground, Region, Road
@@ -27,18 +28,27 @@ def paint_region(canvas: Canvas, region: Region) -> None:
         return
     spot, mask = found
     if region.kind == "forest":
-        light = _canopy(canvas, region, spot, mask)
+        light, mask = _canopy(canvas, region, spot, mask)
     elif region.kind in ("water", "flood"):
         light = _water(canvas, region, spot, mask)
     elif region.kind == "scar":
         light = _scar(canvas, region, spot)
     else:
         light = _field(canvas, region, spot)
+    if region.ragged_m > canvas.resolution_m:
+        mask = _frayed(canvas, region, spot, mask)
     put(canvas, spot, mask, light)
     if region.kind != "forest":
         canvas.height[spot][mask] = 0.0
         canvas.parts[spot][mask] = 0
     canvas.labels[spot][mask] = canvas.add(region.kind) if region.labelled else 0
+
+
+def _frayed(canvas: Canvas, region: Region, spot: Spot, mask):
+    """The mask with its edge moved in and out by noise, as grass grows into soil."""
+    sigma = region.ragged_m / canvas.resolution_m
+    soft = gaussian_filter(mask.astype(np.float32), sigma, truncate=2.0, mode="nearest")
+    return soft + 0.28 * canvas.mottle[spot] > 0.5
 
 
 def _field(canvas: Canvas, region: Region, spot: Spot):
@@ -47,7 +57,7 @@ def _field(canvas: Canvas, region: Region, spot: Spot):
     across = x * np.float32(np.cos(region.angle)) + y * np.float32(np.sin(region.angle))
     mottle, grain = canvas.mottle[spot], canvas.grain[spot]
     shape = mottle.shape
-    uneven = fractal_noise(canvas.rng, shape, max(45.0 / canvas.resolution_m, 6.0), 3)
+    uneven = canvas.broad[spot] * np.float32(canvas.rng.choice([-1.0, 1.0]))
     weight = 0.3 + region.strength * (1.3 * uneven + 0.5 * mottle)
     if region.row_m > 2.2 * canvas.resolution_m:
         weight = weight + 0.35 * np.sin(across * np.float32(2 * np.pi / region.row_m)) * (1 + 0.5 * mottle)
@@ -66,30 +76,32 @@ def _field(canvas: Canvas, region: Region, spot: Spot):
 def _canopy(canvas: Canvas, region: Region, spot: Spot, mask):
     """Crowns side by side, domes that shade each other; a rough dark surface where pixels are larger than crowns."""
     spacing = round(region.row_m / canvas.resolution_m)
-    shape = canvas.mottle[spot].shape
+    shape = mask.shape
     if spacing >= 3:
         height, crown = crown_field(canvas.rng, shape, spacing)
-        canvas.parts[spot][mask] = crown[mask] + canvas.n_parts
-        canvas.n_parts += int(crown.max()) + 1
-        tone = (
-            np.random.default_rng(len(canvas.classes)).normal(0.0, 0.5, int(crown.max()) + 1).astype(np.float32)[crown]
+        count = int(crown.max()) + 1
+        share = np.bincount(crown.ravel(), mask.ravel(), count) / np.maximum(
+            np.bincount(crown.ravel(), minlength=count), 1
         )
+        mask = (share > 0.5)[crown] & (height > 0.03)
+        canvas.parts[spot][mask] = crown[mask] + canvas.n_parts
+        canvas.n_parts += count
+        tone = canvas.rng.normal(0.0, 0.5, count).astype(np.float32)[crown]
+        height = height + 0.25 * (canvas.leaves[spot] - 0.5) if spacing > 8 else height
     else:
-        height = np.clip(0.6 + 0.35 * canvas.grain[spot] + 0.2 * canvas.mottle[spot], 0.0, 1.0)
+        height = np.clip(0.6 + 0.35 * canvas.grain[spot] + 0.3 * canvas.mottle[spot], 0.0, 1.0)
         tone = canvas.mottle[spot]
-    uneven = fractal_noise(canvas.rng, shape, max(30.0 / canvas.resolution_m, 4.0), 3)
-    leaves = 0.14 if spacing >= 3 else 0.05
-    light = blend(region.colour, region.second, 0.5 + 0.5 * tone + 0.5 * uneven)
-    light = light * ((0.55 + 0.6 * height) * (1 + leaves * canvas.grain[spot] + 0.12 * canvas.mottle[spot]))
+    light = blend(region.colour, region.second, 0.5 + 0.5 * tone + 0.5 * canvas.broad[spot])
+    leaves = 0.12 if spacing >= 3 else 0.05
+    light = light * ((0.45 + 0.75 * height) * (1 + leaves * canvas.grain[spot] + 0.12 * canvas.mottle[spot]))
     canvas.height[spot][mask] = (region.height_m * (0.25 + 0.75 * height))[mask]
-    return light
+    return np.clip(light, 0.004, 1.0), mask
 
 
 def _water(canvas: Canvas, region: Region, spot: Spot, mask):
     """Depth towards the middle, wind ripples, and now and then the glint of the sun."""
     shape = mask.shape
-    drift = fractal_noise(canvas.rng, shape, max(60.0 / canvas.resolution_m, 8.0), 3)
-    light = blend(region.colour, region.second, 0.35 + region.strength * 1.5 * drift)
+    light = blend(region.colour, region.second, 0.35 + region.strength * canvas.broad[spot])
     ripples = smooth_noise(canvas.rng, shape, max(2.0 / canvas.resolution_m, 1.0))
     light = light * (1 + 0.05 * ripples + 0.03 * canvas.grain[spot])
     if region.strength > 0.45:
@@ -118,37 +130,67 @@ def paint_roads(canvas: Canvas, roads: tuple[Road, ...]) -> None:
     for road in roads:
         number = network.get(road.kind) or canvas.add(road.kind)
         network[road.kind] = number
-        mask = _band(canvas, road, road.width_m, road.colour)
-        canvas.labels[mask] = number
-        canvas.height[mask] = 0.0
-        canvas.parts[mask] = 0
+        painted = _band(canvas, road, road.width_m, road.colour)
+        if painted is not None:
+            spot, mask = painted
+            canvas.labels[spot][mask] = number
     for road in roads:
+        if road.width_m > 4 * canvas.resolution_m:
+            _wear(canvas, road)
         if road.marked and canvas.resolution_m < 0.9:
             _markings(canvas, road)
 
 
 def _band(canvas: Canvas, road: Road, width_m: float, colour):
-    mask = path_mask(canvas, road.path, width_m)
-    texture = 1 + 0.10 * canvas.mottle + _roughness(canvas, 0.07) * canvas.grain
-    canvas.light[:, mask] = colour[:, None] * texture[mask]
-    canvas.labels[mask] = 0
-    return mask
+    found = path_mask(canvas, road.path, width_m)
+    if found is None:
+        return None
+    spot, mask = found
+    texture = 1 + 0.08 * canvas.mottle[spot] + 0.06 * canvas.broad[spot] + _roughness(canvas, 0.07) * canvas.grain[spot]
+    canvas.light[:, *spot][:, mask] = colour[:, None] * texture[mask]
+    canvas.labels[spot][mask] = 0
+    canvas.height[spot][mask] = 0.0
+    canvas.parts[spot][mask] = 0
+    return spot, mask
+
+
+def _wear(canvas: Canvas, road: Road) -> None:
+    """Wheel tracks, a little brighter than the rest of the lane."""
+    step = np.gradient(road.path, axis=0)
+    normal = np.stack([-step[:, 1], step[:, 0]], axis=1) / np.maximum(np.hypot(*step.T), 1e-9)[:, None]
+    for lane in (-0.25, 0.25):
+        found = path_mask(canvas, road.path + normal * (lane * road.width_m), 0.22 * road.width_m)
+        if found is not None:
+            spot, mask = found
+            canvas.light[:, *spot][:, mask] *= np.float32(1.07)
 
 
 def _markings(canvas: Canvas, road: Road) -> None:
-    """A dashed line in the middle and a solid line along each side."""
+    """A dashed line in the middle."""
     step = np.diff(road.path, axis=0)
-    length = np.hypot(*step.T)
-    travelled = np.concatenate([[0.0], np.cumsum(length)])
+    travelled = np.concatenate([[0.0], np.cumsum(np.hypot(*step.T))])
     ends = np.arange(0.0, travelled[-1], 9.0)
     stations = np.stack([ends, ends + 4.5], axis=1)
     x = np.interp(stations, travelled, road.path[:, 0])
     y = np.interp(stations, travelled, road.path[:, 1])
-    paint = np.full(4, 0.55, np.float32)
-    strength = min(1.0, 0.18 / canvas.resolution_m + 0.15)
-    lines = np.zeros((canvas.side, canvas.side), bool)
+    strength = np.float32(min(1.0, 0.18 / canvas.resolution_m + 0.1))
     for xs, ys in zip(x, y, strict=True):
-        if -9 < xs[0] < canvas.side * canvas.resolution_m + 9 and -9 < ys[0] < canvas.side * canvas.resolution_m + 9:
-            lines |= path_mask(canvas, np.stack([xs, ys], axis=1), 0.18)
-    mask = lines & (canvas.labels > 0)
-    canvas.light[:, mask] += (paint[:, None] - canvas.light[:, mask]) * strength
+        found = path_mask(canvas, np.stack([xs, ys], axis=1), 0.18)
+        if found is not None:
+            spot, mask = found
+            light = canvas.light[:, *spot]
+            light[:, mask] += (np.float32(0.5) - light[:, mask]) * strength
+
+
+def paint_scrub(canvas: Canvas, ground: Ground) -> None:
+    """Low bushes, tufts and litter on ground that nothing covers; they have no label."""
+    if ground.scrub <= 0 or canvas.resolution_m > 1.5:
+        return
+    shape = (canvas.side, canvas.side)
+    tufts = (
+        smooth_noise(canvas.rng, shape, max(2.2 / canvas.resolution_m, 1.5)) + 0.6 * canvas.mottle + 0.7 * canvas.broad
+    )
+    mask = (tufts > 1.6 - 1.5 * ground.scrub) & (canvas.labels == 0)
+    tone = 0.75 + 0.25 * np.clip(tufts[mask] - 1, -1, 1) + 0.2 * canvas.grain[mask]
+    canvas.light[:, mask] = ground.bush[:, None] * np.clip(tone, 0.2, 2.0)
+    canvas.height[mask] = np.clip(tufts[mask], 0.2, 1.2)

@@ -22,6 +22,8 @@ class Ground:
     second: Spectrum
     patch_m: float
     contrast: float = 0.5
+    scrub: float = 0.0
+    bush: Spectrum = field(default_factory=lambda: np.float32([0.03, 0.05, 0.02, 0.35]))
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Region:
     tram_m: float = 0.0
     strength: float = 0.2
     height_m: float = 0.0
+    ragged_m: float = 0.0
     labelled: bool = True
 
 
@@ -54,7 +57,8 @@ class Road:
 
 @dataclass(frozen=True)
 class Building:
-    """A house, hall, shed or tank. `size_m` is (along the ridge, across it), `wing` adds a second body for L and T shapes."""
+    """A house, hall, shed or tank. `size_m` is (along the ridge, across it), each of `wings` adds a
+    body (along, across, length, width) that stands crosswise, for L, T and U shapes."""
 
     x: float
     y: float
@@ -64,9 +68,11 @@ class Building:
     colour: Spectrum
     height_m: float
     slope: float = 0.5
-    wing: tuple[float, float, float, float] | None = None
+    wings: tuple[tuple[float, float, float, float], ...] = ()
     clutter: float = 0.3
     stripe_m: float = 0.0
+    patchwork: float = 0.0
+    wall: float = 0.22
     damage: float = 0.0
 
 
@@ -105,7 +111,7 @@ class Sun:
 
 @dataclass(frozen=True)
 class Layout:
-    """A whole place."""
+    """A whole place. `lean` is how far (x, y) the top of a body moves for each metre of its height, seen from one side."""
 
     theme: str
     extent_m: float
@@ -115,4 +121,5 @@ class Layout:
     roads: tuple[Road, ...] = ()
     buildings: tuple[Building, ...] = ()
     blocks: tuple[Block, ...] = ()
-    trees: tuple[Tree, ...] = field(default=())
+    trees: tuple[Tree, ...] = ()
+    lean: tuple[float, float] = (0.0, 0.0)

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-from geosam.training.world.layout import Sun
+from geosam.training.world.layout import Layout, Sun
 
 Field = Float32[np.ndarray, "h w"]
 
@@ -19,11 +19,12 @@ def _moved(values: Field, dx: int, dy: int) -> Field:
     return result
 
 
-def shadow_depth(height: Field, sun: Sun, resolution_m: float) -> Field:
+def shadow_depth(height: Field, sun: Sun, resolution_m: float, lean: tuple[float, float] = (0.0, 0.0)) -> Field:
     """Metres by which the shadow of something else passes above each pixel, 0 in the sun.
 
     The highest ray over a pixel is the maximum over all heights towards the sun, each lowered by its distance times the
-    tangent of the sun's elevation; doubling the reach at each step makes this a handful of passes.
+    tangent of the sun's elevation; doubling the reach at each step makes this a handful of passes. Where tall things lean
+    in the picture, their shadow's way over the picture is the difference of both directions.
 
     Examples
     --------
@@ -32,8 +33,11 @@ def shadow_depth(height: Field, sun: Sun, resolution_m: float) -> Field:
     >>> shadow_depth(height, Sun(azimuth=-1.5707963267948966, elevation=0.7853981633974483), 1.0).round(3).tolist()
     [[0.0, 1.0, 0.0, 0.0]]
     """
-    drop = float(np.tan(sun.elevation)) * resolution_m
-    away_x, away_y = -float(np.sin(sun.azimuth)), float(np.cos(sun.azimuth))
+    length = 1 / float(np.tan(sun.elevation))
+    away_x = -float(np.sin(sun.azimuth)) * length - lean[0]
+    away_y = float(np.cos(sun.azimuth)) * length - lean[1]
+    length = max(float(np.hypot(away_x, away_y)), 0.05)
+    away_x, away_y, drop = away_x / length, away_y / length, resolution_m / length
     reach = float(height.max()) / drop
     ray, k = height, 1
     while k <= max(reach, 1.0):
@@ -43,9 +47,10 @@ def shadow_depth(height: Field, sun: Sun, resolution_m: float) -> Field:
     return np.where(depth > 1e-3, depth, np.float32(0.0))
 
 
-def apply_shadows(light, height: Field, sun: Sun, resolution_m: float) -> None:
+def apply_shadows(light: Float32[np.ndarray, "4 h w"], height: Field, layout: Layout) -> None:
     """Darken what lies in shadow, which then gets only the bluish light of the sky."""
-    depth = shadow_depth(height, sun, resolution_m)
+    resolution_m = layout.extent_m / height.shape[0]
+    depth = shadow_depth(height, layout.sun, resolution_m, layout.lean)
     softness = 0.25 + 0.5 * resolution_m
     amount = np.clip(depth / np.float32(softness), 0.0, 1.0)
     sky = np.float32([0.22, 0.27, 0.36, 0.15])

@@ -9,7 +9,7 @@ from scipy import ndimage
 from geosam.errors import OptionError
 from geosam.training.world.bodies import paint_block, paint_building, paint_tree
 from geosam.training.world.canvas import Canvas
-from geosam.training.world.ground import paint_ground, paint_region, paint_roads
+from geosam.training.world.ground import paint_ground, paint_region, paint_roads, paint_scrub
 from geosam.training.world.layout import Layout
 from geosam.training.world.light import apply_shadows
 from geosam.training.world.places import PLACES, RESOLUTIONS
@@ -145,15 +145,16 @@ def paint(layout: Layout, rng: np.random.Generator, side: int) -> Canvas:
     paint_roads(canvas, layout.roads)
     for region in over:
         paint_region(canvas, region)
+    paint_scrub(canvas, layout.ground)
     for building in layout.buildings:
-        paint_building(canvas, building, layout.sun)
+        paint_building(canvas, building, layout)
     for block in layout.blocks:
         if min(block.size_m) > 1.6 * canvas.resolution_m:
-            paint_block(canvas, block, layout.sun)
+            paint_block(canvas, block)
     for tree in layout.trees:
         if tree.radius_m > canvas.resolution_m:
-            paint_tree(canvas, tree, layout.sun)
-    apply_shadows(canvas.light, canvas.height, layout.sun, canvas.resolution_m)
+            paint_tree(canvas, tree, layout)
+    apply_shadows(canvas.light, canvas.height, layout)
     return canvas
 
 

@@ -25,9 +25,15 @@ class Sensor:
         Strength of thin cloud and of the shadow of a cloud, 0 to 1.
     blur_px
         Standard deviation of the optics' blur.
-    noise
-        Standard deviation of the detector's noise, as a share of white.
-    gain, gamma
+    noise, noise_px
+        Standard deviation of the detector's noise, as a share of white, and how far it is smeared.
+    brightness
+        Mean of the picture after exposure, 0 to 1.
+    black
+        Share of the darkest reflectance that the display takes for black.
+    saturation
+        Strength of colours, 1 as they are.
+    cast, gamma
         Per-band gain and exponent of the display.
     bands
         Which of red, green, blue, near infrared are shown as red, green, blue.
@@ -40,7 +46,11 @@ class Sensor:
     cloud_shadow: float = 0.0
     blur_px: float = 0.5
     noise: float = 0.01
-    gain: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    noise_px: float = 0.0
+    brightness: float = 0.4
+    black: float = 0.3
+    saturation: float = 0.9
+    cast: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     gamma: float = 2.2
     bands: tuple[int, int, int] = (0, 1, 2)
     grey: bool = False
@@ -53,7 +63,6 @@ def draw_sensor(rng: np.random.Generator, resolution_m: float) -> Sensor:
     far = resolution_m > 0.35
     haze = rng.gamma(1.5, 0.012 if far else 0.003)
     cast = np.exp(rng.normal(0.0, 0.06, 4))
-    brightness = float(np.exp(rng.normal(0.25, 0.28)))
     false_colour = rng.random() < 0.05
     return Sensor(
         haze=(haze * 0.6, haze * 0.8, haze * 1.1, haze * 0.3),
@@ -61,7 +70,11 @@ def draw_sensor(rng: np.random.Generator, resolution_m: float) -> Sensor:
         cloud_shadow=float(rng.uniform(0.3, 0.6)) if far and rng.random() < 0.06 else 0.0,
         blur_px=float(rng.uniform(0.45, 1.0)) if rng.random() < 0.85 else float(rng.uniform(1.0, 1.9)),
         noise=float(rng.gamma(1.5, 0.006)),
-        gain=tuple((brightness * cast).tolist()),
+        noise_px=float(rng.uniform(0.4, 0.9)) if rng.random() < 0.4 else 0.0,
+        brightness=float(np.clip(rng.normal(0.40, 0.09), 0.18, 0.62)),
+        black=float(rng.uniform(0.0, 0.9)),
+        saturation=float(np.clip(rng.normal(0.8, 0.2), 0.35, 1.3)),
+        cast=tuple(cast.tolist()),
         gamma=float(rng.uniform(1.8, 2.5)),
         bands=(3, 0, 1) if false_colour else (0, 1, 2),
         grey=bool(rng.random() < 0.04),
@@ -91,19 +104,37 @@ def blurred(light: Light, sigma_px: float) -> Light:
 
 
 def develop(light: Light, sensor: Sensor, rng: np.random.Generator) -> UInt8[np.ndarray, "3 h w"]:
-    """Display-ready pixels: gain, gamma, band order, noise, sharpening, compression."""
-    shown = light[list(sensor.bands)]
-    gain = np.float32(sensor.gain)[list(sensor.bands)]
-    if sensor.bands[0] == 3:
-        gain = gain * np.float32([0.45, 1.0, 1.0])
-    values = np.clip(shown * gain[:, None, None], 1e-4, None) ** np.float32(1 / sensor.gamma)
+    """Display-ready pixels: exposure, gamma, band order, noise, sharpening, compression."""
+    values = _exposed(light, sensor)
     if sensor.grey:
-        values = np.broadcast_to(values.mean(axis=0, keepdims=True), values.shape)
+        values[:] = values.mean(axis=0)
+    elif sensor.saturation != 1.0:
+        grey = values.mean(axis=0)
+        values = grey + (values - grey) * np.float32(sensor.saturation)
     if sensor.sharpen:
         values = values + np.float32(sensor.sharpen) * (values - blurred(values, 1.0))
-    values = values + rng.standard_normal(values.shape, np.float32) * np.float32(sensor.noise)
+    noise = rng.standard_normal(values.shape, np.float32)
+    if sensor.noise_px:
+        noise = blurred(noise, sensor.noise_px) * np.float32(1 + 2.5 * sensor.noise_px)
+    values = values + noise * np.float32(sensor.noise)
     pixels = (np.clip(values, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
     return compressed(pixels, sensor.quality) if sensor.quality else pixels
+
+
+def _exposed(light: Light, sensor: Sensor) -> Float32[np.ndarray, "3 h w"]:
+    """Three bands scaled so that their mean on the screen is the sensor's brightness."""
+    bands = list(sensor.bands)
+    shown = light[bands] * np.float32(sensor.cast)[bands][:, None, None]
+    sample = shown[:, ::4, ::4]
+    if sensor.bands[0] == 3:
+        shown = (
+            shown
+            * (sample[1:].mean() / sample[0].mean() * np.float32([1.3, 0, 0]) + np.float32([0, 1, 1]))[:, None, None]
+        )
+        sample = shown[:, ::4, ::4]
+    shown = np.clip(shown - np.float32(sensor.black * np.quantile(sample, 0.01)), 1e-4, None)
+    gain = sensor.brightness / max(float((shown[:, ::4, ::4] ** (1 / sensor.gamma)).mean()), 1e-3)
+    return np.exp(np.log(shown) * np.float32(1 / sensor.gamma)) * np.float32(gain)
 
 
 def compressed(pixels: UInt8[np.ndarray, "3 h w"], quality: int) -> UInt8[np.ndarray, "3 h w"]:

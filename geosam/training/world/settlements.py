@@ -27,22 +27,30 @@ MIXES = (
 def draw_building(rng: np.random.Generator, place: tuple[float, float, float], size_m, *, style: str) -> Building:
     """A building of a style at (x, y, angle)."""
     material, slope, forms = STYLES[style]
-    length, width = max(size_m), min(size_m)
+    length, width = float(max(size_m)), float(min(size_m))
     angle = place[2] if size_m[0] >= size_m[1] else place[2] + np.pi / 2
     form = forms[rng.integers(len(forms))]
-    wing = None
-    if form != "shed" and rng.random() < 0.3 and width > 6:
-        side = rng.choice([-1.0, 1.0])
-        reach = width * rng.uniform(0.35, 0.6)
-        wing_width = float(min(width * rng.uniform(0.6, 0.95), length * 0.6))
-        along = float(rng.uniform(-1, 1) * (length - wing_width) / 2)
-        wing = (along, float(side * (width / 2 + reach / 2 - width / 4)), float(reach + width / 2), wing_width)
+    sheet = style in ("metal", "rusty", "painted")
+    low = rng.uniform(2.6, 4.5) if rng.random() < 0.7 else rng.uniform(4.5, 8.0)
     return Building(
         x=place[0], y=place[1], size_m=(length, width), angle=float(angle), form=form, colour=pick(rng, material, 0.18),
-        height_m=float(rng.uniform(2.6, 4.5) if slope else rng.uniform(3.0, 9.0)),
-        slope=float(slope * rng.uniform(0.6, 1.3)), wing=wing, clutter=float(rng.uniform(0.0, 0.5) if slope else rng.uniform(0.3, 1.0)),
-        stripe_m=float(rng.choice([0.0, 0.4, 0.8, 1.2])) if style in ("metal", "rusty", "painted") else 0.0,
+        height_m=float(low if slope else rng.uniform(3.0, 9.0)), slope=float(slope * rng.uniform(0.6, 1.3)),
+        wings=_wings(rng, length, width) if form in ("gable", "hip", "flat") and width > 5.5 else (),
+        clutter=float(rng.uniform(0.0, 0.4) if slope else rng.uniform(0.2, 0.9)), wall=float(rng.uniform(0.1, 0.4)),
+        stripe_m=float(rng.choice([0.0, 0.4, 0.8, 1.2]) if sheet else rng.choice([0.0, 0.35])),
+        patchwork=float(rng.uniform(0.1, 0.5)) if sheet and rng.random() < 0.4 else 0.0,
     )  # fmt: skip
+
+
+def _wings(rng: np.random.Generator, length: float, width: float) -> tuple[tuple[float, float, float, float], ...]:
+    wings = []
+    for _ in range(int(rng.choice([0, 1, 2], p=[0.55, 0.33, 0.12]))):
+        side = rng.choice([-1.0, 1.0])
+        reach = width * rng.uniform(0.25, 0.6)
+        breadth = min(width * rng.uniform(0.5, 0.95), length * 0.6)
+        along = rng.uniform(-1, 1) * (length - breadth) / 2
+        wings.append((float(along), float(side * (width / 4 + reach / 2)), float(reach + width / 2), float(breadth)))
+    return tuple(wings)
 
 
 def streets(rng: np.random.Generator, extent_m: float, *, block_m: tuple[float, float], angle: float) -> list[Road]:
@@ -246,6 +254,6 @@ def scattered_trees(
             hubs[rng.integers(len(hubs))] + rng.normal(0, 9.0, 2) if rng.random() < 0.6 else rng.uniform(0, extent_m, 2)
         )
         radius = float(np.clip(rng.gamma(6.0, 0.5), 1.0, 6.5))
-        if occupancy.claim(float(x), float(y), (radius * 1.3, radius * 1.3)):
+        if occupancy.claim(float(x), float(y), (radius * 0.9, radius * 0.9)):
             trees.append(Tree(float(x), float(y), radius, radius * rng.uniform(1.6, 2.6), pick(rng, material, 0.15)))
     return trees

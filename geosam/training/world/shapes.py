@@ -1,5 +1,8 @@
 """Outlines of natural and drawn things, as polygons in metres."""
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
 Polygon = np.ndarray
@@ -38,12 +41,12 @@ def rectangle(centre: tuple[float, float], size_m: tuple[float, float], angle: f
     return np.asarray(centre) + corners @ np.array([(cos, sin), (-sin, cos)])
 
 
-def meander(rng: np.random.Generator, extent_m: float, *, bend: float = 0.15) -> Polygon:
+def meander(rng: np.random.Generator, extent_m: float, *, bend: float = 0.11) -> Polygon:
     """A winding path from one side of the place to another, as points along it."""
     turn, shift = rng.uniform(0, 2 * np.pi), rng.uniform(-0.3, 0.3) * extent_m
     t = np.linspace(-0.85, 0.85, 60)
     wave = sum(
-        rng.normal(0.0, bend / k) * np.sin(2 * np.pi * k * t * rng.uniform(0.5, 0.9) + rng.uniform(0, 2 * np.pi))
+        rng.normal(0.0, bend / k**1.6) * np.sin(2 * np.pi * k * t * rng.uniform(0.5, 0.9) + rng.uniform(0, 2 * np.pi))
         for k in (1, 2, 3)
     )
     along, across = t * extent_m, wave * extent_m + shift
@@ -97,24 +100,24 @@ def parcels(
             cut = top + share * height
             todo += [(left, top, right, cut), (left, cut, right, bottom)]
     phase = rng.uniform(0, 2 * np.pi, 4)
-    return [_bent(box, extent_m, angle=angle, bend=bend, phase=phase) for box in done]
+    bent = _bent(np.array(done), extent_m, angle=angle, bend=bend, phase=phase)
+    near = ((bent > -0.02 * extent_m).any(axis=1) & (bent < 1.02 * extent_m).any(axis=1)).all(axis=1)
+    return list(bent[near])
 
 
-def _bent(box, extent_m: float, *, angle: float, bend: float, phase: np.ndarray) -> Polygon:
-    left, top, right, bottom = box
-    steps = np.linspace(0, 1, 8 if bend else 1, endpoint=False) if bend else np.zeros(1)
-    u = np.concatenate(
-        [left + steps * (right - left), right + 0 * steps, right + steps * (left - right), left + 0 * steps]
-    )
-    v = np.concatenate(
-        [top + 0 * steps, top + steps * (bottom - top), bottom + 0 * steps, bottom + steps * (top - bottom)]
-    )
+def _bent(boxes: np.ndarray, extent_m: float, *, angle: float, bend: float, phase: np.ndarray) -> np.ndarray:
+    """Outlines ``[n 32 2]`` of ``xyxy`` boxes after turning and warping them."""
+    left, top, right, bottom = (side[:, None] for side in boxes.T)
+    steps = np.linspace(0, 1, 8, endpoint=False)
+    flat = np.zeros(8)
+    u = left + (right - left) * np.concatenate([steps, flat + 1, 1 - steps, flat])
+    v = top + (bottom - top) * np.concatenate([flat, steps, flat + 1, 1 - steps])
     wave = 2 * np.pi / extent_m
     warp_u = np.sin(wave * 0.8 * v + phase[0]) + 0.4 * np.sin(wave * 2.1 * v + wave * u + phase[1])
     warp_v = np.sin(wave * 0.7 * u + phase[2]) + 0.4 * np.sin(wave * 1.9 * u + wave * v + phase[3])
     u, v = u + bend * extent_m * warp_u, v + bend * extent_m * warp_v
     cos, sin = np.cos(angle), np.sin(angle)
-    return extent_m / 2 + np.stack([u * cos - v * sin, u * sin + v * cos], axis=1)
+    return extent_m / 2 + np.stack([u * cos - v * sin, u * sin + v * cos], axis=2)
 
 
 def inset(polygon: Polygon, margin_m: float) -> Polygon:
@@ -123,6 +126,12 @@ def inset(polygon: Polygon, margin_m: float) -> Polygon:
     away = polygon - middle
     distance = np.maximum(np.hypot(*away.T), 1e-6)[:, None]
     return middle + away * np.clip(1 - margin_m / distance, 0.1, 1.0)
+
+
+@lru_cache(maxsize=4096)
+def _unit_grid(columns: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    u, v = np.meshgrid(np.linspace(-0.5, 0.5, columns), np.linspace(-0.5, 0.5, rows))
+    return u.ravel(), v.ravel()
 
 
 class Occupancy:
@@ -135,14 +144,13 @@ class Occupancy:
     def _cells(self, x: float, y: float, size_m: tuple[float, float], angle: float):
         nu = int(min(max(size_m[0] / self.step, 2), 40)) + 1
         nv = int(min(max(size_m[1] / self.step, 2), 40)) + 1
-        u = np.linspace(-0.5, 0.5, nu)[None, :] * size_m[0]
-        v = np.linspace(-0.5, 0.5, nv)[:, None] * size_m[1]
-        cos, sin = np.cos(angle), np.sin(angle)
-        columns = np.floor((x + u * cos - v * sin) / self.step).astype(int).ravel()
-        rows = np.floor((y + u * sin + v * cos) / self.step).astype(int).ravel()
+        u, v = _unit_grid(nu, nv)
+        cos, sin = math.cos(angle) / self.step, math.sin(angle) / self.step
+        columns = np.int32(u * (size_m[0] * cos) - v * (size_m[1] * sin) + (x / self.step + 1)) - 1
+        rows = np.int32(u * (size_m[0] * sin) + v * (size_m[1] * cos) + (y / self.step + 1)) - 1
         n = len(self.taken)
         inside = (rows >= 0) & (rows < n) & (columns >= 0) & (columns < n)
-        return rows[inside], columns[inside]
+        return (rows[inside], columns[inside]) if not inside.all() else (rows, columns)
 
     def claim(self, x: float, y: float, size_m: tuple[float, float], angle: float = 0.0) -> bool:
         """Take a turned rectangle if it is free and touches the place; say whether it was."""
