@@ -29,16 +29,12 @@ def paint_region(canvas: Canvas, region: Region) -> None:
     spot, mask = found
     if region.kind == "forest":
         light, mask = _canopy(canvas, region, spot, mask)
-    elif region.kind in ("water", "flood"):
-        light = _water(canvas, region, spot, mask)
-    elif region.kind == "scar":
-        light = _scar(canvas, region, spot)
     else:
-        light = _field(canvas, region, spot)
+        light = _PAINTERS.get(region.kind, _field)(canvas, region, spot)
     if region.ragged_m > canvas.resolution_m:
         mask = _frayed(canvas, region, spot, mask)
     put(canvas, spot, mask, light)
-    if region.kind != "forest":
+    if region.kind not in ("forest", "orchard"):
         canvas.height[spot][mask] = 0.0
         canvas.parts[spot][mask] = 0
     canvas.labels[spot][mask] = canvas.add(region.kind) if region.labelled else 0
@@ -55,13 +51,15 @@ def _field(canvas: Canvas, region: Region, spot: Spot):
     """Rows, tramlines and wet patches of a field; also lawns and yards, which have none of the first two."""
     x, y = canvas.coordinates(spot)
     across = x * np.float32(np.cos(region.angle)) + y * np.float32(np.sin(region.angle))
+    if region.wave_m:
+        across = across + np.float32(region.wave_m) * canvas.broad[spot]
     mottle, grain = canvas.mottle[spot], canvas.grain[spot]
     shape = mottle.shape
     uneven = canvas.broad[spot] * np.float32(canvas.rng.choice([-1.0, 1.0]))
     weight = 0.3 + region.strength * (1.3 * uneven + 0.5 * mottle)
     if region.row_m > 2.2 * canvas.resolution_m:
         weight = weight + 0.35 * np.sin(across * np.float32(2 * np.pi / region.row_m)) * (1 + 0.5 * mottle)
-    else:
+    elif region.kind == "field":
         streaks = smooth_noise(canvas.rng, (1, 512), 2.0)[0]
         weight = weight + region.strength * 0.5 * streaks[np.int32(np.abs(across) / (2 * canvas.resolution_m)) % 512]
     if region.tram_m:
@@ -98,9 +96,9 @@ def _canopy(canvas: Canvas, region: Region, spot: Spot, mask):
     return np.clip(light, 0.004, 1.0), mask
 
 
-def _water(canvas: Canvas, region: Region, spot: Spot, mask):
+def _water(canvas: Canvas, region: Region, spot: Spot):
     """Depth towards the middle, wind ripples, and now and then the glint of the sun."""
-    shape = mask.shape
+    shape = canvas.mottle[spot].shape
     light = blend(region.colour, region.second, 0.35 + region.strength * canvas.broad[spot])
     ripples = smooth_noise(canvas.rng, shape, max(2.0 / canvas.resolution_m, 1.0))
     light = light * (1 + 0.05 * ripples + 0.03 * canvas.grain[spot])
@@ -119,6 +117,69 @@ def _scar(canvas: Canvas, region: Region, spot: Spot):
     weight = streaks[np.int32(np.abs(along) / (12 * r)) % 64, np.int32(np.abs(across) / (1.5 * r)) % 256]
     weight = 0.4 + 0.3 * weight + 0.5 * canvas.mottle[spot]
     return blend(region.colour, region.second, weight) * (1 + 0.14 * canvas.grain[spot] + 0.12 * canvas.mottle[spot])
+
+
+def _orchard(canvas: Canvas, region: Region, spot: Spot):
+    """Trees or vines in rows: one dome in each cell of a turned grid; `tram_m` is the distance within a row."""
+    x, y = canvas.coordinates(spot)
+    cos, sin = np.float32(np.cos(region.angle)), np.float32(np.sin(region.angle))
+    u, v = (x * cos + y * sin) / np.float32(region.row_m), (y * cos - x * sin) / np.float32(region.tram_m)
+    cell_u, cell_v = np.floor(u), np.floor(v)
+    chance = np.abs(np.sin(cell_u * 12.9898 + cell_v * 78.233) * 43758.547) % 1
+    distance = ((u - cell_u - 0.5) * 2) ** 2 + ((v - cell_v - 0.5) * 2) ** 2 * np.float32(region.wave_m)
+    crown = np.clip(0.55 + 0.3 * chance - distance + 0.15 * canvas.mottle[spot], 0, 1) * (chance > 0.05)
+    there = crown > 0
+    ground = blend(region.second, region.colour, 0.2 + 0.3 * canvas.broad[spot] + 0.2 * canvas.mottle[spot])
+    leaves = region.colour[:, None, None] * (0.5 + 1.1 * crown + 0.1 * canvas.grain[spot])
+    canvas.height[spot] = np.where(there, np.float32(region.height_m) * (0.4 + crown), 0.0)
+    return np.clip(np.where(there, leaves, ground * (1 + 0.08 * canvas.grain[spot])), 0.004, 1.0)
+
+
+def _local(canvas: Canvas, region: Region, spot: Spot):
+    """Metres along the first two sides of a rectangle from its first corner, and the rectangle's size."""
+    x, y = canvas.coordinates(spot)
+    corner, along, across = (
+        region.polygon[0],
+        region.polygon[1] - region.polygon[0],
+        region.polygon[3] - region.polygon[0],
+    )
+    size = float(np.hypot(*along)), float(np.hypot(*across))
+    (ux, uy), (vx, vy) = along / size[0], across / size[1]
+    dx, dy = x - np.float32(corner[0]), y - np.float32(corner[1])
+    return dx * np.float32(ux) + dy * np.float32(uy), dx * np.float32(vx) + dy * np.float32(vy), size
+
+
+def _marked(canvas: Canvas, light, lines, width_m: float):
+    """Paint lines in white, fainter where a pixel is wider than the line."""
+    strength = np.float32(min(1.0, width_m / canvas.resolution_m)) * (0.8 + 0.2 * np.float32(canvas.resolution_m < 1))
+    return np.where(lines, light + (np.float32(0.6) - light) * strength, light)
+
+
+def _parking(canvas: Canvas, region: Region, spot: Spot):
+    """Asphalt with the lines between bays."""
+    light = _field(canvas, region, spot)
+    if canvas.resolution_m > 0.8:
+        return light
+    u, v, _ = _local(canvas, region, spot)
+    width = max(0.12, canvas.resolution_m)
+    return _marked(canvas, light, ((u - 0.65) % 2.7 < width) & ((v - 0.4) % 8.0 < 5.2), 0.12)
+
+
+def _pitch(canvas: Canvas, region: Region, spot: Spot):
+    """A sports ground: mown stripes, its outline, halfway line and circle."""
+    u, v, size = _local(canvas, region, spot)
+    light = _field(canvas, region, spot) * (1 + 0.06 * np.sign(np.sin(u * np.float32(2 * np.pi / max(size[0] / 8, 3)))))
+    width = max(0.1, 0.6 * canvas.resolution_m)
+    rim = np.abs(np.minimum(np.minimum(u, size[0] - u), np.minimum(v, size[1] - v)) - 1.5) < width
+    middle = np.abs(u - size[0] / 2) < width
+    circle = np.abs(np.hypot(u - size[0] / 2, v - size[1] / 2) - 0.14 * size[1]) < width
+    inner = (v > 1.5) & (v < size[1] - 1.5)
+    return _marked(canvas, light, rim | ((middle | circle) & inner), 0.15)
+
+
+_PAINTERS = {
+    "water": _water, "flood": _water, "scar": _scar, "orchard": _orchard, "parking": _parking, "pitch": _pitch,
+}  # fmt: skip
 
 
 def paint_roads(canvas: Canvas, roads: tuple[Road, ...]) -> None:

@@ -28,7 +28,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Region:
-    """An area on the ground: a field, a lake, a forest, a yard, a scar."""
+    """An area on the ground: a field, a lake, a forest, a yard, a scar. What lies `over` covers roads as well."""
 
     kind: str
     polygon: Polygon
@@ -40,6 +40,8 @@ class Region:
     strength: float = 0.2
     height_m: float = 0.0
     ragged_m: float = 0.0
+    wave_m: float = 0.0
+    over: bool = False
     labelled: bool = True
 
 
@@ -53,6 +55,7 @@ class Road:
     shoulder: Spectrum | None = None
     marked: bool = False
     kind: str = "road"
+    bridge: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ class Sun:
 
 @dataclass(frozen=True)
 class Layout:
-    """A whole place. `lean` is how far (x, y) the top of a body moves for each metre of its height, seen from one side."""
+    """A whole place. `lean` is how far (x, y) the top of a body moves for each metre of its
+    height, seen from one side; `hills` is the strength of the terrain's shading."""
 
     theme: str
     extent_m: float
@@ -123,3 +127,4 @@ class Layout:
     blocks: tuple[Block, ...] = ()
     trees: tuple[Tree, ...] = ()
     lean: tuple[float, float] = (0.0, 0.0)
+    hills: float = 0.0

@@ -3,7 +3,9 @@
 import numpy as np
 from jaxtyping import Float32
 
+from geosam.training.world.canvas import Canvas
 from geosam.training.world.layout import Layout, Sun
+from geosam.training.world.noise import fractal_noise
 
 Field = Float32[np.ndarray, "h w"]
 
@@ -45,6 +47,17 @@ def shadow_depth(height: Field, sun: Sun, resolution_m: float, lean: tuple[float
         k *= 2
     depth = ray - height
     return np.where(depth > 1e-3, depth, np.float32(0.0))
+
+
+def apply_hills(canvas: Canvas, layout: Layout) -> None:
+    """Brighten slopes that face the sun and darken those that turn away from it."""
+    if not layout.hills:
+        return
+    shape = canvas.height.shape
+    terrain = fractal_noise(canvas.rng, shape, max(shape[0] / 2.5, 8.0), 5)
+    slope_y, slope_x = np.gradient(terrain * np.float32(shape[0] / 10))
+    towards = slope_x * np.float32(np.sin(layout.sun.azimuth)) - slope_y * np.float32(np.cos(layout.sun.azimuth))
+    canvas.light *= np.clip(1 - np.float32(layout.hills) * towards, 0.3, 1.8)
 
 
 def apply_shadows(light: Float32[np.ndarray, "4 h w"], height: Field, layout: Layout) -> None:

@@ -1,8 +1,10 @@
 """The themes: one function per kind of place, each drawing a layout from a generator."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import shapely
 
 from geosam.training.world.layout import Block, Building, Ground, Layout, Region, Road, Sun
 from geosam.training.world.materials import pick
@@ -23,6 +25,14 @@ Place = Callable[[np.random.Generator, float], Layout]
 def draw_sun(rng: np.random.Generator) -> Sun:
     """The sun of a clear morning or noon, in any direction, since pictures are turned at random anyway."""
     return Sun(float(rng.uniform(0, 2 * np.pi)), float(np.deg2rad(rng.uniform(28, 68))))
+
+
+def draw_lean(rng: np.random.Generator) -> tuple[float, float]:
+    """How tall things lean: not at all in an orthophoto of a terrain model's kind, a little in most pictures."""
+    if rng.random() < 0.4:
+        return (0.0, 0.0)
+    amount, direction = rng.gamma(2.0, 0.09), rng.uniform(0, 2 * np.pi)
+    return (float(amount * np.cos(direction)), float(amount * np.sin(direction)))
 
 
 def draw_ground(rng: np.random.Generator, materials: tuple[str, ...], patch_m: float = 25.0) -> Ground:
@@ -47,6 +57,7 @@ def draw_field(rng: np.random.Generator, polygon: np.ndarray) -> Region:
     return Region(
         "field", polygon, colour, _related(rng, colour), angle=angle, row_m=float(rng.choice([0.0, 0.75, 1.5, 3.0, 6.0])),
         tram_m=float(rng.choice([0.0, 12.0, 18.0, 24.0, 36.0])), strength=float(rng.uniform(0.1, 0.7)),
+        wave_m=float(rng.uniform(2, 14)) if rng.random() < 0.25 else 0.0, ragged_m=float(rng.uniform(0.5, 2)) if rng.random() < 0.3 else 0.0,
     )  # fmt: skip
 
 
@@ -54,6 +65,16 @@ def _related(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
     other = pick(rng, str(rng.choice(["soil", "crop", "dry grass"])))
     share = np.float32(rng.uniform(0.2, 0.6))
     return colour * (1 - share) + other * share
+
+
+def draw_orchard(rng: np.random.Generator, polygon: np.ndarray) -> Region:
+    """An orchard, a plantation or a vineyard."""
+    vines = rng.random() < 0.4
+    row = float(rng.uniform(1.8, 3.2) if vines else rng.uniform(4.0, 8.5))
+    return Region(
+        "orchard", polygon, pick(rng, "tree"), pick(rng, str(rng.choice(["soil", "grass", "dry grass"]))), angle=float(rng.uniform(0, np.pi)),
+        row_m=row, tram_m=row if not vines else 1.2, height_m=1.8 if vines else row * 0.6, wave_m=0.1 if vines else 1.0,
+    )  # fmt: skip
 
 
 def draw_forest(rng: np.random.Generator, polygon: np.ndarray) -> Region:
@@ -84,18 +105,46 @@ def suburb(rng: np.random.Generator, extent_m: float) -> Layout:
     occupancy = Occupancy(extent_m)
     for road in roads:
         occupancy.block_path(road.path, road.width_m + 2)
+    greens = _greens(rng, occupancy, extent_m, angle)
     buildings, blocks, yards = houses_along(
         rng, roads, occupancy, extent_m=extent_m, density=float(rng.uniform(0.6, 1.0))
     )
-    trees = scattered_trees(rng, occupancy, _count(rng, extent_m, 26.0), extent_m=extent_m)
+    trees = scattered_trees(
+        rng, occupancy, _count(rng, extent_m, float(rng.choice([15.0, 60.0, 110.0]))), extent_m=extent_m
+    )
     return Layout(
-        "suburb", extent_m, draw_sun(rng), draw_ground(rng, ("grass", "grass", "dry grass", "soil")), regions=tuple(yards), roads=tuple(roads),
+        "suburb", extent_m, draw_sun(rng), draw_ground(rng, ("grass", "grass", "dry grass", "soil")), regions=(*yards, *greens), roads=tuple(roads),
         buildings=tuple(buildings), blocks=(*blocks, *traffic(rng, roads, density=0.12)), trees=tuple(trees),
     )  # fmt: skip
 
 
+def _greens(rng: np.random.Generator, occupancy: Occupancy, extent_m: float, angle: float) -> list[Region]:
+    """Groves and sports grounds between the houses."""
+    found = []
+    for _ in range(rng.integers(0, 7)):
+        x, y = rng.uniform(0, extent_m, 2).tolist()
+        radius = float(rng.uniform(4, 16))
+        if occupancy.claim(x, y, (radius * 1.6, radius * 1.6)):
+            found.append(draw_forest(rng, blob(rng, (x, y), radius, rough=0.35)))
+    if rng.random() < 0.35:
+        x, y = rng.uniform(0.1, 0.9, 2) * extent_m
+        size = ((24.0, 11.0), (28.0, 15.0), (60.0, 38.0), (100.0, 64.0))[rng.integers(4)]
+        if occupancy.claim(float(x), float(y), size, angle):
+            surface = pick(rng, str(rng.choice(["grass", "crop", "pool", "tile roof", "concrete"])))
+            found.append(
+                Region(
+                    "pitch",
+                    rectangle((float(x), float(y)), size, angle),
+                    surface,
+                    surface * np.float32(0.85),
+                    strength=0.2,
+                )
+            )
+    return found
+
+
 def _count(rng: np.random.Generator, extent_m: float, per_hectare: float) -> int:
-    return int(min(rng.poisson(per_hectare * rng.uniform(0.2, 1.6) * extent_m**2 / 1e4), 260))
+    return int(min(rng.poisson(per_hectare * rng.uniform(0.2, 1.6) * extent_m**2 / 1e4), 320))
 
 
 def town(rng: np.random.Generator, extent_m: float) -> Layout:
@@ -107,7 +156,13 @@ def town(rng: np.random.Generator, extent_m: float) -> Layout:
         occupancy.block_path(road.path, road.width_m + 1)
     styles = MIXES[rng.integers(len(MIXES))]
     buildings: list[Building] = []
-    for lot in parcels(rng, extent_m, float(rng.uniform(8, 18)), angle=angle, bend=float(rng.uniform(0, 0.02)) + 1e-6):
+    for lot in parcels(
+        rng,
+        extent_m,
+        float(max(rng.uniform(8, 18), extent_m / 20)),
+        angle=angle,
+        bend=float(rng.uniform(0, 0.02)) + 1e-6,
+    ):
         centre, edge_u, edge_v = lot.mean(axis=0), lot[8] - lot[0], lot[16] - lot[8]
         size = (float(np.hypot(*edge_u)) - rng.uniform(0.3, 2.5), float(np.hypot(*edge_v)) - rng.uniform(0.3, 2.5))
         direction = float(np.arctan2(edge_u[1], edge_u[0]))
@@ -179,6 +234,8 @@ def farmland(rng: np.random.Generator, extent_m: float) -> Layout:
         polygon = inset(polygon, margin)
         if kind < 0.1:
             regions.append(draw_forest(rng, polygon))
+        elif kind < 0.17:
+            regions.append(draw_orchard(rng, polygon))
         elif kind < 0.95:
             regions.append(draw_field(rng, polygon))
     for _ in range(rng.integers(0, 3)):
@@ -229,55 +286,104 @@ def woodland(rng: np.random.Generator, extent_m: float) -> Layout:
         shape = blob(rng, tuple(rng.uniform(0, extent_m, 2)), extent_m * float(rng.uniform(0.06, 0.28)), rough=0.35)
         kind = rng.random()
         material = "grass" if kind < 0.5 else "soil" if kind < 0.7 else "dry grass"
-        clearing = Region("clearing", shape, pick(rng, material), pick(rng, "grass"), strength=0.5)
+        clearing = Region(
+            "clearing",
+            shape,
+            pick(rng, material),
+            pick(rng, "grass"),
+            strength=0.5,
+            ragged_m=float(rng.uniform(0.5, 3)),
+        )
         regions.append(draw_water(rng, shape) if kind > 0.85 else clearing)
+    hills = float(rng.choice([0.0, rng.uniform(0.1, 0.5)]))
     roads, occupancy = _lanes(rng, extent_m, float(rng.uniform(0, 3))), Occupancy(extent_m)
     buildings, blocks, _ = (
         houses_along(rng, roads, occupancy, extent_m=extent_m, density=0.06) if extent_m < 600 else ([], [], [])
     )
     trees = scattered_trees(rng, occupancy, _count(rng, min(extent_m, 500), 4.0), extent_m=extent_m)
     return Layout(
-        "woodland", extent_m, draw_sun(rng), draw_ground(rng, ("grass", "dry grass", "soil")), regions=(whole, *regions), roads=tuple(roads),
+        "woodland", extent_m, draw_sun(rng), hills=hills, ground=draw_ground(rng, ("grass", "dry grass", "soil")), regions=(whole, *regions), roads=tuple(roads),
         buildings=tuple(buildings), blocks=tuple(blocks), trees=tuple(trees),
     )  # fmt: skip
 
 
+def _base(rng: np.random.Generator, extent_m: float, names: tuple[str, ...]) -> Layout:
+    """One of several places that suits the extent."""
+    fitting = [name for name in names if extent_m < 420 or name in ("farmland", "woodland")]
+    return PLACES[str(rng.choice(fitting))](rng, extent_m)
+
+
 def waterside(rng: np.random.Generator, extent_m: float) -> Layout:
-    """A lake, river or coast in any other place."""
-    base = PLACES[str(rng.choice(["farmland", "suburb", "woodland", "town"], p=[0.4, 0.2, 0.3, 0.1]))](rng, extent_m)
+    """A lake, river or coast in any other place, with boats, and perhaps a bridge."""
+    base = _base(rng, extent_m, ("farmland", "woodland", "suburb", "farmland", "town"))
     if rng.random() < 0.5:
         shape = blob(rng, tuple(rng.uniform(0.1, 0.9, 2) * extent_m), extent_m * float(rng.uniform(0.15, 0.4)))
     else:
-        width = extent_m * rng.uniform(0.05, 0.25) * (1 + 0.25 * np.sin(np.linspace(0, rng.uniform(3, 14), 60)))
-        shape = ribbon(meander(rng, extent_m), width)
-    water = draw_water(rng, shape)
-    shore = Region(
-        "shore",
-        _grown(shape, extent_m * float(rng.uniform(0.01, 0.05))),
-        pick(rng, "sand"),
-        pick(rng, "soil"),
-        strength=0.3,
+        width = extent_m * rng.uniform(0.05, 0.22) * (1 + 0.25 * np.sin(np.linspace(0, rng.uniform(3, 14), 60)))
+        shape = ribbon(meander(rng, extent_m, bend=0.06), width)
+    water = replace(draw_water(rng, shape), over=True)
+    added: list[Region] = [water]
+    if rng.random() < 0.6:
+        bank = _grown(shape, min(extent_m * float(rng.uniform(0.01, 0.05)), 40.0))
+        material = str(rng.choice(["sand", "soil", "grass", "gravel"]))
+        added.insert(
+            0,
+            Region(
+                "shore",
+                bank,
+                pick(rng, material),
+                pick(rng, "soil"),
+                strength=0.3,
+                ragged_m=3.0,
+                over=True,
+                labelled=material == "sand",
+            ),
+        )
+    bridge = int(rng.integers(len(base.roads))) if base.roads and rng.random() < 0.5 else -1
+    roads = tuple(replace(road, bridge=i == bridge) for i, road in enumerate(base.roads))
+    dry = _without_drowned(base, added[0].polygon)
+    return replace(
+        dry,
+        theme="waterside",
+        regions=(*dry.regions, *added),
+        roads=roads,
+        blocks=(*dry.blocks, *_boats(rng, shape, extent_m)),
     )
-    added = (shore, water) if rng.random() < 0.5 else (water,)
-    return _flooded(base, added, theme="waterside")
+
+
+def _boats(rng: np.random.Generator, water: np.ndarray, extent_m: float) -> list[Block]:
+    points = rng.uniform(0, extent_m, (int(rng.integers(0, 14)), 2))
+    afloat = points[shapely.contains_xy(shapely.Polygon(inset(water, 8.0)).buffer(0), points)]
+    boats = []
+    for x, y in afloat.tolist():
+        length = float(rng.gamma(4.0, 2.2) + 4)
+        boats.append(
+            Block("boat", x, y, (length, length * 0.32), float(rng.uniform(0, 6.3)), pick(rng, "truck"), height_m=1.2)
+        )
+    return boats
+
+
+def _without_drowned(
+    layout: Layout, water: np.ndarray, kinds: tuple[str, ...] = ("buildings", "blocks", "trees")
+) -> Layout:
+    """The layout without the bodies that stand in an area."""
+    area = shapely.Polygon(water).buffer(0)
+    dry = {}
+    for kind in kinds:
+        bodies = getattr(layout, kind)
+        wet = shapely.contains_xy(area, np.array([(b.x, b.y) for b in bodies]).reshape(-1, 2))
+        dry[kind] = tuple(body for body, under in zip(bodies, wet, strict=True) if not under)
+    return replace(layout, **dry)
 
 
 def _grown(polygon: np.ndarray, margin_m: float) -> np.ndarray:
-    middle = polygon.mean(axis=0)
-    away = polygon - middle
-    return middle + away * (1 + margin_m / np.maximum(np.hypot(*away.T), 1e-6)[:, None])
-
-
-def _flooded(base: Layout, water: tuple[Region, ...], *, theme: str) -> Layout:
-    """The layout with water over its regions, and nothing standing in the water but what is tall enough."""
-    from dataclasses import replace
-
-    return replace(base, theme=theme, regions=(*base.regions, *water), roads=base.roads)
+    return np.asarray(shapely.Polygon(polygon).buffer(margin_m).exterior.coords) if margin_m > 0 else polygon
 
 
 def landslide(rng: np.random.Generator, extent_m: float) -> Layout:
     """Scars of debris down a green slope."""
     base = woodland(rng, extent_m) if rng.random() < 0.6 else farmland(rng, extent_m)
+    base = replace(base, hills=float(rng.uniform(0.1, 0.6)))
     down = float(rng.uniform(0, 2 * np.pi))
     scars = []
     for _ in range(rng.integers(1, 4)):
@@ -293,21 +399,35 @@ def landslide(rng: np.random.Generator, extent_m: float) -> Layout:
             * (1 + 0.2 * rng.standard_normal(40).cumsum() / 6)
         )
         shape = ribbon(np.stack([x, y], axis=1), np.abs(width) + 1)
-        scars.append(Region("scar", shape, pick(rng, "scar"), pick(rng, "soil"), angle=down, strength=0.4))
-    return _flooded(base, tuple(scars), theme="landslide")
+        scars.append(
+            Region(
+                "scar",
+                shape,
+                pick(rng, "scar"),
+                pick(rng, "soil"),
+                angle=down,
+                ragged_m=float(rng.uniform(1, 6)),
+                over=True,
+            )
+        )
+    for scar in scars:
+        base = _without_drowned(base, scar.polygon)
+    return replace(base, theme="landslide", regions=(*base.regions, *scars))
 
 
 def flood(rng: np.random.Generator, extent_m: float) -> Layout:
     """Brown water over fields and streets; roofs and trees stand out of it."""
-    base = PLACES[str(rng.choice(["farmland", "suburb", "town"]))](rng, extent_m)
+    base = _base(rng, extent_m, ("farmland", "suburb", "town"))
     spill = [
         blob(rng, tuple(rng.uniform(0, 1, 2) * extent_m), extent_m * float(rng.uniform(0.15, 0.45)), rough=0.5)
         for _ in range(rng.integers(1, 4))
     ]
     material = str(rng.choice(["muddy water", "muddy water", "water"]))
     colour, second = pick(rng, material), pick(rng, material)
-    water = tuple(Region("flood", shape, colour, second, strength=0.3) for shape in spill)
-    return _flooded(base, water, theme="flood")
+    water = tuple(Region("flood", shape, colour, second, strength=0.3, ragged_m=2.0, over=True) for shape in spill)
+    for shape in spill:
+        base = _without_drowned(base, shape, ("blocks",))
+    return replace(base, theme="flood", regions=(*base.regions, *water))
 
 
 def solar(rng: np.random.Generator, extent_m: float) -> Layout:
@@ -328,8 +448,6 @@ def solar(rng: np.random.Generator, extent_m: float) -> Layout:
                     Block("solar", float(x), float(y), table, angle, colour, height_m=1.4, cells_m=(1.0, table[1] / 2))
                 )
     base = farmland(rng, extent_m)
-    from dataclasses import replace
-
     occupancy = Occupancy(extent_m)
     occupancy.claim(extent_m / 2, extent_m / 2, (2 * outline, 2 * outline), angle)
     trees = scattered_trees(rng, occupancy, _count(rng, min(extent_m, 500), 6.0), extent_m=extent_m)

@@ -1,6 +1,6 @@
 """`render`: a seed in, a picture with its exact masks out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
@@ -11,8 +11,8 @@ from geosam.training.world.bodies import paint_block, paint_building, paint_tree
 from geosam.training.world.canvas import Canvas
 from geosam.training.world.ground import paint_ground, paint_region, paint_roads, paint_scrub
 from geosam.training.world.layout import Layout
-from geosam.training.world.light import apply_shadows
-from geosam.training.world.places import PLACES, RESOLUTIONS
+from geosam.training.world.light import apply_hills, apply_shadows
+from geosam.training.world.places import PLACES, RESOLUTIONS, draw_lean
 from geosam.training.world.sensor import Sensor, develop, draw_sensor, through_air
 
 THEMES = tuple(PLACES)
@@ -103,6 +103,7 @@ def render(
     finest, coarsest = RESOLUTIONS[name]
     resolution = resolution_m or float(np.exp(rng.uniform(np.log(finest), np.log(coarsest))))
     layout = PLACES[name](rng, side * resolution)
+    layout = replace(layout, lean=draw_lean(rng))
     return photograph(layout, draw_sensor(rng, resolution), rng, side=side, reflectance=reflectance)
 
 
@@ -138,13 +139,14 @@ def paint(layout: Layout, rng: np.random.Generator, side: int) -> Canvas:
     """Paint a layout from the ground up, then let the sun cast shadows."""
     canvas = Canvas(side, layout.extent_m / side, rng)
     paint_ground(canvas, layout.ground)
-    under = [r for r in layout.regions if r.kind not in ("flood", "scar")]
-    over = [r for r in layout.regions if r.kind in ("flood", "scar")]
-    for region in under:
-        paint_region(canvas, region)
-    paint_roads(canvas, layout.roads)
-    for region in over:
-        paint_region(canvas, region)
+    for region in layout.regions:
+        if not region.over:
+            paint_region(canvas, region)
+    paint_roads(canvas, tuple(road for road in layout.roads if not road.bridge))
+    for region in layout.regions:
+        if region.over:
+            paint_region(canvas, region)
+    paint_roads(canvas, tuple(road for road in layout.roads if road.bridge))
     paint_scrub(canvas, layout.ground)
     for building in layout.buildings:
         paint_building(canvas, building, layout)
@@ -154,6 +156,7 @@ def paint(layout: Layout, rng: np.random.Generator, side: int) -> Canvas:
     for tree in layout.trees:
         if tree.radius_m > canvas.resolution_m:
             paint_tree(canvas, tree, layout)
+    apply_hills(canvas, layout)
     apply_shadows(canvas.light, canvas.height, layout)
     return canvas
 

@@ -14,6 +14,7 @@ STYLES = {
     "rusty": ("rusty roof", 0.2, ("gable", "shed", "flat")),
     "painted": ("painted roof", 0.3, ("gable", "shed", "hip")),
     "membrane": ("membrane roof", 0.0, ("flat",)),
+    "greenhouse": ("membrane roof", 0.3, ("barrel",)),
 }
 MIXES = (
     ("tile", "tile", "tile", "slab", "metal"),
@@ -184,6 +185,12 @@ def _lot(rng, road: Road, station, *, side, setback, lot, styles, occupancy: Occ
                 style=str(rng.choice(["metal", "rusty", "shingle"])),
             )
         )
+    if rng.random() < 0.6:
+        depth = setback + size[1] * 2 + rng.uniform(4, 10)
+        middle = np.array([x, y]) + normal * (road.width_m / 2 + depth / 2 + 1)
+        lawn = pick(rng, str(rng.choice(["grass", "grass", "dry grass", "soil"])))
+        outline = rectangle((float(middle[0]), float(middle[1])), (lot * rng.uniform(0.8, 1.05), depth), direction)
+        yards.insert(0, Region("yard", outline, lawn, pick(rng, "grass"), strength=0.3, labelled=False))
     if rng.random() < 0.12 and house.form in ("gable", "hip"):
         blocks.append(_rooftop_panels(rng, house))
 
@@ -247,13 +254,13 @@ def scattered_trees(
     rng: np.random.Generator, occupancy: Occupancy, count: int, *, extent_m: float, material: str = "tree"
 ) -> list[Tree]:
     """Single trees where nothing else stands, in loose groups."""
+    hubs = rng.uniform(0, extent_m, (max(count // 6, 1), 2))
+    grouped = rng.random(count) < 0.7
+    near = hubs[rng.integers(len(hubs), size=count)] + rng.normal(0, 7.0, (count, 2))
+    places = np.where(grouped[:, None], near, rng.uniform(0, extent_m, (count, 2)))
+    radii = np.clip(rng.gamma(6.0, 0.55, count), 1.0, 7.0)
     trees = []
-    hubs = rng.uniform(0, extent_m, (max(count // 5, 1), 2))
-    for _ in range(count):
-        x, y = (
-            hubs[rng.integers(len(hubs))] + rng.normal(0, 9.0, 2) if rng.random() < 0.6 else rng.uniform(0, extent_m, 2)
-        )
-        radius = float(np.clip(rng.gamma(6.0, 0.5), 1.0, 6.5))
-        if occupancy.claim(float(x), float(y), (radius * 0.9, radius * 0.9)):
-            trees.append(Tree(float(x), float(y), radius, radius * rng.uniform(1.6, 2.6), pick(rng, material, 0.15)))
+    for (x, y), radius in zip(places.tolist(), radii.tolist(), strict=True):
+        if occupancy.claim(x, y, (radius * 0.9, radius * 0.9)):
+            trees.append(Tree(x, y, radius, radius * rng.uniform(1.6, 2.6), pick(rng, material, 0.15)))
     return trees
