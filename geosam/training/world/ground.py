@@ -81,7 +81,7 @@ def _canopy(canvas: Canvas, region: Region, spot: Spot, mask):
         share = np.bincount(crown.ravel(), mask.ravel(), count) / np.maximum(
             np.bincount(crown.ravel(), minlength=count), 1
         )
-        mask = (share > 0.5)[crown] & (height > 0.03)
+        mask = np.where(height > 0.03, (share > 0.5)[crown], mask)
         canvas.parts[spot][mask] = crown[mask] + canvas.n_parts
         canvas.n_parts += count
         tone = canvas.rng.normal(0.0, 0.5, count).astype(np.float32)[crown]

@@ -44,16 +44,20 @@ def fractal_noise(rng: np.random.Generator, shape: tuple[int, int], wavelength_p
     >>> fractal_noise(np.random.default_rng(0), (8, 8), 8.0).dtype
     dtype('float32')
     """
+    waves = [wavelength_px / 2**octave for octave in range(octaves) if wavelength_px / 2**octave >= 1.0]
+    weights = [0.55**octave for octave in range(len(waves))]
+    norm = np.float32(sum(weight**2 for weight in weights) ** 0.5 * 1.5 + 1e-6)
     total = np.zeros(shape, np.float32)
-    weight, norm = 1.0, 0.0
-    for octave in range(octaves):
-        wavelength = wavelength_px / 2**octave
-        if wavelength < 1.0:
-            break
-        total += np.float32(weight) * smooth_noise(rng, shape, wavelength)
-        norm += weight**2
-        weight *= 0.55
-    return total / np.float32(max(norm, 1e-6) ** 0.5 * 1.5)
+    small = (-(-shape[0] // 4), -(-shape[1] // 4))
+    coarse = np.zeros(small, np.float32)
+    for wavelength, weight in zip(waves, weights, strict=True):
+        if wavelength >= 12.0:
+            coarse += np.float32(weight) * smooth_noise(rng, small, wavelength / 4)
+        else:
+            total += np.float32(weight) * smooth_noise(rng, shape, wavelength)
+    if waves and waves[0] >= 12.0:
+        total += np.asarray(Image.fromarray(coarse).resize(shape[::-1], Image.Resampling.BICUBIC))
+    return total / norm
 
 
 def crown_field(rng: np.random.Generator, shape: tuple[int, int], spacing_px: int) -> tuple[Field, np.ndarray]:

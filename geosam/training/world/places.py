@@ -103,8 +103,7 @@ def suburb(rng: np.random.Generator, extent_m: float) -> Layout:
     angle = float(rng.uniform(0, np.pi))
     roads = streets(rng, extent_m, block_m=(float(rng.uniform(45, 75)), float(rng.uniform(90, 220))), angle=angle)
     occupancy = Occupancy(extent_m)
-    for road in roads:
-        occupancy.block_path(road.path, road.width_m + 2)
+    occupancy.block_paths([road.path for road in roads], [road.width_m + 2 for road in roads])
     greens = _greens(rng, occupancy, extent_m, angle)
     buildings, blocks, yards = houses_along(
         rng, roads, occupancy, extent_m=extent_m, density=float(rng.uniform(0.6, 1.0))
@@ -152,8 +151,7 @@ def town(rng: np.random.Generator, extent_m: float) -> Layout:
     angle = float(rng.uniform(0, np.pi))
     roads = streets(rng, extent_m, block_m=(float(rng.uniform(40, 80)), float(rng.uniform(50, 110))), angle=angle)
     occupancy = Occupancy(extent_m)
-    for road in roads:
-        occupancy.block_path(road.path, road.width_m + 1)
+    occupancy.block_paths([road.path for road in roads], [road.width_m + 1 for road in roads])
     styles = MIXES[rng.integers(len(MIXES))]
     buildings: list[Building] = []
     for lot in parcels(
@@ -182,8 +180,7 @@ def industry(rng: np.random.Generator, extent_m: float) -> Layout:
     angle = float(rng.uniform(0, np.pi))
     roads = streets(rng, extent_m, block_m=(float(rng.uniform(90, 160)), float(rng.uniform(120, 220))), angle=angle)
     occupancy = Occupancy(extent_m)
-    for road in roads:
-        occupancy.block_path(road.path, road.width_m + 4)
+    occupancy.block_paths([road.path for road in roads], [road.width_m + 4 for road in roads])
     buildings, blocks, regions = [], [], []
     for _ in range(int(min(40 + extent_m**2 / 1500, 90))):
         x, y = rng.uniform(0, extent_m, 2)
@@ -246,8 +243,7 @@ def farmland(rng: np.random.Generator, extent_m: float) -> Layout:
             draw_water(rng, ribbon(meander(rng, extent_m), np.full(60, rng.uniform(0.015, 0.05) * extent_m)))
         )
     roads, occupancy = _lanes(rng, extent_m, angle), Occupancy(extent_m)
-    for road in roads:
-        occupancy.block_path(road.path, road.width_m + 1)
+    occupancy.block_paths([road.path for road in roads], [road.width_m + 1 for road in roads])
     buildings, blocks, yards = [], [], []
     if extent_m < 1200 and rng.random() < 0.6:
         buildings, blocks, yards = houses_along(

@@ -1,9 +1,11 @@
 """Outlines of natural and drawn things, as polygons in metres."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 Polygon = np.ndarray
 
@@ -18,9 +20,9 @@ def blob(rng: np.random.Generator, centre: tuple[float, float], radius_m: float,
     """
     angle = np.linspace(0, 2 * np.pi, 96, endpoint=False)
     order = np.arange(1, 14)[:, None]
-    weight = rng.normal(0.0, 1.0, (13, 2)) / order**1.1
+    weight = rng.normal(0.0, 1.0, (13, 2)) / order**1.45
     series = (weight[:, :1] * np.cos(order * angle) + weight[:, 1:] * np.sin(order * angle)).sum(axis=0)
-    radius = radius_m * np.clip(1 + rough * series, 0.25, 2.5)
+    radius = radius_m * np.clip(1 + 1.1 * rough * series, 0.25, 2.5)
     stretch, turn = np.exp(rng.normal(0.0, 0.25)), rng.uniform(0, np.pi)
     x, y = radius * np.cos(angle) * stretch, radius * np.sin(angle) / stretch
     return np.stack(
@@ -160,15 +162,11 @@ class Occupancy:
         self.taken[cells] = True
         return True
 
-    def block_path(self, path: Polygon, width_m: float) -> None:
-        """Take a band along a path."""
-        for (x0, y0), (x1, y1) in zip(path[:-1], path[1:], strict=True):
-            length = float(np.hypot(x1 - x0, y1 - y0))
-            angle = float(np.arctan2(y1 - y0, x1 - x0))
-            for start in np.arange(0.0, length, 30 * self.step):
-                piece = min(30 * self.step, length - start)
-                middle = start + piece / 2
-                self._take(x0 + np.cos(angle) * middle, y0 + np.sin(angle) * middle, (piece, width_m), angle)
-
-    def _take(self, x: float, y: float, size_m: tuple[float, float], angle: float) -> None:
-        self.taken[self._cells(x, y, size_m, angle)] = True
+    def block_paths(self, paths: Sequence[Polygon], width_m: Sequence[float]) -> None:
+        """Take bands along paths."""
+        image = Image.fromarray(self.taken.view(np.uint8))
+        draw = ImageDraw.Draw(image)
+        for path, width in zip(paths, width_m, strict=True):
+            points = [tuple(point) for point in (path / self.step).tolist()]
+            draw.line(points, fill=1, width=max(round(width / self.step), 1))
+        self.taken = np.array(image).astype(bool)
