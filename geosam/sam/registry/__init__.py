@@ -1,6 +1,6 @@
 """The checkpoints that geosam knows, and how their weights come to be at hand.
 
-`specs`: every checkpoint as data. `weights`: read, recognise and write weights files. `download`: fetch published ones.
+`specs`: every checkpoint as data. `weights`: read, recognise and write files. `downloads`: fetch published ones.
 """
 
 import logging
@@ -18,7 +18,7 @@ from platformdirs import user_cache_path
 
 from geosam.errors import ModelError, WeightsError
 from geosam.sam.model import Predictor, SamSpec
-from geosam.sam.registry.download import download, hash_file
+from geosam.sam.registry.downloads import download, hash_file
 from geosam.sam.registry.specs import SPECS, spec
 from geosam.sam.registry.weights import read_sam, shapes_of, write_sam
 

@@ -1,0 +1,223 @@
+"""The numpy face: how windows lie on the network's input, and what may not change an answer."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from geosam.errors import ModelError
+from geosam.sam.model import Canvas, Predictor
+
+shared_model = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+lengths = st.integers(1, 300)
+
+
+def pixels(h: int, w: int) -> np.ndarray:
+    return np.random.default_rng(h * 1000 + w).integers(0, 256, (3, h, w), dtype=np.uint8)
+
+
+def clicks(shape: tuple[int, int], n: int, p: int = 1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    points = np.random.default_rng(seed).uniform(0, 1, (n, p, 2)) * shape[::-1]
+    return points.astype(np.float32), np.ones((n, p), dtype=np.int64)
+
+
+@pytest.fixture(scope="module")
+def encoded(predictor):
+    shape = (90, 128)
+    return predictor.encode(pixels(*shape)), shape
+
+
+@given(h=lengths, w=lengths, resamples=st.booleans())
+@settings(deadline=None)
+def test_canvas_holds_the_window(h, w, resamples):
+    canvas = Canvas.of((h, w), resamples=resamples, side=128)
+    for axis in (0, 1):
+        assert 0 < canvas.scaled[axis] <= canvas.padded[axis] <= 128
+        assert canvas.logits[axis] <= canvas.shape[axis]
+        assert canvas.padded[axis] % 32 == 0
+    if resamples:
+        assert canvas.padded == (128, 128)
+        assert max(canvas.scaled) == 128
+    elif max(h, w) <= 128:
+        assert canvas.scaled == (h, w)
+
+
+@given(h=st.integers(8, 300), w=st.integers(8, 300), resamples=st.booleans())
+@settings(deadline=None)
+def test_cropped_logits_lie_where_the_window_lies(h, w, resamples):
+    """Logits that hold the coordinates of the network's input, cropped, hold the coordinates of the window."""
+    canvas = Canvas.of((h, w), resamples=resamples, side=128)
+    ph, pw = canvas.padded[0] // 4, canvas.padded[1] // 4
+    y, x = torch.meshgrid(torch.arange(ph) + 0.5, torch.arange(pw) + 0.5, indexing="ij")
+    cropped = canvas.crop(torch.stack([x, y])[None] * 4)[0]
+    mh, mw = cropped.shape[1:]
+    expected_x = (torch.arange(mw) + 0.5) * w / mw * canvas.scale[0]
+    expected_y = (torch.arange(mh) + 0.5) * h / mh * canvas.scale[1]
+    inner_x, inner_y = expected_x.clamp(2, 4 * pw - 2), expected_y.clamp(2, 4 * ph - 2)
+    torch.testing.assert_close(cropped[0], inner_x[None].expand(mh, mw), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(cropped[1], inner_y[:, None].expand(mh, mw), rtol=1e-4, atol=1e-3)
+
+
+@given(h=st.integers(16, 300), w=st.integers(16, 300), resamples=st.booleans(), finer=st.integers(1, 3))
+@settings(deadline=None)
+def test_a_mask_prompt_lies_where_the_window_lies(h, w, resamples, finer):
+    """Crop undoes place for logits that bend nowhere; around the window there is nothing."""
+    canvas = Canvas.of((h, w), resamples=resamples, side=128)
+    mh, mw = (length * finer for length in canvas.logits)
+    y, x = torch.meshgrid((torch.arange(mh) + 0.5) / mh, (torch.arange(mw) + 0.5) / mw, indexing="ij")
+    placed = canvas.place((3 * x - 2 * y)[None])
+    assert placed.shape[1:] == (canvas.padded[0] // 4, canvas.padded[1] // 4)
+    back = canvas.crop(placed[:, None])[0, 0]
+    ys, xs = ((torch.arange(n) + 0.5) / n for n in back.shape)
+    wanted = 3 * xs[None] - 2 * ys[:, None]
+    inner = (slice(2, -2), slice(2, -2))
+    torch.testing.assert_close(back[inner], wanted[inner], rtol=0, atol=1e-3)
+    assert (placed[0, -(-canvas.scaled[0] // 4) :] < -7).all()
+    assert (placed[0, :, -(-canvas.scaled[1] // 4) :] < -7).all()
+
+
+def test_a_window_without_pixels_is_refused():
+    with pytest.raises(ModelError, match="0 by 5 pixels"):
+        Canvas.of((0, 5), resamples=False, side=128)
+
+
+@pytest.mark.parametrize("shape", [(128, 128), (33, 90), (300, 200), (1, 1)])
+def test_any_window_can_be_encoded_and_asked(predictor, shape):
+    arrays = predictor.encode(pixels(*shape))
+    assert {array.dtype for array in arrays} == {np.dtype(np.float16)}
+    points, labels = clicks(shape, 2)
+    logits, iou = predictor.decode(arrays, shape, points=points, labels=labels)
+    assert logits.shape == (2, 3, *predictor.logits_shape(shape))
+    assert logits.dtype == iou.dtype == np.float32
+    assert iou.shape == (2, 3)
+    assert np.isfinite(logits).all()
+
+
+def test_same_input_same_bytes(predictor):
+    shape = (64, 100)
+    first, second = predictor.encode(pixels(*shape)), predictor.encode(pixels(*shape))
+    assert [a.tobytes() for a in first] == [b.tobytes() for b in second]
+
+
+def test_pixels_that_may_not_be_written_are_only_read(predictor):
+    window = pixels(64, 64)
+    window.setflags(write=False)
+    predictor.encode(window)
+
+
+@given(order=st.permutations(range(5)))
+@shared_model
+def test_prompts_do_not_see_each_other(predictor, encoded, order):
+    arrays, shape = encoded
+    points, labels = clicks(shape, 5, p=2)
+    logits, iou = predictor.decode(arrays, shape, points=points, labels=labels)
+    turned, turned_iou = predictor.decode(arrays, shape, points=points[order], labels=labels[order])
+    np.testing.assert_allclose(turned, logits[order], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(turned_iou, iou[order], rtol=1e-3, atol=1e-4)
+
+
+@given(padding=st.integers(1, 4), box=st.booleans(), where=st.floats(-50, 500))
+@shared_model
+def test_padding_changes_nothing(predictor, encoded, padding, box, where):
+    """Prompts with few and with many points may share a batch: a padded point is as good as no point."""
+    arrays, shape = encoded
+    points, labels = clicks(shape, 3, p=2)
+    boxes = np.array([[10, 10, 60, 50]] * 3, dtype=np.float32) if box else None
+    plain = predictor.decode(arrays, shape, points=points, labels=labels, boxes=boxes)
+    points = np.concatenate([points, np.full((3, padding, 2), where, np.float32)], 1)
+    labels = np.concatenate([labels, np.full((3, padding), -1)], 1)
+    padded = predictor.decode(arrays, shape, points=points, labels=labels, boxes=boxes)
+    for a, b in zip(plain, padded, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_many_prompts_equal_few(predictor, encoded):
+    """Prompts are decoded in parts; a prompt's place in its part does not show."""
+    arrays, shape = encoded
+    points, labels = clicks(shape, 37)
+    logits, _ = predictor.decode(arrays, shape, points=points, labels=labels)
+    last, _ = predictor.decode(arrays, shape, points=points[-1:], labels=labels[-1:])
+    assert len(logits) == 37
+    np.testing.assert_allclose(logits[-1:], last, rtol=1e-3, atol=1e-4)
+
+
+def test_no_prompts_no_masks(predictor, encoded):
+    arrays, shape = encoded
+    points, labels = clicks(shape, 0)
+    logits, iou = predictor.decode(arrays, shape, points=points, labels=labels, multimask=False)
+    assert logits.shape == (0, 1, *predictor.logits_shape(shape))
+    assert iou.shape == (0, 1)
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+def test_every_kind_of_prompt_changes_the_answer(predictor, encoded, multimask):
+    arrays, shape = encoded
+    points, labels = clicks(shape, 2)
+    boxes = np.array([[5, 5, 40, 60], [50, 20, 120, 80]], dtype=np.float32)
+    masks = np.linspace(-4, 4, 2 * np.prod(predictor.logits_shape(shape)), dtype=np.float32)
+    masks = masks.reshape(2, *predictor.logits_shape(shape))
+    plain = {"points": points, "labels": labels}
+    variants = [
+        plain,
+        plain | {"labels": 1 - labels},
+        plain | {"points": points + 9},
+        plain | {"boxes": boxes},
+        plain | {"mask_logits": masks},
+        plain | {"boxes": boxes, "mask_logits": masks},
+        {"points": points[:, :0], "labels": labels[:, :0], "boxes": boxes},
+    ]
+    answers = [predictor.decode(arrays, shape, multimask=multimask, **variant)[0] for variant in variants]
+    for i, answer in enumerate(answers):
+        assert answer.shape[1] == (3 if multimask else 1)
+        assert all(not np.allclose(answer, other, atol=1e-3) for other in answers[:i])
+
+
+def test_a_transformer_sees_a_window_by_its_extent_not_its_pixels(tiny):
+    """The same place in the same picture gives the same answer, however many pixels the picture came in."""
+    predictor = Predictor(tiny, "tiny")
+    arrays = predictor.encode(pixels(128, 128))
+    points, labels = clicks((128, 128), 1)
+    coarse, _ = predictor.decode(arrays, (128, 128), points=points, labels=labels)
+    fine, _ = predictor.decode(arrays, (256, 256), points=points * 2, labels=labels)
+    np.testing.assert_allclose(coarse, fine, rtol=1e-4, atol=1e-4)
+
+
+def test_threads_share_a_predictor(predictor):
+    shapes = [(64, 64), (96, 128), (128, 32), (50, 70)] * 2
+    windows = [pixels(*shape) for shape in shapes]
+    alone = [predictor.encode(window) for window in windows]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(predictor.encode, windows))
+    for a, b in zip(alone, together, strict=True):
+        assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_an_embedding_of_another_window_is_refused(small):
+    predictor = Predictor(small, "small")
+    arrays = predictor.encode(pixels(128, 128))
+    points, labels = clicks((32, 32), 1)
+    with pytest.raises(ModelError, match=r"\(32, 8, 8\) for a window of \(32, 32\) pixels"):
+        predictor.decode(arrays, (32, 32), points=points, labels=labels)
+
+
+def test_precision_is_part_of_the_key(small):
+    half = Predictor(small, "small-0123456789ab", dtype=torch.bfloat16)
+    full = Predictor(small, "small-0123456789ab")
+    assert half.key == "small-0123456789ab-bfloat16"
+    window = pixels(64, 64)
+    rounded, exact = half.encode(window)[0].astype(np.float32), full.encode(window)[0].astype(np.float32)
+    difference = np.linalg.norm(rounded - exact) / np.linalg.norm(exact)
+    assert 0 < difference < 0.1
+
+
+@given(h=st.integers(1, 128), w=st.integers(1, 128))
+@shared_model
+def test_small_models_take_any_window_as_it_is(small, h, w):
+    assume(h * w > 1)
+    predictor = Predictor(small, "small")
+    canvas = predictor.canvas((h, w))
+    assert canvas.scaled == (h, w)
+    assert predictor.encode(pixels(h, w))[0].shape[1:] == canvas.grid

@@ -1,0 +1,339 @@
+"""Weights: recognised, verified, fetched whole, refused with a reason."""
+
+import hashlib
+import json
+import re
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from geosam.errors import ModelError, WeightsError
+from geosam.sam import registry
+from geosam.sam.registry import SPECS, downloads, load_model, models, read_sam, spec, weights_path, write_sam
+from geosam.sam.registry.downloads import download
+from geosam.sam.registry.weights import differences, recognise, shapes_of
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("GEOSAM_CACHE", str(folder))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(downloads, "PAUSE_S", 0.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights_file(small, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    write_sam(small, path)
+    return path
+
+
+# the list
+
+
+def test_a_close_name_is_suggested():
+    with pytest.raises(ModelError, match=r"model 'vit-b': expected one of nano, vit_b, .* did you mean 'vit_b'\?"):
+        spec("vit-b")
+
+
+def test_rows_say_where_the_weights_are(cache, layouts):
+    rows = {row.name: row for row in models()}
+    assert rows["vit_h"].parameters == layouts["vit_h"]["count"]
+    assert rows["vit_b"].where == "not here"
+    assert {row.licence for row in rows.values()} == {"Apache-2.0"}
+    weights_path(SPECS["vit_b"]).parent.mkdir(parents=True)
+    weights_path(SPECS["vit_b"]).write_bytes(b"12345")
+    row = {row.name: row for row in models()}["vit_b"]
+    assert row.where == str(cache / "sam_vit_b_01ec64.pth")
+    assert row.bytes == 5
+
+
+def test_published_specs_are_complete():
+    for each in SPECS.values():
+        assert bool(each.url) == (each.encoder == "vit")
+        if each.url:
+            assert re.fullmatch(r"[0-9a-f]{64}", each.sha256)
+            assert each.url.startswith("https://")
+
+
+# files
+
+
+def test_a_written_model_is_read_back_by_its_path(small, weights_file):
+    predictor = load_model(weights_file)
+    digest = hashlib.sha256(weights_file.read_bytes()).hexdigest()
+    assert predictor.key == f"small-{digest[:12]}"
+    assert predictor.name == "small"
+    assert predictor.sam.spec == small.spec
+    for name, value in small.state_dict().items():
+        found = predictor.sam.state_dict()[name]
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, value, rtol=1e-3, atol=1e-6)
+    frequencies = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+    assert torch.equal(predictor.sam.state_dict()[frequencies], small.state_dict()[frequencies])
+
+
+def test_a_loaded_model_computes(weights_file, small):
+    """Buffers that no file holds must not stay without storage."""
+    from geosam.sam.model import Predictor
+
+    window = np.random.default_rng(1).integers(0, 256, (3, 64, 96), dtype=np.uint8)
+    found, expected = load_model(weights_file).encode(window), Predictor(small, "small").encode(window)
+    for a, b in zip(found, expected, strict=True):
+        difference = np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(b.astype(np.float64))
+        assert difference < 1e-2
+    points, labels = np.full((1, 1, 2), 30, np.float32), np.ones((1, 1), np.int64)
+    logits, _ = load_model(weights_file).decode(found, (64, 96), points=points, labels=labels)
+    assert np.isfinite(logits).all()
+
+
+def test_a_file_is_loaded_once_until_it_changes(small, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    write_sam(small, path)
+    first = load_model(str(path))
+    assert load_model(path) is first
+    changed = {name: value + 0.5 for name, value in small.state_dict().items()}
+    save_file(changed, path, metadata={"geosam_spec": json.dumps({**vars(small.spec), "name": "other"})})
+    assert load_model(path).name == "other"
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"model": s}, lambda s: {"state_dict": s, "epoch": 3}])
+def test_pickled_state_dicts_are_recognised_by_their_shapes(small, tmp_path, wrap, monkeypatch):
+    monkeypatch.setitem(SPECS, "small", small.spec)
+    path = tmp_path / "finetuned.pth"
+    torch.save(wrap(small.state_dict()), path)
+    sam = read_sam(path)
+    assert sam.spec.name == "small"
+    assert not any(parameter.requires_grad for parameter in sam.parameters())
+
+
+@pytest.mark.parametrize("name", ["vit_b", "vit_l", "vit_h"])
+def test_each_published_layout_is_recognised(name):
+    shapes = dict(shapes_of(SPECS[name]))
+    shapes.pop(next(iter(shapes)))
+    assert recognise(shapes).name == name
+
+
+def test_a_wrong_file_says_which_parameters_differ(small, tmp_path):
+    state = small.state_dict()
+    state["mask_decoder.iou_token.weight"] = torch.zeros(2, 32)
+    state.pop("image_encoder.stem.bias")
+    state |= {f"extra.{i}": torch.zeros(1) for i in range(9)}
+    path = tmp_path / "wrong.safetensors"
+    save_file(state, path, metadata={"geosam_spec": json.dumps(vars(small.spec))})
+    with pytest.raises(WeightsError) as raised:
+        load_model(path)
+    message = str(raised.value)
+    assert "1 missing: image_encoder.stem.bias" in message
+    assert "9 unexpected: extra.0, extra.1, extra.2, extra.3, …" in message
+    assert "1 of the wrong shape: mask_decoder.iou_token.weight (2, 32) instead of (1, 32)" in message
+    assert "the parameters of 'small'" in message
+
+
+def test_no_differences_no_words():
+    assert differences({"a": (1,)}, {"a": (1,)}) == ""
+
+
+class Code:
+    """Unpickling this runs code."""
+
+    def __reduce__(self):
+        return print, ("this must not be printed",)
+
+
+def test_code_in_a_pickle_is_refused_and_not_run(tmp_path, capsys):
+    path = tmp_path / "evil.pth"
+    torch.save({"weight": Code()}, path)
+    with pytest.raises(WeightsError, match="tensors only"):
+        load_model(path)
+    assert "this must not be printed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", bytes(range(256)) * 9])
+def test_damaged_files_are_refused(tmp_path, suffix, content):
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.999])
+def test_truncated_files_are_refused(weights_file, tmp_path, part):
+    path = tmp_path / "short.safetensors"
+    path.write_bytes(weights_file.read_bytes()[: int(weights_file.stat().st_size * part)])
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"name": "x"}', '{"name": "x", "encoder": "conv", "colour": 1}'])
+def test_nonsense_metadata_is_refused(small, tmp_path, text):
+    path = tmp_path / "mine.safetensors"
+    save_file(small.state_dict(), path, metadata={"geosam_spec": text})
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        load_model(path)
+
+
+def test_a_pickle_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "list.pth"
+    torch.save([1, 2, 3], path)
+    with pytest.raises(WeightsError, match="expected a state dict"):
+        load_model(path)
+
+
+def test_an_absent_file_is_an_error_of_weights(tmp_path):
+    with pytest.raises(WeightsError, match=r"absent\.pth"):
+        load_model(tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize("arguments", [{"device": "cuda:99"}, {"device": "toaster"}, {"dtype": "float64"}])
+def test_devices_and_precisions_that_are_not_there(weights_file, arguments):
+    load = load_model.__wrapped__ if hasattr(load_model, "__wrapped__") else load_model  # past the shape checker
+    with pytest.raises(ModelError):
+        load(weights_file, **arguments)
+
+
+def test_a_damaged_file_in_the_cache_is_not_used(cache):
+    cache.mkdir()
+    (cache / "sam_vit_b_01ec64.pth").write_bytes(b"half a checkpoint")
+    with pytest.raises(WeightsError, match="delete it, and it will be downloaded again"):
+        load_model("vit_b")
+
+
+# download
+
+CONTENT = np.random.default_rng(5).bytes(300_000)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves ``CONTENT``, cut off as often as the server's list of cuts says."""
+
+    def do_GET(self):
+        self.server.requests.append(self.headers.get("Range"))
+        if self.path != "/weights.pth":
+            self.send_error(404)
+            return
+        start = 0
+        if self.headers.get("Range") and self.server.ranges:
+            start = int(re.fullmatch(r"bytes=(\d+)-", self.headers["Range"]).group(1))
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        stop = self.server.cuts.pop(0) if self.server.cuts else len(CONTENT)
+        self.wfile.write(CONTENT[start:stop])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.requests, running.cuts, running.ranges = [], [], True
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def remote(server):
+    return replace(
+        SPECS["vit_b"],
+        url=f"http://127.0.0.1:{server.server_port}/weights.pth",
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        bytes=len(CONTENT),
+    )
+
+
+def test_download_lands_whole(server, remote, cache):
+    download(remote, cache / "w.pth")
+    assert (cache / "w.pth").read_bytes() == CONTENT
+    assert [path.name for path in cache.iterdir()] == ["w.pth"]
+    assert server.requests == [None]
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(server, remote, cache):
+    server.cuts = [100_000, 200_000]
+    download(remote, cache / "w.pth")
+    assert (cache / "w.pth").read_bytes() == CONTENT
+    assert server.requests == [None, "bytes=100000-", "bytes=200000-"]
+
+
+def test_a_server_without_ranges_sends_all_again(server, remote, cache):
+    server.cuts, server.ranges = [100_000], False
+    download(remote, cache / "w.pth")
+    assert (cache / "w.pth").read_bytes() == CONTENT
+
+
+def test_a_later_process_goes_on(server, remote, cache):
+    cache.mkdir()
+    (cache / "w.pth.part").write_bytes(CONTENT[:123_456])
+    download(remote, cache / "w.pth")
+    assert (cache / "w.pth").read_bytes() == CONTENT
+    assert server.requests == ["bytes=123456-"]
+
+
+def test_a_connection_that_keeps_breaking_keeps_what_arrived(server, remote, cache):
+    server.cuts = [50_000] * 9
+    with pytest.raises(WeightsError, match="50000 bytes are kept"):
+        download(remote, cache / "w.pth")
+    assert [path.name for path in cache.iterdir()] == ["w.pth.part"]
+    assert len(server.requests) == downloads.ATTEMPTS
+
+
+def test_a_wrong_hash_leaves_nothing_in_place(remote, cache):
+    wrong = replace(remote, sha256="0" * 64)
+    with pytest.raises(WeightsError, match="expected 000000000000…; what arrived was deleted"):
+        download(wrong, cache / "w.pth")
+    assert list(cache.iterdir()) == []
+
+
+def test_a_stale_part_of_another_file_is_found_out_and_the_next_try_is_clean(remote, cache):
+    cache.mkdir()
+    (cache / "w.pth.part").write_bytes(b"x" * 1000)
+    with pytest.raises(WeightsError, match="has SHA-256"):
+        download(remote, cache / "w.pth")
+    download(remote, cache / "w.pth")
+    assert (cache / "w.pth").read_bytes() == CONTENT
+
+
+def test_a_refusal_is_not_repeated(server, remote, cache):
+    with pytest.raises(WeightsError, match=r"404.*w\.pth"):
+        download(replace(remote, url=remote.url.replace("weights", "absent")), cache / "w.pth")
+    assert len(server.requests) == 1
+
+
+def test_without_a_connection_the_error_says_what_to_do(remote, cache):
+    nowhere = replace(remote, url="http://127.0.0.1:9/weights.pth")
+    with pytest.raises(WeightsError, match="use the built-in model 'nano'"):
+        download(nowhere, cache / "w.pth")
+
+
+def test_load_model_downloads_what_is_not_here(server, tiny, cache, monkeypatch):
+    """From the name to a model that computes, over a real connection; the second time from the cache."""
+    path = cache.parent / "tiny.pth"
+    torch.save(tiny.state_dict(), path)
+    content = path.read_bytes()
+    monkeypatch.setattr(f"{__name__}.CONTENT", content)
+    url = f"http://127.0.0.1:{server.server_port}/weights.pth"
+    remote = replace(tiny.spec, url=url, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+    monkeypatch.setitem(registry.SPECS, "tiny", remote)
+    predictor = load_model("tiny")
+    assert predictor.key == f"tiny-{remote.sha256[:12]}"
+    assert predictor.encode(np.zeros((3, 256, 256), np.uint8))[0].shape == (256, 16, 16)
+    registry._load.cache_clear()
+    load_model("tiny")
+    assert server.requests == [None]
