@@ -1,0 +1,147 @@
+"""Masks that may stay: which of them are the same object, and how those that stay become a `MaskSet`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from geosam.arrays import Valid
+from geosam.embeddings import Embedding
+from geosam.masks.mask_set import MaskSet
+from geosam.masks.sketch import Sketch, bounds, render, shared_area
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One answer to a prompt.
+
+    Parameters
+    ----------
+    mask
+        The mask at the decoder's sampling.
+    predicted_iou, stability
+        Scores in [0, 1].
+    prompt_id
+        The prompt it answers.
+    choice
+        Which of the decoder's alternatives it is.
+    point
+        ``(x, y)`` of the prompt in window pixels.
+    """
+
+    mask: Sketch
+    predicted_iou: float
+    stability: float
+    prompt_id: int
+    choice: int = 0
+    point: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def rank(self) -> tuple[float, int, int]:
+        """Sorts the best first; among equals the prompt's number decides."""
+        return -self.predicted_iou * self.stability, self.prompt_id, self.choice
+
+
+def distinct(candidates: Sequence[Candidate], iou: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:
+    """Keep the best mask of every object: go from best to worst and drop what repeats a mask kept before.
+
+    Two masks are the same object if they share more than half of the smaller one, and either their boxes or their masks have
+    an IoU above `iou`. So a frame and what it frames stay both, although their boxes are nearly one.
+
+    Parameters
+    ----------
+    candidates
+        Masks of one window that are not empty, in any order.
+    iou
+        Threshold in [0, 1].
+    kept
+        Masks that stay in any case and come first.
+
+    Returns
+    -------
+    `kept`, then those candidates that stay, best first.
+    """
+    ranked = [*kept, *sorted(candidates, key=lambda one: one.rank)]
+    boxes = np.array([one.mask.box for one in ranked], np.int64).reshape(-1, 4)
+    areas = np.array([one.mask.area for one in ranked], np.int64)
+    stays = np.ones(len(ranked), bool)
+    for here in range(len(ranked)):
+        if stays[here]:
+            later = np.flatnonzero(stays[max(here + 1, len(kept)) :]) + max(here + 1, len(kept))
+            for other in later[_may_repeat(boxes[here], boxes[later], (areas[here], areas[later]), iou)].tolist():
+                stays[other] = not _repeats(ranked[here].mask, ranked[other].mask, iou)
+    return [one for one, stay in zip(ranked, stays.tolist(), strict=True) if stay]
+
+
+def _may_repeat(box: np.ndarray, boxes: np.ndarray, areas: tuple[np.ndarray, np.ndarray], iou: float) -> np.ndarray:
+    """Which boxes could belong to a repetition, judged by boxes and areas alone: a mask's part in a box is at most the box."""
+    smaller, larger = np.minimum(*areas), np.maximum(*areas)
+    shared = np.minimum(_box_overlap(box, boxes), smaller)
+    return (2 * shared > smaller) & ((shared > iou * larger) | (_box_iou(box, boxes) > iou))
+
+
+def _repeats(one: Sketch, other: Sketch, iou: float) -> bool:
+    shared = shared_area(one, other)
+    if 2 * shared <= min(one.area, other.area):
+        return False
+    alike = shared > iou * (one.area + other.area - shared)
+    return alike or bool(_box_iou(np.array(one.box), np.array([other.box]))[0] > iou)
+
+
+def _box_overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    return sides.clip(0).prod(axis=1)
+
+
+def _box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    both = _box_overlap(box, boxes)
+    return both / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - both)
+
+
+def on_open_ground(candidates: Sequence[Candidate], kept: Sequence[Candidate], shape: tuple[int, int]) -> list[Candidate]:
+    """Those candidates whose prompt stands on no kept mask; `shape` is the window's in pixels."""
+    if not kept:
+        return list(candidates)
+    covered = np.zeros(kept[0].mask.shape, bool)
+    for one in kept:
+        x0, y0, x1, y1 = one.mask.outer
+        covered[y0:y1, x0:x1] |= one.mask.inside()
+    scale_y, scale_x = covered.shape[0] / shape[0], covered.shape[1] / shape[1]
+    return [one for one in candidates if not covered[int(one.point[1] * scale_y), int(one.point[0] * scale_x)]]
+
+
+def finish(candidates: Sequence[Candidate], embedding: Embedding, valid: Valid) -> MaskSet:
+    """Bring masks to full resolution, cut them to the pixels with data and to their boxes; order is kept.
+
+    Parameters
+    ----------
+    candidates
+        Masks of the window; empty ones stay, empty.
+    embedding
+        The window.
+    valid
+        True where it has data.
+    """
+    cuts = [_cut(one.mask, embedding.shape, valid) for one in candidates]
+    return MaskSet(
+        embedding.window,
+        embedding.shape,
+        np.array([box for box, _, _ in cuts], np.int32).reshape(-1, 4),
+        tuple(crop for _, crop, _ in cuts),
+        np.array([one.predicted_iou for one in candidates], np.float32),
+        np.array([one.stability for one in candidates], np.float32),
+        np.array([one.prompt_id for one in candidates], np.int64),
+        np.array([touches for _, _, touches in cuts], bool),
+    )
+
+
+def _cut(mask: Sketch, shape: tuple[int, int], valid: np.ndarray) -> tuple[tuple[int, ...], np.ndarray, bool]:
+    """Tight box, crop, and whether the mask borders on invalid pixels or reached into them."""
+    (x0, y0, x1, y1), crop = render(mask, shape)
+    around = np.pad(~valid, 1)[y0 : y1 + 2, x0 : x1 + 2]
+    touches = bool(around.any() and (ndimage.binary_dilation(np.pad(crop, 1)) & around).any())
+    crop = crop & valid[y0:y1, x0:x1]
+    left, top, right, bottom = bounds(crop)
+    box = (x0 + left, y0 + top, x0 + right, y0 + bottom) if right else (0, 0, 0, 0)
+    return box, crop[top:bottom, left:right], touches

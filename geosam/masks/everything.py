@@ -1,0 +1,195 @@
+"""Everything mode: click on a grid of points, keep the masks that are good, and each object once.
+
+After Kirillov et al. 2023, "Segment Anything", section 5 and appendix B. Filters and suppression work on the decoder's
+own sampling. What follows from one point does not depend on which other points were asked beside it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float32
+from rasterio.windows import Window
+
+from geosam.arrays import Ids, Valid
+from geosam.embeddings import Embedding
+from geosam.errors import OptionError
+from geosam.masks.candidates import Candidate, distinct, finish, on_open_ground
+from geosam.masks.decoder import MaskDecoder
+from geosam.masks.mask_set import MaskSet
+from geosam.masks.sketch import sketch, stability
+
+ROW = 1 << 31
+"""Grid points are numbered ``ROW * row + column`` over the whole scene."""
+
+PRESETS = {
+    "strict": {},
+    "maps": {"pred_iou_threshold": 0.8, "stability_threshold": 0.9, "passes": 2, "relax": 0.1},
+}
+"""``strict``: few and sure, the published thresholds. ``maps``: cover the ground, as a map should."""
+
+
+@dataclass(frozen=True)
+class EverythingOptions:
+    """How everything mode looks and what it keeps.
+
+    Parameters
+    ----------
+    spacing_px
+        Pixels between the points of the grid, which is anchored to the scene's first pixel.
+    pred_iou_threshold, stability_threshold
+        Least predicted IoU and least stability of a mask that is kept, both in [0, 1].
+    stability_offset
+        Logits by which the threshold moves to either side when stability is measured.
+    nms_iou
+        IoU, of boxes or of masks, above which two masks that share most of the smaller one are the same object.
+    min_area_px, max_area_px
+        Least and greatest area of a mask in pixels.
+    batch
+        Points decoded at a time; bounds memory and changes nothing else.
+    passes, relax
+        Each pass after the first lowers both thresholds by `relax` for points on ground that no kept mask covers. Strict
+        thresholds alone leave a third to two thirds of an aerial scene without a segment (Remote SAMsing, arXiv
+        2605.00256); further passes need no further decoding.
+
+    Raises
+    ------
+    OptionError
+        If a value lies outside its range.
+
+    Examples
+    --------
+    >>> EverythingOptions.preset("maps", spacing_px=16).pred_iou_threshold
+    0.8
+    """
+
+    spacing_px: float = 32.0
+    pred_iou_threshold: float = 0.88
+    stability_threshold: float = 0.95
+    stability_offset: float = 1.0
+    nms_iou: float = 0.7
+    min_area_px: float = 0.0
+    max_area_px: float = float("inf")
+    batch: int = 64
+    passes: int = 1
+    relax: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("pred_iou_threshold", "stability_threshold", "nms_iou", "relax"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(f"{name}={getattr(self, name)}", expected="a number in [0, 1]")
+        if not (self.spacing_px >= 1 and self.batch >= 1 and self.passes >= 1 and self.stability_offset >= 0):
+            raise OptionError(
+                f"spacing_px={self.spacing_px}, batch={self.batch}, passes={self.passes}, "
+                f"stability_offset={self.stability_offset}",
+                expected="spacing_px, batch and passes of at least 1, and an offset of at least 0",
+            )
+        if not 0 <= self.min_area_px <= self.max_area_px:
+            raise OptionError(
+                f"min_area_px={self.min_area_px}, max_area_px={self.max_area_px}", expected="0 <= min_area <= max_area"
+            )
+
+    @classmethod
+    def preset(cls, name: str, **changes: float) -> Self:
+        """The options of a preset, ``"strict"`` or ``"maps"``, with changes."""
+        if name not in PRESETS:
+            raise OptionError(f"preset {name!r}", expected=" or ".join(map(repr, PRESETS)))
+        return cls(**(PRESETS[name] | changes))
+
+
+def segment_everything(
+    embedding: Embedding, decoder: MaskDecoder, valid: Valid, options: EverythingOptions = EverythingOptions()
+) -> MaskSet:
+    """Find every object of a window.
+
+    Parameters
+    ----------
+    embedding
+        The window, encoded.
+    decoder
+        The network that answers.
+    valid
+        True where the window has data; no point is asked and no mask reaches outside it.
+    options
+        How to look and what to keep.
+
+    Returns
+    -------
+    Masks by pass, best score first. Their `prompt_ids` tell the point of the grid: ``ROW * row + column`` over the whole
+    scene.
+    """
+    points, ids = grid_points(embedding.window, valid, options.spacing_px)
+    found: list[Candidate] = []
+    for start in range(0, len(points), options.batch):
+        part = slice(start, start + options.batch)
+        found.extend(_ask(embedding, decoder, points[part], ids[part], options=options))
+    kept = _keep(found, embedding.shape, options)
+    masks = finish(kept, embedding, valid)
+    area = masks.area_px
+    return masks.select((area > 0) & (area >= options.min_area_px) & (area <= options.max_area_px))
+
+
+def grid_points(window: Window, valid: Valid, spacing_px: float) -> tuple[Float32[np.ndarray, "n 2"], Ids]:
+    """Points of the scene-wide grid that lie in a window and on data, row by row.
+
+    Point ``(i, j)`` lies at ``((i + 0.5) * spacing, (j + 0.5) * spacing)`` of the scene, so windows that overlap ask at
+    the same places. Where the grid misses a narrow window, its middle is asked.
+
+    Returns
+    -------
+    points, ids
+        ``(x, y)`` in window pixels, and their numbers in the scene-wide grid.
+
+    Examples
+    --------
+    >>> points, ids = grid_points(Window(40, 0, 64, 32), np.ones((32, 64), bool), 32)
+    >>> points.tolist(), ids.tolist()
+    ([[8.0, 16.0], [40.0, 16.0]], [1, 2])
+    """
+    cols, x = _ticks(window.col_off, window.width, spacing_px)
+    rows, y = _ticks(window.row_off, window.height, spacing_px)
+    points = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+    ids = (rows[:, None] * ROW + cols).ravel()
+    on_data = valid[points[:, 1].astype(np.int64), points[:, 0].astype(np.int64)]
+    return points[on_data].astype(np.float32), ids[on_data]
+
+
+def _ticks(offset: int, length: int, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the grid lines within ``[offset, offset + length)``, and where they lie in the window."""
+    first = int(np.ceil(offset / spacing - 0.5))
+    numbers = np.arange(first, int(np.ceil((offset + length) / spacing - 0.5)), dtype=np.int64)
+    if not len(numbers):
+        return np.array([int((offset + length / 2) // spacing)]), np.array([length / 2])
+    return numbers, (numbers + 0.5) * spacing - offset
+
+
+def _ask(
+    embedding: Embedding, decoder: MaskDecoder, points: np.ndarray, ids: np.ndarray, *, options: EverythingOptions
+) -> Iterator[Candidate]:
+    """Decode some points and sketch those masks that could pass the most relaxed filter."""
+    slack = options.relax * (options.passes - 1)
+    inside = np.ones((len(points), 1), np.int64)
+    logits, predicted = decoder.decode(embedding.arrays, embedding.shape, points=points[:, None], labels=inside)
+    predicted = np.clip(predicted, 0, 1)
+    pixels = embedding.shape[0] * embedding.shape[1] / (logits.shape[2] * logits.shape[3])
+    for row, choice in np.argwhere(predicted >= options.pred_iou_threshold - slack).tolist():
+        steady = stability(logits[row, choice], options.stability_offset)
+        if steady < options.stability_threshold - slack:
+            continue
+        mask = sketch(logits[row, choice])
+        # this area is an estimate: the exact one is asked after the mask has been sharpened
+        if mask.area and options.min_area_px / 2 <= mask.area * pixels <= options.max_area_px * 2:
+            point = (float(points[row, 0]), float(points[row, 1]))
+            yield Candidate(mask, float(predicted[row, choice]), steady, int(ids[row]), choice, point)
+
+
+def _keep(found: list[Candidate], shape: tuple[int, int], options: EverythingOptions) -> list[Candidate]:
+    """Pass by pass, take the best of the candidates that stand on open ground."""
+    kept: list[Candidate] = []
+    for number in range(options.passes):
+        drop = number * options.relax
+        iou, steady = options.pred_iou_threshold - drop, options.stability_threshold - drop
+        fit = [one for one in found if one.predicted_iou >= iou and one.stability >= steady]
+        kept = distinct(on_open_ground(fit, kept, shape), options.nms_iou, kept)
+    return kept

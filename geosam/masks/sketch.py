@@ -1,0 +1,187 @@
+"""A mask at the decoder's sampling, reduced to what decides its pixels.
+
+A mask is the set of pixels whose bilinearly interpolated logit is positive. Where the four logits around a pixel agree in
+sign, their values do not matter. So a `Sketch` keeps one bit for each logit in the mask's box, and the values only along
+the outline: some kilobytes instead of a quarter of a megabyte, and `render` still gives exactly the mask that
+interpolating all logits gives.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+Grid = Float32[np.ndarray, "mh mw"]
+"""Logits of one mask."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """One mask at the decoder's sampling.
+
+    Parameters
+    ----------
+    shape
+        ``(mh, mw)`` of the logits of the whole window.
+    box
+        Half-open ``xyxy`` box of the positive logits, in logits.
+    bits
+        Which logits are positive, within the box and one logit around it; packed.
+    rim
+        Values of those logits, in reading order, whose sign differs from a neighbour's.
+    area
+        Number of positive logits.
+    """
+
+    shape: tuple[int, int]
+    box: tuple[int, int, int, int]
+    bits: np.ndarray
+    rim: np.ndarray
+    area: int
+
+    @cached_property
+    def outer(self) -> tuple[int, int, int, int]:
+        """The box and one logit around it, as far as the window goes."""
+        return _widen(self.box, self.shape)
+
+    def inside(self) -> Bool[np.ndarray, "_ _"]:
+        """Which logits of the outer box are positive."""
+        x0, y0, x1, y1 = self.outer
+        h, w = y1 - y0, x1 - x0
+        return np.unpackbits(self.bits, count=h * w).reshape(h, w).view(bool)
+
+    def logits(self) -> Float32[np.ndarray, "_ _"]:
+        """Logits of the outer box: true ones along the outline, 1 and -1 elsewhere."""
+        inside = self.inside()
+        logits = np.where(inside, np.float32(1), np.float32(-1))
+        logits[_outline(inside)] = self.rim
+        return logits
+
+
+def sketch(logits: Grid) -> Sketch:
+    """Reduce the logits of a window to the sketch of a mask; an empty mask has area 0 and a box of zeros.
+
+    Examples
+    --------
+    >>> logits = np.full((4, 4), -2, np.float32)
+    >>> logits[1, 2] = 3
+    >>> mask = sketch(logits)
+    >>> mask.box, mask.outer, mask.area
+    ((2, 1, 3, 2), (1, 0, 4, 3), 1)
+    """
+    positive = logits > 0
+    box = bounds(positive)
+    left, top, right, bottom = _widen(box, logits.shape)
+    inside = positive[top:bottom, left:right]
+    rim = logits[top:bottom, left:right][_outline(inside)]
+    return Sketch(logits.shape, box, np.packbits(inside), rim, int(np.count_nonzero(inside)))
+
+
+def stability(logits: Grid, offset: float) -> float:
+    """IoU of the mask cut at ``+offset`` and the mask cut at ``-offset``, in [0, 1]; 0 if both are empty.
+
+    A mask with a sharp outline hardly changes when its threshold does (Kirillov et al. 2023, appendix B).
+
+    Examples
+    --------
+    >>> stability(np.array([[-2, -0.5, 0.5, 2]], np.float32), 1.0)
+    0.3333333333333333
+    """
+    wide = np.count_nonzero(logits > -offset)
+    return np.count_nonzero(logits > offset) / wide if wide else 0.0
+
+
+def shared_area(one: Sketch, other: Sketch) -> int:
+    """Number of logits positive in both masks, which belong to the same window."""
+    x0, y0 = max(one.box[0], other.box[0]), max(one.box[1], other.box[1])
+    x1, y1 = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
+    if x1 <= x0 or y1 <= y0:
+        return 0
+    return int(np.count_nonzero(_part(one, x0, y0, x1, y1) & _part(other, x0, y0, x1, y1)))
+
+
+def _part(mask: Sketch, *box: int) -> np.ndarray:
+    x0, y0, x1, y1 = box
+    left, top, *_ = mask.outer
+    return mask.inside()[y0 - top : y1 - top, x0 - left : x1 - left]
+
+
+def render(mask: Sketch, shape: tuple[int, int]) -> tuple[tuple[int, int, int, int], Bool[np.ndarray, "_ _"]]:
+    """Bring a mask to full resolution, in its own neighbourhood only.
+
+    Interpolation is bilinear between the centres of the logits, as torch's ``interpolate(align_corners=False)``.
+
+    Parameters
+    ----------
+    mask
+        The sketch.
+    shape
+        ``(h, w)`` of the window in pixels.
+
+    Returns
+    -------
+    box, crop
+        Half-open ``xyxy`` box in pixels outside which the mask is empty, and the mask in it.
+
+    Examples
+    --------
+    >>> box, crop = render(sketch(np.array([[-1, 1, -1]], np.float32)), (2, 6))
+    >>> box, crop.astype(int).tolist()
+    ((1, 0, 5, 2), [[0, 1, 1, 0], [0, 1, 1, 0]])
+    """
+    left, top, *_ = mask.outer
+    logits = mask.logits()
+    spans = (mask.box[1::2], mask.box[::2])
+    rows, cols = (_Taps.between(shape[axis], mask.shape[axis], spans[axis]) for axis in (0, 1))
+    logits = rows.mix(logits[rows.low - top], logits[rows.high - top], axis=0)
+    logits = cols.mix(logits[:, cols.low - left], logits[:, cols.high - left], axis=1)
+    return (cols.start, rows.start, cols.start + len(cols.low), rows.start + len(rows.low)), logits > 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Taps:
+    """Which two logits along an axis each pixel lies between, and how near it is to the second."""
+
+    start: int
+    low: np.ndarray
+    high: np.ndarray
+    share: np.ndarray
+
+    @classmethod
+    def between(cls, pixels: int, logits: int, span: tuple[int, ...]) -> "_Taps":
+        """For those of the axis' pixels that look at a logit in `span`."""
+        places = np.maximum((np.arange(pixels) + 0.5) * (logits / pixels) - 0.5, 0)
+        low = np.minimum(places.astype(np.int64), logits - 1)
+        high = np.minimum(low + 1, logits - 1)
+        looking = np.flatnonzero((high >= span[0]) & (low < span[1]))
+        start = int(looking[0]) if len(looking) else 0
+        return cls(start, low[looking], high[looking], (places - low)[looking].astype(np.float32))
+
+    def mix(self, low: np.ndarray, high: np.ndarray, *, axis: int) -> np.ndarray:
+        share = self.share[:, None] if axis == 0 else self.share
+        return low * (1 - share) + high * share
+
+
+def bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Half-open ``xyxy`` bounds of a mask, zeros if it is empty."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return 0, 0, 0, 0
+    y0, y1 = int(rows[0]), int(rows[-1]) + 1
+    cols = np.flatnonzero(mask[y0:y1].any(axis=0))
+    return int(cols[0]), y0, int(cols[-1]) + 1, y1
+
+
+def _widen(box: tuple[int, int, int, int], shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = box
+    return max(0, x0 - 1), max(0, y0 - 1), min(shape[1], x1 + 1), min(shape[0], y1 + 1)
+
+
+def _outline(inside: np.ndarray) -> np.ndarray:
+    """Logits that belong to a two by two block of mixed signs."""
+    padded = np.pad(inside, 1, mode="edge")
+    pairs_any, pairs_all = padded[1:] | padded[:-1], padded[1:] & padded[:-1]
+    mixed = (pairs_any[:, 1:] | pairs_any[:, :-1]) & ~(pairs_all[:, 1:] & pairs_all[:, :-1])
+    rows = mixed[1:] | mixed[:-1]
+    return rows[:, 1:] | rows[:, :-1]
