@@ -33,6 +33,8 @@ class Rings:
         ``r`` the outer ring that a ring belongs to; itself for an outer ring. Every outer ring is followed by its holes.
     labels
         ``r`` the label that a ring bounds.
+    rows
+        The strip's first row, and the row below its last.
     """
 
     vertices: np.ndarray
@@ -40,6 +42,7 @@ class Rings:
     starts: np.ndarray
     shells: np.ndarray
     labels: np.ndarray
+    rows: tuple[int, int]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,7 +63,8 @@ def trace(
         The rows of labels next to the strip, None at the scene's edge. The strip's edge bounds every region; where borders of either
         side meet it, both strips get a vertex, so that their polygons fit vertex to vertex.
     nodes
-        Put a vertex wherever three or more borders meet, also in the middle of a straight run: what a coverage needs.
+        Put a vertex wherever three or more borders meet, also in the middle of a straight run, and pin the strip's four corners: what a
+        coverage needs.
 
     Examples
     --------
@@ -68,10 +72,11 @@ def trace(
     >>> len(rings), rings.vertices.tolist()
     (1, [[2, 0], [2, 1], [1, 1], [1, 2], [0, 2], [0, 0]])
     """
+    rows = row_off, row_off + len(labels)
     border = _Border.of(labels, above, below, nodes)
     runs = _Runs.along(border)
     if len(runs.following) == 0:
-        return Rings(*(np.zeros(shape, kind) for shape, kind in _NOTHING))
+        return Rings(*(np.zeros(shape, kind) for shape, kind in _NOTHING), rows)
     following, ring = _part_at_corners(border, runs)
     leaders = _first_of_each(ring)
     order, starts = _walk(following, ring, leaders)
@@ -88,6 +93,7 @@ def trace(
         starts,
         position[shells[rings]],
         labels.ravel()[runs.pixel[leaders[rings]]],
+        rows,
     )
 
 
@@ -134,6 +140,7 @@ class _Border:
         pins = np.zeros((h + 1, w + 1), bool)
         if nodes:
             pins[:] = _degree(rows, cols) > 2
+            pins[:: max(h, 1), :: max(w, 1)] = True
         for edge, inside, beyond in ((0, 0, above), (h, h - 1, below)):
             if beyond is not None:
                 pins[edge] = cols[inside] | np.concatenate([[True], beyond[1:] != beyond[:-1], [True]])
@@ -193,18 +200,27 @@ def _begins_and_ends(border: _Border, side: int) -> tuple[np.ndarray, np.ndarray
     if side in (TOP, BOTTOM):
         on = inside & (rows[:-1] if side == TOP else rows[1:])
         breaks = cols[:, 1:-1] | (pins[:-1, 1:-1] if side == TOP else pins[1:, 1:-1])
+        lines = [np.flatnonzero(ends) for ends in _ends(on, breaks)]
     else:
-        on = (inside & (cols[:, 1:] if side == RIGHT else cols[:, :-1])).T
-        breaks = (rows[1:-1] | (pins[1:-1, 1:] if side == RIGHT else pins[1:-1, :-1])).T
-        on, breaks = np.ascontiguousarray(on), np.ascontiguousarray(breaks)
-    first, last = on.copy(), on.copy()
+        on = inside & (cols[:, 1:] if side == RIGHT else cols[:, :-1])
+        breaks = rows[1:-1] | (pins[1:-1, 1:] if side == RIGHT else pins[1:-1, :-1])
+        lines = [_by_column(np.flatnonzero(ends.T), *on.shape) for ends in _ends(on.T, breaks.T)]
+    return (lines[0], lines[1]) if side in (TOP, RIGHT) else (lines[1], lines[0])
+
+
+def _ends(on: np.ndarray, breaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the stretches that are `on` begin and end along the last axis, also cut where `breaks` lie between two neighbours."""
+    first, last = on.copy(order="K"), on.copy(order="K")
     first[:, 1:] &= breaks | ~on[:, :-1]
     last[:, :-1] &= breaks | ~on[:, 1:]
-    lines = np.flatnonzero(first), np.flatnonzero(last)
-    if side in (RIGHT, LEFT):
-        h, w = border.labels.shape
-        lines = tuple(line % h * w + line // h for line in lines)
-    return lines if side in (TOP, RIGHT) else lines[::-1]
+    return first, last
+
+
+def _by_column(pixels: np.ndarray, h: int, w: int) -> np.ndarray:
+    """Flat pixel positions sorted column by column."""
+    places = pixels % w * h + pixels // w
+    places.sort()
+    return places % h * w + places // h
 
 
 def _turn(border: _Border, side: int, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
