@@ -1,0 +1,155 @@
+"""Prompts given as numbers and rasters: arrays of points, boxes and masks to rows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import rasterio
+import shapely
+from numpy import ndarray
+from rasterio import features
+from rasterio.errors import RasterioIOError
+from shapely.geometry.base import BaseGeometry
+
+from geosam.errors import PromptError
+from geosam.prompts.placement import PIXELS
+from geosam.prompts.source import Rows, label_from, read_features, rows_from_frame
+from geosam.scene import Scene
+
+
+def rows_from_points(xy: Any, crs: Any, *, labels: Any = None, groups: Any = None) -> Rows:
+    """Rows of points: ``(x, y)``, ``n`` of them, or for each of ``n`` objects ``p`` of them."""
+    points = _numbers(xy, "points", "(x, y), an n x 2 array, or an n x p x 2 array of objects with p points each")
+    if points.ndim == 3 and groups is None:
+        groups = np.repeat(np.arange(len(points)), points.shape[1])
+    points = points.reshape(-1, 2)
+    _finite(points, "point")
+    count = len(points)
+    given = [1] * count if labels is None else np.ravel(labels).tolist()
+    owners = [None] * count if groups is None else np.ravel(groups).tolist()
+    if len(given) != count or len(owners) != count:
+        raise PromptError(
+            f"{count} points with {len(given)} labels and {len(owners)} groups", expected="one each for every point"
+        )
+    signs = np.array([label_from(label, row) for row, label in enumerate(given)], np.int64)
+    rows = Rows.plain(np.atleast_1d(shapely.points(points)), crs, labels=signs, groups=owners)
+    if groups is None:
+        return rows
+    return Rows(rows.geometries, crs, ids=owners, labels=signs, groups=owners, attributes=rows.attributes)
+
+
+def rows_from_boxes(boxes: Any, crs: Any, *, layer: str | int | None = None, id_column: str | None = None) -> Rows:
+    """Rows of boxes: one ``xyxy``, an ``n x 4`` array, or the bounds of any features."""
+    if isinstance(boxes, gpd.GeoDataFrame | gpd.GeoSeries | BaseGeometry | str | Path) or _all_geometries(boxes):
+        rows = rows_from_frame(read_features(boxes, layer=layer), id_column=id_column, label_column=None)
+        return Rows(
+            shapely.envelope(rows.geometries),
+            rows.crs if crs is None else crs,
+            ids=rows.ids,
+            labels=rows.labels,
+            groups=[None] * len(rows),
+            attributes=rows.attributes,
+        )
+    corners = _numbers(boxes, "boxes", "(xmin, ymin, xmax, ymax), an n x 4 array, or geometries", width=4).reshape(
+        -1, 4
+    )
+    _finite(corners, "box")
+    low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
+    return Rows.plain(np.atleast_1d(shapely.box(*low.T, *high.T)), crs)
+
+
+def _all_geometries(source: Any) -> bool:
+    return (
+        isinstance(source, Sequence | ndarray)
+        and len(source) > 0
+        and all(isinstance(item, BaseGeometry) for item in source)
+    )
+
+
+def _numbers(values: Any, name: str, expected: str, *, width: int = 2) -> ndarray:
+    """Values as a float array whose last axis has the asked width."""
+    try:
+        array = np.array(values, float)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"{name} {values!r}", expected=expected) from error
+    if array.size == 0:
+        return np.empty((0, width))
+    if array.ndim not in (1, 2, 3) or array.shape[-1] != width:
+        raise PromptError(f"{name} of shape {array.shape}", expected=expected)
+    return array
+
+
+def _finite(values: ndarray, name: str) -> None:
+    broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(broken):
+        raise PromptError(f"{name} {values[broken[0]].tolist()} in row {broken[0]}", expected="finite numbers")
+
+
+def rows_from_masks(masks: Any, scene: Scene) -> Rows:
+    """Rows of masks as polygons along the pixel edges.
+
+    `masks` is an integer label array over the scene, a sequence of boolean masks over it, or a label raster file
+    in any CRS and resolution. Label 0 and nodata mean no object; a label's number becomes the id.
+    """
+    if isinstance(masks, str | Path):
+        return _rows_from_raster(str(masks), scene)
+    array = np.asarray(masks)
+    if array.dtype == bool:
+        stack = array[None] if array.ndim == 2 else array
+        _same_shape(stack.shape[1:], scene)
+        outlines = [_outlines(mask.astype(np.int32), rasterio.Affine.identity()) for mask in stack]
+        geometries = np.array([polygons[0] if len(polygons) else None for polygons, _ in outlines], object)
+        return Rows.plain(geometries, PIXELS)
+    _same_shape(array.shape, scene)
+    return _labelled(*_outlines(_int32(array), rasterio.Affine.identity()), PIXELS)
+
+
+def _same_shape(shape: tuple[int, ...], scene: Scene) -> None:
+    if tuple(shape) != tuple(scene.shape):
+        raise PromptError(
+            f"masks of shape {shape}",
+            expected=f"the scene's {scene.shape}",
+            hint="a raster file may have any grid: give its path",
+        )
+
+
+def _rows_from_raster(path: str, scene: Scene) -> Rows:
+    try:
+        with rasterio.open(path) as raster:
+            labels = _int32(np.where(raster.read_masks(1) > 0, raster.read(1), 0))
+            transform, crs = raster.transform, raster.crs
+    except RasterioIOError as error:
+        raise PromptError(f"{path!r} cannot be read ({error})", expected="a raster of labels") from error
+    if crs is None:
+        _same_shape(labels.shape, scene)
+        return _labelled(*_outlines(labels, rasterio.Affine.identity()), PIXELS)
+    return _labelled(*_outlines(labels, transform), crs.to_wkt())
+
+
+def _int32(labels: ndarray) -> ndarray:
+    """Labels as the one integer type that GDAL polygonizes without loss."""
+    whole = labels.astype(np.int32) if labels.dtype.kind in "iufb" else np.zeros(0, np.int32)
+    if whole.shape != labels.shape or not (whole == labels).all():
+        raise PromptError(
+            f"masks of type {labels.dtype} with other values than labels", expected="whole numbers below 2**31"
+        )
+    return whole
+
+
+def _outlines(labels: ndarray, transform: rasterio.Affine) -> tuple[ndarray, ndarray]:
+    """A multipolygon for each label, and the labels, ascending."""
+    found = list(features.shapes(labels, mask=labels != 0, connectivity=4, transform=transform))
+    values = np.array([value for _, value in found], np.int64)
+    if not found:
+        return np.empty(0, object), values
+    pieces = np.array([shapely.Polygon(shape["coordinates"][0], shape["coordinates"][1:]) for shape, _ in found])
+    ids, owner = np.unique(values, return_inverse=True)
+    order = np.argsort(owner, kind="stable")
+    return shapely.multipolygons(pieces[order], indices=owner[order]), ids
+
+
+def _labelled(geometries: ndarray, ids: ndarray, crs: Any) -> Rows:
+    rows = Rows.plain(geometries, crs)
+    return Rows(geometries, crs, ids=ids.tolist(), labels=rows.labels, groups=rows.groups, attributes=rows.attributes)
