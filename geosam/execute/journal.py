@@ -1,0 +1,188 @@
+"""Results of windows on disk, so that an interrupted run goes on where it stopped."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import threading
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from geosam.errors import OptionError, SinkError
+from geosam.execute.lock import Lock
+
+_log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Journal:
+    """Named arrays in a folder; an entry is there whole or not at all, also after ``kill -9``.
+
+    A journal belongs to one run: it is locked while it is open, and it knows the parameters of its run. If it is opened
+    with other parameters, it starts anew.
+
+    Parameters
+    ----------
+    folder
+        Where the entries lie; made if absent.
+    key
+        Everything that the entries depend on (scene fingerprint, model key, options, version), as JSON holds it.
+
+    Raises
+    ------
+    SinkError
+        If another run has the folder open, or it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with Journal(f"{folder}/journal", {"model": "nano"}) as journal:
+    ...         journal.put("window-7", {"labels": np.eye(2, dtype=np.int32)})
+    ...     with Journal(f"{folder}/journal", {"model": "nano"}) as journal:
+    ...         journal.names(), journal.get("window-7")["labels"].sum(), journal.get("window-8")
+    (['window-7'], np.int64(2), None)
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], key: object) -> None:
+        self.folder = Path(folder).absolute()
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        try:
+            self._lock = self._open_lock()
+            self._start(digest)
+        except SinkError:
+            raise
+        except OSError as error:
+            raise SinkError(f"{self.folder} cannot be written ({error})", hint="choose another folder") from error
+
+    @classmethod
+    def beside(cls, output: str | os.PathLike[str], key: object) -> Self:
+        """Open the journal of an output: a hidden folder beside it, one for each output file.
+
+        Parameters
+        ----------
+        output
+            The file that the run will write.
+        key
+            See `Journal`.
+        """
+        output = Path(output).absolute()
+        return cls(output.with_name(f".{output.name}.geosam-journal"), key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def put(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep arrays under a name; an entry of that name is replaced. May be called from several threads.
+
+        Parameters
+        ----------
+        name
+            Letters, digits, ``.``, ``_`` and ``-``.
+        arrays
+            Any number of arrays, none as well; not of objects.
+
+        Raises
+        ------
+        OptionError
+            If the name has other characters.
+        SinkError
+            If the entry cannot be written.
+        """
+        path = self._path(name)
+        part = path.with_name(f".{path.name}.{threading.get_ident()}")
+        try:
+            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                for key, array in arrays.items():
+                    with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+            os.replace(part, path)
+        except OSError as error:
+            raise SinkError(f"{path} cannot be written ({error})", hint="see whether the disk is full") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def get(self, name: str) -> dict[str, np.ndarray] | None:
+        """Give back the arrays of a name.
+
+        Parameters
+        ----------
+        name
+            As given to `put`.
+
+        Returns
+        -------
+        dict of ndarray, or None
+            None if there is no such entry. A damaged entry counts as none and is removed.
+
+        Raises
+        ------
+        OptionError
+            If the name has characters that no name has.
+        """
+        path = self._path(name)
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return {key: archive[key] for key in archive.files}
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # a damaged byte can raise anything: zlib, zip, header, shape
+            _log.warning("%s is damaged and is computed again (%s)", path, error)
+            path.unlink(missing_ok=True)
+            return None
+
+    def names(self) -> list[str]:
+        """Names of all entries, sorted."""
+        return sorted(path.stem for path in self.folder.glob("*.npz") if _NAME.fullmatch(path.stem))
+
+    def close(self) -> None:
+        """Let another run open the journal; the entries stay."""
+        self._lock.release()
+
+    def remove(self) -> None:
+        """Remove the journal and its folder, when the run is complete."""
+        for path in self.folder.glob("*.npz"):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _open_lock(self) -> Lock:
+        """Lock the folder, also if another run is just removing it."""
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                return Lock(self.folder / "lock", str(self.folder))
+
+    def _start(self, digest: str) -> None:
+        """Remove what half-written entries a killed process left, and all entries of a run with other parameters."""
+        for path in self.folder.glob(".*.npz.*"):
+            path.unlink(missing_ok=True)
+        run = self.folder / "run"
+        with suppress(OSError, UnicodeDecodeError):
+            if run.read_text() == digest:
+                return
+        names = self.names()
+        if names:
+            _log.info("%s is of a run with other parameters: %d windows are computed anew", self.folder, len(names))
+        for name in names:
+            self._path(name).unlink(missing_ok=True)
+        part = self.folder / ".run"
+        part.write_text(digest)
+        os.replace(part, run)
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise OptionError(f"the journal entry {name!r}", expected="letters, digits, '.', '_' and '-'")
+        return self.folder / f"{name}.npz"

@@ -1,0 +1,200 @@
+"""Write polygons, labels and pictures: whole or not at all.
+
+=====================  ======================================================================================
+file name              what is written
+=====================  ======================================================================================
+``.gpkg``              GeoPackage: one layer of multipolygons, spatial index, a style that QGIS opens it with
+``.parquet``           GeoParquet 1.1 with a covering, zstd
+``.fgb``               FlatGeobuf with its index
+``.geojson``           GeoJSON as in RFC 7946: longitude and latitude, cut at the antimeridian
+``.tif``, ``.tiff``    labels: int32 cloud-optimized GeoTIFF, overviews by mode (`LabelSink`)
+``.png``               a picture of the scene with its polygons (`picture`)
+=====================  ======================================================================================
+
+An output is written beside its place and moved there when it is complete: an error, Ctrl-C or ``kill -9`` leaves the
+former file or none. An existing file is replaced whole, a GeoPackage with all its layers.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+import geopandas as gpd
+from pyproj import CRS
+
+from geosam.errors import SinkError
+from geosam.sinks.geojson import read_foreign_member, write_geojson
+from geosam.sinks.labels import EXTENSIONS as LABEL_FORMATS
+from geosam.sinks.labels import LabelSink, read_tag
+from geosam.sinks.ogr import read_layer_metadata, write_flatgeobuf, write_geopackage
+from geosam.sinks.parquet import read_key, write_parquet
+from geosam.sinks.picture import EXTENSIONS as PICTURE_FORMATS
+from geosam.sinks.picture import picture
+from geosam.sinks.staging import check_path, named_errors, staged
+from geosam.sinks.table import spool
+
+__all__ = [
+    "LABEL_FORMATS",
+    "PICTURE_FORMATS",
+    "POLYGON_FORMATS",
+    "LabelSink",
+    "check_writable",
+    "picture",
+    "read_metadata",
+    "write",
+]
+
+POLYGON_FORMATS = (".gpkg", ".parquet", ".fgb", ".geojson")
+"""Extensions of polygon layers."""
+
+_READERS = {
+    ".gpkg": read_layer_metadata,
+    ".fgb": read_layer_metadata,
+    ".parquet": read_key,
+    ".geojson": read_foreign_member,
+    **dict.fromkeys(LABEL_FORMATS, read_tag),
+}
+
+
+def write(
+    frames: gpd.GeoDataFrame | Iterable[gpd.GeoDataFrame],
+    path: str | os.PathLike[str],
+    *,
+    layer: str | None = None,
+    metadata: Mapping[str, object] | None = None,
+    crs: object = None,
+    style: bool = True,
+    overwrite: bool = True,
+) -> Path:
+    """Write polygons; the format follows from the extension of `path`.
+
+    Parameters
+    ----------
+    frames
+        One frame, or an iterable of frames of the same layer, of which only one is in memory at a time. A frame without
+        rows gives a valid empty layer with its columns. All geometries become multipolygons.
+    path
+        Output file: ``.gpkg``, ``.parquet``, ``.fgb`` or ``.geojson``. An existing file is replaced whole.
+    layer
+        Name of the layer in a GeoPackage or FlatGeobuf; the name of the file if not given.
+    metadata
+        What is worth knowing about the layer (parameters, model, version), anything that JSON holds; see
+        `read_metadata`.
+    crs
+        CRS of the layer where the frames carry none, anything that pyproj understands.
+    style
+        Whether a GeoPackage gets the table `layer_styles`, with which QGIS opens the layer styled.
+    overwrite
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    Path
+        The absolute path of the file.
+
+    Raises
+    ------
+    SinkError
+        If the format is not known, the file cannot be written, a geometry is no polygon, or GeoJSON is asked for
+        without a CRS.
+
+    Notes
+    -----
+    A column whose values are numbers in one row and text in another is written as text. An attribute named as a column
+    that the formats keep for themselves (``fid``, ``geom``, ``geometry``, ``bbox``), or like another one but for its
+    case, gets a number behind its name. Equal input gives equal bytes.
+
+    Examples
+    --------
+    >>> import tempfile, shapely
+    >>> fields = gpd.GeoDataFrame({"object_id": [1]}, geometry=[shapely.box(0, 0, 10, 10)], crs="EPSG:32633")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write(fields, f"{folder}/fields.gpkg", metadata={"model": "nano"})
+    ...     read_metadata(path)
+    {'model': 'nano'}
+    """
+    target = check_writable(path, overwrite=overwrite)
+    with staged(target) as part:
+        table = spool(frames, part.parent, crs=CRS.from_user_input(crs) if crs is not None else None)
+        writer = {
+            ".gpkg": partial(write_geopackage, layer=layer or target.stem, style=style),
+            ".fgb": partial(write_flatgeobuf, layer=layer or target.stem),
+            ".parquet": write_parquet,
+            ".geojson": write_geojson,
+        }[target.suffix.lower()]
+        with named_errors(target):
+            writer(table, part, dict(metadata or {}))
+    return target
+
+
+def check_writable(
+    path: str | os.PathLike[str],
+    *,
+    formats: tuple[str, ...] = POLYGON_FORMATS,
+    overwrite: bool = True,
+    has_crs: bool = True,
+) -> Path:
+    """Check that an output can be written, before the work that fills it.
+
+    Parameters
+    ----------
+    path
+        The output file.
+    formats
+        Allowed extensions: `POLYGON_FORMATS`, `LABEL_FORMATS` or `PICTURE_FORMATS`.
+    overwrite
+        Whether an existing file may be replaced.
+    has_crs
+        Whether the polygons will have a CRS, which GeoJSON needs.
+
+    Returns
+    -------
+    Path
+        The absolute path.
+
+    Raises
+    ------
+    SinkError
+        If the extension is not known, the folder is absent or cannot be written, the file exists and must not be
+        replaced, or GeoJSON is asked for without a CRS.
+
+    Examples
+    --------
+    >>> check_writable("fields.shp")
+    Traceback (most recent call last):
+    geosam.errors.SinkError: fields.shp: expected a file name that ends in .gpkg, .parquet, .fgb or .geojson
+    """
+    target = check_path(path, formats, overwrite=overwrite)
+    if target.suffix.lower() == ".geojson" and not has_crs:
+        hint = "give the scene a CRS, or write .gpkg, .parquet or .fgb"
+        raise SinkError(
+            f"{path}: the scene has no CRS", expected="a CRS, since GeoJSON is longitude and latitude", hint=hint
+        )
+    return target
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
+    """Read the metadata that `write` put into a polygon layer.
+
+    Parameters
+    ----------
+    path
+        A file of `write`.
+
+    Returns
+    -------
+    dict
+        The metadata, empty if there is none.
+
+    Raises
+    ------
+    SinkError
+        If the file is absent, of another format or damaged.
+    """
+    source = Path(path)
+    reader = _READERS.get(source.suffix.lower())
+    if reader is None or not source.is_file():
+        raise SinkError(f"{path}", expected=f"an existing file that ends in {', '.join(POLYGON_FORMATS)}")
+    with named_errors(source, verb="read"):
+        return reader(source)

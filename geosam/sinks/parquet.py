@@ -1,0 +1,57 @@
+"""Polygons → GeoParquet 1.1 with a covering, so that readers fetch only the row groups of their area."""
+
+import json
+from collections.abc import Mapping
+from math import isnan
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from geosam.sinks.table import GEOMETRY, Spool
+
+_BOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
+
+
+def write_parquet(spool: Spool, path: Path, metadata: Mapping[str, object]) -> None:
+    """Write polygons as GeoParquet: geometry as WKB, its box in the column ``bbox``.
+
+    Parameters
+    ----------
+    spool
+        The polygons.
+    path
+        File to write.
+    metadata
+        Lies as JSON under the key ``geosam`` of the file's metadata.
+    """
+    keys = {"geo": json.dumps(_geo(spool)), "geosam": json.dumps(metadata, ensure_ascii=False)}
+    schema = spool.schema.append(pa.field("bbox", _BOX)).with_metadata(keys)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in spool.batches():
+            boxes = shapely.bounds(shapely.from_wkb(batch.column(GEOMETRY).to_numpy(zero_copy_only=False)))
+            writer.write_batch(batch.append_column("bbox", _boxes(boxes)).cast(schema))
+
+
+def read_key(path: Path) -> dict[str, object]:
+    """Read the metadata of a file of `write_parquet`."""
+    keys = pq.read_schema(path).metadata or {}
+    return json.loads(keys.get(b"geosam", b"{}"))
+
+
+def _geo(spool: Spool) -> dict[str, object]:
+    """The ``geo`` metadata as in the GeoParquet 1.1 specification."""
+    covering = {"bbox": {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}}
+    column = {"encoding": "WKB", "geometry_types": ["MultiPolygon"], "covering": covering}
+    column["crs"] = spool.crs.to_json_dict() if spool.crs is not None else None
+    if not isnan(spool.bounds[0]):
+        column["bbox"] = list(spool.bounds)
+    return {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
+
+
+def _boxes(bounds: np.ndarray) -> pa.Array:
+    """Boxes as structs; that of an absent geometry is null."""
+    fields = [pa.array(side, pa.float64(), from_pandas=True) for side in bounds.T]
+    return pa.StructArray.from_arrays(fields, fields=list(_BOX), mask=pa.array(np.isnan(bounds[:, 0])))
