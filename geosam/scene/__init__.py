@@ -1,0 +1,30 @@
+"""A scene: a georeferenced raster on its own pixel grid, read window by window as pixels that a network can see.
+
+`open_scene` takes anything that rasterio opens, or a DataArray. A `Scene` never warps: its working grid is the
+raster's own, at most scaled by one factor (`Scene.at`) and cropped in whole pixels (`Scene.within`). Bands are chosen
+once, and one stretch per band is measured once for the whole raster, so that neither windows nor extents change what
+the network sees.
+
+===============  ============================================================
+module           responsibility
+===============  ============================================================
+raster           the facts about a raster, and what a scene needs of it
+file, header     rasters that rasterio opens
+array            DataArrays as rasters
+bands, stretch   which bands, and how their values become 8-bit pixels
+resample         scaling to the working grid
+frame            pixel ↔ world for points and geometries
+reproject        geometries between CRSs, densified
+control_points   scenes with ground control points instead of a transform
+grid             whole pixels: crops, windows, spans
+view, chip       `Scene`, and what it gives of a window: `Chip`
+opening          `open_scene`
+===============  ============================================================
+"""
+
+from geosam.scene.chip import Chip
+from geosam.scene.opening import open_scene
+from geosam.scene.stretch import Stretch
+from geosam.scene.view import Scene
+
+__all__ = ["Chip", "Scene", "Stretch", "open_scene"]

@@ -1,0 +1,192 @@
+"""A raster that rasterio opens: whole pixels of a file at one of its overview levels."""
+
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from geosam.errors import SceneError, SceneReadError
+from geosam.scene.header import PALETTE, describe
+from geosam.scene.raster import IGNORE_NODATA, BandValid, BandValues, Nodata, RasterInfo
+
+MOST_DATASETS = 4
+REMOTE = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_HTTP_MAX_RETRY": "4",
+    "GDAL_HTTP_RETRY_DELAY": "0.5",
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "VSI_CACHE": "TRUE",
+}
+
+
+@dataclass(frozen=True)
+class FileRaster:
+    """A raster that rasterio opens: local, remote, virtual, with overviews, masks, alpha, a palette.
+
+    Each thread opens its own dataset when it first reads (GDAL datasets must not be shared), so that a `FileRaster`
+    pickles and may be read from many threads.
+    """
+
+    path: str
+    info: RasterInfo
+    override: Nodata = None
+
+    @classmethod
+    def open(cls, path: str, *, nodata: Nodata = None) -> "FileRaster":
+        """Look a raster up.
+
+        Parameters
+        ----------
+        path
+            Anything that rasterio opens.
+        nodata
+            Value to be taken for no data, instead of the raster's own nodata, alpha and masks; "none" takes every
+            pixel for data.
+
+        Raises
+        ------
+        SceneError
+            If it cannot be opened, or is no raster of numbers.
+        """
+        try:
+            with _environment(path), _open(path, 0) as dataset:
+                return cls(path, describe(path, dataset, nodata), nodata)
+        except (RasterioError, OSError) as error:
+            raise _cannot_open(path, error) from None
+
+    def read(self, bands: tuple[int, ...], window: Window, level: int) -> tuple[BandValues, BandValid]:
+        """See `Raster.read`; raises `SceneReadError` where the file is damaged."""
+        return self._read(bands, level, window=window)
+
+    def thumbnail(self, bands: tuple[int, ...], side: int) -> tuple[BandValues, BandValid]:
+        """See `Raster.thumbnail`; served from overviews."""
+        factor = max(1.0, max(self.info.shape) / side)
+        h, w = (max(1, round(n / factor)) for n in self.info.shape)
+        return self._read(bands, 0, shape=(h, w))
+
+    def _read(
+        self,
+        bands: tuple[int, ...],
+        level: int,
+        *,
+        window: Window | None = None,
+        shape: tuple[int, int] | None = None,
+    ) -> tuple[BandValues, BandValid]:
+        try:
+            with _environment(self.path):
+                dataset = _dataset(self.path, level, self.info.fingerprint)
+                size = (round(window.height), round(window.width)) if window else shape or dataset.shape
+                if self._palette is not None:
+                    values, valid = self._read_palette(dataset, bands, window, size)
+                else:
+                    values = dataset.read(bands, window=window, out_shape=(len(bands), *size), out_dtype="float32")
+                    valid = self._valid(dataset, bands, window, values)
+        except (RasterioError, OSError) as error:
+            where = f"window {_text(window)}" if window else "the whole raster, decimated"
+            raise SceneReadError(
+                f"{self.path}: {where}, level {level} cannot be read ({_reason(error)})",
+                expected="an undamaged file",
+                hint="check it with `gdalinfo -checksum`, or fetch it again",
+            ) from None
+        return values, _share(valid) if all(self.info.unsigned(band) for band in bands) else valid
+
+    def _valid(
+        self, dataset: DatasetReader, bands: tuple[int, ...], window: Window | None, values: BandValues
+    ) -> BandValid:
+        if self.info.all_valid:
+            return np.ones(values.shape, bool)
+        finite = np.isfinite(values)
+        if self.override == IGNORE_NODATA:
+            return finite
+        if self.override is not None:
+            return finite & (values != np.float32(self.override))
+        return finite & (dataset.read_masks(bands, window=window, out_shape=values.shape) > 0)
+
+    def _read_palette(
+        self, dataset: DatasetReader, bands: tuple[int, ...], window: Window | None, size: tuple[int, int]
+    ) -> tuple[BandValues, BandValid]:
+        index = dataset.read(1, window=window, out_shape=size)
+        palette = self._palette
+        colours = np.zeros((4, 256**index.dtype.itemsize), np.uint8) if palette is None else palette
+        valid = (dataset.read_masks(1, window=window, out_shape=size) > 0) & (colours[3][index] > 0)
+        values = colours[[band - 1 for band in bands]][:, index].astype(np.float32)
+        return values, np.broadcast_to(valid, values.shape).copy()
+
+    @cached_property
+    def _palette(self) -> np.ndarray | None:
+        """Red, green, blue, alpha of each index of a palette."""
+        if self.info.descriptions != PALETTE:
+            return None
+        dataset = _dataset(self.path, 0, self.info.fingerprint)
+        colours = np.zeros((4, 256 ** np.dtype(dataset.dtypes[0]).itemsize), np.uint8)
+        for index, colour in dataset.colormap(1).items():
+            colours[:, index] = colour
+        return colours
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+_opened = threading.local()
+_quiet = threading.Lock()
+
+
+def _open(path: str, level: int) -> DatasetReader:
+    """Open one level of a dataset; a raster without georeferencing is nothing to warn of here."""
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        if level:
+            return rasterio.open(path, sharing=False, OVERVIEW_LEVEL=str(level - 1))
+        return rasterio.open(path, sharing=False)
+
+
+def _dataset(path: str, level: int, fingerprint: str) -> DatasetReader:
+    """Dataset of the calling thread, opened at its first use; each thread keeps the few that it used last."""
+    held: OrderedDict[tuple[int, str, int, str], DatasetReader] = _opened.__dict__.setdefault("held", OrderedDict())
+    key = (os.getpid(), path, level, fingerprint)
+    if key not in held:
+        held[key] = _open(path, level)
+        while len(held) > MOST_DATASETS:
+            held.popitem(last=False)[1].close()
+    held.move_to_end(key)
+    return held[key]
+
+
+def _environment(path: str) -> rasterio.Env:
+    """GDAL's options for remote files; those that the user has set stay."""
+    remote = "://" in path or any(f"/vsi{kind}" in path for kind in ("curl", "s3", "gs", "az", "adls", "oss", "swift"))
+    options: dict[str, Any] = {name: value for name, value in REMOTE.items() if remote and name not in os.environ}
+    return rasterio.Env(**options)
+
+
+def _share(valid: BandValid) -> BandValid:
+    """A pixel of unsigned integers is data if any band is: nodata in one alone is a dark or saturated pixel."""
+    return np.broadcast_to(valid.any(axis=0), valid.shape)
+
+
+def _cannot_open(path: str, error: Exception) -> SceneError:
+    local = "://" not in path and not path.startswith("/vsi") and ":" not in path[2:]
+    if local and not Path(path).exists():
+        return SceneError(f"{path} does not exist", expected="the path or URI of a raster")
+    return SceneError(f"{path} cannot be opened ({_reason(error)})", expected="a raster that GDAL reads")
+
+
+def _reason(error: Exception) -> str:
+    """What GDAL said, in one line: the cause that rasterio wraps, if there is one."""
+    said = error.__cause__ or error
+    return " ".join(str(said).split())[:200]
+
+
+def _text(window: Window) -> str:
+    width, height = round(window.width), round(window.height)
+    return f"{width} x {height} px at column {round(window.col_off)}, row {round(window.row_off)}"

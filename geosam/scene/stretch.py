@@ -1,0 +1,117 @@
+"""One stretch for a whole scene: source values to the 8-bit pixels that networks see.
+
+A stretch per tile would show the same ground differently in neighbouring tiles (by up to 55 of 255, measured); this
+one is measured once per scene and band from a decimated, nodata-aware read, and recorded in the output.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from geosam.errors import OptionError
+
+PERCENTILES = (2.0, 98.0)
+
+StretchLike = str | tuple[Any, Any] | list[Any]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Linear from ``[low, high]`` of each band to ``[0, 255]``, clipped.
+
+    Attributes
+    ----------
+    low, high
+        One number per band, in source values.
+    method
+        How they were found: "identity", "percentile", "minmax" or "given".
+
+    Raises
+    ------
+    OptionError
+        If a band's numbers are not finite, or not in order.
+
+    Examples
+    --------
+    >>> Stretch((0.0,), (1000.0,), "given").apply(np.float32([[[0, 500, 2000]]]))
+    array([[[  0, 128, 255]]], dtype=uint8)
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    method: str = "given"
+
+    def __post_init__(self) -> None:
+        pairs = list(zip(self.low, self.high, strict=False))
+        if len(self.low) != len(self.high) or not all(np.isfinite(pair).all() and pair[0] < pair[1] for pair in pairs):
+            raise OptionError(
+                f"a stretch from {self.low} to {self.high}",
+                expected="one finite low below one finite high for each band",
+            )
+
+    def apply(self, values: Float32[np.ndarray, "b h w"]) -> UInt8[np.ndarray, "b h w"]:
+        """Pixels of source values; what is not a number becomes 0."""
+        if self.method == "identity":
+            return values.astype(np.uint8)
+        low, high = (np.array(side, np.float64)[:, None, None] for side in (self.low, self.high))
+        scale, offset = (255 / (high - low)).astype(np.float32), low.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = np.rint(np.clip((values - offset) * scale, 0, 255))
+        return np.nan_to_num(scaled, copy=False).astype(np.uint8)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the record of an output."""
+        return {"method": self.method, "low": list(self.low), "high": list(self.high)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Stretch":
+        """The stretch that `to_dict` recorded."""
+        return cls(tuple(record["low"]), tuple(record["high"]), record["method"])
+
+
+def identity(bands: int) -> Stretch:
+    """The stretch that leaves 8-bit values as they are."""
+    return Stretch((0.0,) * bands, (255.0,) * bands, "identity")
+
+
+def given(bounds: Sequence[Any], bands: int) -> Stretch:
+    """The stretch of explicit ``(low, high)``, each one number or one per band.
+
+    Examples
+    --------
+    >>> given((0, [100, 200, 300]), 3).high
+    (100.0, 200.0, 300.0)
+    """
+    try:
+        low, high = (np.broadcast_to(np.asarray(side, float), bands).tolist() for side in bounds)
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"stretch={bounds!r}", expected=f'"auto", "percentile", "minmax" or (low, high) for {bands} bands'
+        ) from None
+    return Stretch(tuple(low), tuple(high), "given")
+
+
+def measure(
+    values: Float32[np.ndarray, "b h w"], valid: Bool[np.ndarray, "b h w"], method: str = "percentile"
+) -> Stretch:
+    """The stretch of a sample of a scene: its 2nd and 98th percentiles, or its extremes.
+
+    Bands that are constant, or have no data, get bounds that cannot divide by zero.
+    """
+    bounds = [_bounds(band[ok], method) for band, ok in zip(values, valid, strict=True)]
+    return Stretch(tuple(low for low, _ in bounds), tuple(high for _, high in bounds), method)
+
+
+def _bounds(sample: np.ndarray, method: str) -> tuple[float, float]:
+    if not len(sample):
+        return 0.0, 1.0
+    sample = sample.astype(np.float64)
+    low, high = np.percentile(sample, PERCENTILES) if method == "percentile" else (sample.min(), sample.max())
+    if high <= low:
+        low, high = sample.min(), sample.max()
+    if high <= low:
+        high = low + max(1.0, abs(low) * 1e-6)
+    return float(low), float(high)

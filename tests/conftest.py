@@ -1,0 +1,23 @@
+"""What all tests share: where the real imagery lies, if it does."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared data beside the repository; tests that need it are skipped where it is absent."""
+    folder = Path(__file__).parents[1].parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs the shared data beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dev_data(shared: Path) -> Path:
+    """Real rasters with truth, to test on and never to train on."""
+    folder = shared / "data" / "dev"
+    if not folder.is_dir():
+        pytest.skip("needs the development data beside the repository")
+    return folder
