@@ -108,13 +108,20 @@ class Attention(nn.Module):
 
     def forward(
         self,
-        q: Float[Tensor, "n q c"],
-        k: Float[Tensor, "n k c"],
-        v: Float[Tensor, "n k c"],
-        present: Bool[Tensor, "n k"] | None = None,
+        q: Float[Tensor, "a q c"],
+        k: Float[Tensor, "b k c"],
+        v: Float[Tensor, "b k c"],
+        present: Bool[Tensor, "b k"] | None = None,
     ) -> Float[Tensor, "n q c"]:
-        """Let every query gather the values whose keys it fits; keys that are not `present` are not seen."""
-        q, k, v = self._split(self.q_proj(q)), self._split(self.k_proj(k)), self._split(self.v_proj(v))  # n heads t d
+        """Let every query gather the values whose keys it fits; keys that are not `present` are not seen.
+
+        Queries, or keys and values, that are the same for all ``n`` may come once, and are then projected once.
+        """
+        n = len(q) if len(k) == 1 else len(k)
+        q, k, v = (
+            self._split(project(x)).expand(n, -1, -1, -1)
+            for project, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
+        )  # n heads t d
         seen = None if present is None else present[:, None, None]  # n 1 1 k
         out = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)  # n heads q d
         return self.out_proj(out.transpose(1, 2).flatten(2))  # n q c

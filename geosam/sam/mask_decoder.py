@@ -88,7 +88,8 @@ class MaskDecoder(nn.Module):
         tokens = torch.cat([outputs, sparse], 1)  # n 1+k+t c
         if present is not None:
             present = torch.cat([present.new_ones(n, outputs.shape[1]), present], 1)  # n 1+k+t
-        keys = image.repeat_interleave(n // b, 0) + dense  # n c gh gw
+        image = image if b == 1 else image.repeat_interleave(n // b, 0)  # 1 or n c gh gw
+        keys = image + dense  # 1 or n c gh gw: one for all prompts as long as it knows of none
         pe = positions.flatten(1).T[None]  # 1 gh*gw c
         tokens, keys = self.transformer(tokens, keys.flatten(2).transpose(1, 2), pe, present)  # n 1+k+t c, n gh*gw c
         pixels = self._upscale(keys.transpose(1, 2).reshape(n, c, gh, gw), fine)  # n c/8 mh mw
@@ -125,7 +126,7 @@ class TwoWayTransformer(nn.Module):
     def forward(
         self,
         tokens: Tokens,
-        pixels: Float[Tensor, "n hw c"],
+        pixels: Float[Tensor, "m hw c"],
         pe: Float[Tensor, "1 hw c"],
         present: Bool[Tensor, "n t"] | None = None,
     ) -> tuple[Tokens, Float[Tensor, "n hw c"]]:

@@ -12,8 +12,8 @@ from geosam.sam.blocks import Features
 from geosam.sam.model.canvas import Canvas
 from geosam.sam.model.network import Sam
 
-PART = 16
-"""Prompts decoded at a time."""
+PART = 8
+"""Prompts decoded at a time: few enough for their features to stay near the processor."""
 
 
 class Predictor:
