@@ -202,6 +202,11 @@ def test_a_pole_cannot_be_placed_on_a_mercator_scene():
     assert skipped.reason
 
 
+def test_latitude_before_longitude_is_pointed_out():
+    skipped = Prompts.from_points([[45.15, 9.001], [9.001, 45.15], [0, 0]], scene_on(), crs=4326).skipped
+    assert [(row.row, "x and y swapped" in row.reason) for row in skipped] == [(0, True), (2, False)]
+
+
 def test_touching_the_edge_is_not_being_on_the_scene():
     (skipped,) = Prompts.from_boxes((1200, 10, 1300, 20), scene_on(), crs="px").skipped
     assert "touches" in skipped.reason
@@ -242,6 +247,21 @@ def test_a_file_with_several_layers_wants_one_named(tmp_path):
     with pytest.raises(PromptError, match="wells, trees"):
         Prompts.from_features(path, scene_on())
     assert only(Prompts.from_features(path, scene_on(), layer="trees")).points_px.tolist() == [[40, 20]]
+
+
+def test_a_table_with_coordinates_is_read(tmp_path):
+    path = tmp_path / "clicks.csv"
+    path.write_text("name,X,Y,label\na,500010,4999990,pos\nb,500012,4999990,neg\n")
+    prompt = only(Prompts.from_features(path, scene_on()))
+    assert (prompt.labels.tolist(), prompt.attributes) == ([1, 0], {"name": "a", "label": "pos"})
+    path.write_text("name\na\n")
+    with pytest.raises(PromptError, match=r"columns name.*lon and lat"):
+        Prompts.from_features(path, scene_on())
+
+
+def test_a_frame_without_geometries_is_refused():
+    with pytest.raises(PromptError, match="without geometries"):
+        Prompts.from_features(gpd.GeoDataFrame({"a": [1]}), scene_on())
 
 
 def test_a_file_that_is_none_is_refused(tmp_path):

@@ -54,5 +54,6 @@ def _largest_circles(polygons: ndarray) -> tuple[ndarray, ndarray]:
     """Centre and radius of the largest circle inside each polygon, to a twentieth of the polygon's shorter side."""
     bounds = shapely.bounds(polygons)
     tolerance = np.maximum(np.min(bounds[:, 2:] - bounds[:, :2], axis=1) / 20, 1e-6)
-    radii = shapely.maximum_inscribed_circle(polygons, tolerance=tolerance)  # lines from the centres outwards
+    with np.errstate(all="ignore"):  # edges of almost no length
+        radii = shapely.maximum_inscribed_circle(polygons, tolerance=tolerance)  # lines from the centres outwards
     return shapely.get_coordinates(shapely.get_point(radii, 0)), shapely.length(radii)

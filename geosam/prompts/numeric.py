@@ -1,6 +1,7 @@
 """Prompts given as numbers and rasters: arrays of points, boxes and masks to rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geosam.errors import PromptError
 from geosam.prompts.placement import PIXELS
-from geosam.prompts.source import Rows, label_from, read_features, rows_from_frame
+from geosam.prompts.source import Rows, id_from, label_from, read_features, rows_from_frame
 from geosam.scene import Scene
 
 
@@ -34,30 +35,23 @@ def rows_from_points(xy: Any, crs: Any, *, labels: Any = None, groups: Any = Non
             f"{count} points with {len(given)} labels and {len(owners)} groups", expected="one each for every point"
         )
     signs = np.array([label_from(label, row) for row, label in enumerate(given)], np.int64)
-    rows = Rows.plain(np.atleast_1d(shapely.points(points)), crs, labels=signs, groups=owners)
-    if groups is None:
-        return rows
-    return Rows(rows.geometries, crs, ids=owners, labels=signs, groups=owners, attributes=rows.attributes)
+    rows = Rows.plain(np.asarray(shapely.points(points), object), crs, labels=signs, groups=owners)
+    ids = [row if owner is None else id_from(owner) for row, owner in enumerate(owners)]
+    return replace(rows, ids=ids)
 
 
 def rows_from_boxes(boxes: Any, crs: Any, *, layer: str | int | None = None, id_column: str | None = None) -> Rows:
     """Rows of boxes: one ``xyxy``, an ``n x 4`` array, or the bounds of any features."""
     if isinstance(boxes, gpd.GeoDataFrame | gpd.GeoSeries | BaseGeometry | str | Path) or _all_geometries(boxes):
         rows = rows_from_frame(read_features(boxes, layer=layer), id_column=id_column, label_column=None)
-        return Rows(
-            shapely.envelope(rows.geometries),
-            rows.crs if crs is None else crs,
-            ids=rows.ids,
-            labels=rows.labels,
-            groups=[None] * len(rows),
-            attributes=rows.attributes,
-        )
+        outlines = np.asarray(shapely.envelope(rows.geometries), object)
+        return replace(rows, geometries=outlines, crs=rows.crs if crs is None else crs, groups=[None] * len(rows))
     corners = _numbers(boxes, "boxes", "(xmin, ymin, xmax, ymax), an n x 4 array, or geometries", width=4).reshape(
         -1, 4
     )
     _finite(corners, "box")
     low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
-    return Rows.plain(np.atleast_1d(shapely.box(*low.T, *high.T)), crs)
+    return Rows.plain(np.asarray(shapely.box(*low.T, *high.T), object), crs)
 
 
 def _all_geometries(source: Any) -> bool:
@@ -147,9 +141,8 @@ def _outlines(labels: ndarray, transform: rasterio.Affine) -> tuple[ndarray, nda
     pieces = np.array([shapely.Polygon(shape["coordinates"][0], shape["coordinates"][1:]) for shape, _ in found])
     ids, owner = np.unique(values, return_inverse=True)
     order = np.argsort(owner, kind="stable")
-    return shapely.multipolygons(pieces[order], indices=owner[order]), ids
+    return np.asarray(shapely.multipolygons(pieces[order], indices=owner[order]), object), ids
 
 
 def _labelled(geometries: ndarray, ids: ndarray, crs: Any) -> Rows:
-    rows = Rows.plain(geometries, crs)
-    return Rows(geometries, crs, ids=ids.tolist(), labels=rows.labels, groups=rows.groups, attributes=rows.attributes)
+    return replace(Rows.plain(geometries, crs), ids=ids.tolist())

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 from numpy import ndarray
+from shapely.geometry.base import BaseGeometry
 
 from geosam.arrays import Coordinates, Ids
 from geosam.prompts.interior import interior_points
@@ -28,7 +29,7 @@ class _Object:
 
     rows: Sequence[int]
     first: int | None
-    area: shapely.Geometry | None
+    area: BaseGeometry | None
 
 
 def objects_from(rows: Rows, placed: Placed, *, boxes: bool = False) -> tuple[tuple[Prompt, ...], tuple[Skipped, ...]]:
@@ -89,15 +90,16 @@ def _by_owner(xy: Coordinates, owner: ndarray, count: int) -> list[ndarray]:
     return np.split(xy, np.searchsorted(owner, np.arange(1, count))) if count else []
 
 
-def _along(line: shapely.Geometry) -> ndarray:
+def _along(line: BaseGeometry) -> ndarray:
     """One, three or five points along a line, by its length; the first lies in its middle."""
     most = int(np.clip(line.length // POINT_SPACING_PX, 1, MOST_POINTS_ON_LINE))
     places = np.linspace(-0.4, 0.4, most // 2 * 2 + 1) if most > 1 else np.zeros(1)
     places = places[np.argsort(np.abs(places), kind="stable")] + 0.5
-    return shapely.get_coordinates(shapely.line_interpolate_point(line, places, normalized=True))
+    lines = np.full(len(places), line, object)
+    return shapely.get_coordinates(shapely.line_interpolate_point(lines, places, normalized=True))
 
 
-def _insides(areas: Sequence[shapely.Geometry | None]) -> list[ndarray]:
+def _insides(areas: Sequence[BaseGeometry | None]) -> list[ndarray]:
     """For each object points well inside its area, none if it has no area."""
     there = [number for number, area in enumerate(areas) if area is not None]
     found = _by_owner(*interior_points(np.array([areas[number] for number in there], object)), len(there))
@@ -139,7 +141,7 @@ def _refined(prompts: list[Prompt], lone: Sequence[ndarray]) -> list[Prompt]:
     return [_with_negatives(prompt, extra.get(number, [])) for number, prompt in enumerate(prompts)]
 
 
-def _shape(prompt: Prompt) -> shapely.Geometry:
+def _shape(prompt: Prompt) -> BaseGeometry:
     """Where a prompt's object is known to be."""
     if prompt.polygon_px is not None:
         return prompt.polygon_px

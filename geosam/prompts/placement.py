@@ -56,6 +56,8 @@ def place(geometries: ndarray, scene: Scene, crs: CRS | str | None) -> Placed:
     surfaces = shapely.get_dimensions(sound) == 2
     _refuse(reasons, surfaces & (shapely.area(sound) < LEAST_AREA_PX), f"it covers less than {LEAST_AREA_PX} pixels")
     sound[reasons != ""] = None
+    if isinstance(crs, CRS):
+        _hint_at_swap(geometries, reasons, scene, crs)
     return Placed(sound, reasons)
 
 
@@ -134,6 +136,15 @@ def _outside(distance_px: float, scene: Scene) -> str:
         return f"it lies {distance_px:,.0f} px outside scene {scene.name!r}"
     ground = f"{metres / 1000:,.1f} km" if metres >= 1000 else f"{metres:,.1f} m"
     return f"it lies {ground} ({distance_px:,.0f} px) outside scene {scene.name!r}"
+
+
+def _hint_at_swap(geometries: ndarray, reasons: ndarray, scene: Scene, crs: CRS) -> None:
+    """Add to the reasons of what lies outside if it would lie on the scene with x and y the other way round."""
+    gone = np.flatnonzero(["outside scene" in reason or reason == NOT_PLACED for reason in reasons])
+    turned = shapely.transform(geometries[gone], lambda xy: xy[:, ::-1])
+    height, width = scene.shape
+    swapped = shapely.intersects(scene.to_px(turned, crs), shapely.box(0, 0, width, height))
+    reasons[gone[swapped]] += "; with x and y swapped it would lie on it"
 
 
 def frame_of(crs: Any, geometries: ndarray, scene: Scene) -> CRS | str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ LABEL_COLUMN = "label"
 
 INSIDE = {"1", "1.0", "true", "t", "yes", "pos", "positive", "foreground", "fg", "+", "inside"}
 OUTSIDE = {"0", "0.0", "false", "f", "no", "neg", "negative", "background", "bg", "-", "outside", "-1", "-1.0"}
+
+COORDINATE_COLUMNS = (("x", "y", None), ("lon", "lat", "EPSG:4326"), ("longitude", "latitude", "EPSG:4326"))
+"""Columns of a table that hold coordinates, and their CRS (None: the scene's)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,21 +115,21 @@ def _require(features: pd.DataFrame, name: str) -> None:
 
 
 def _ids(table: pd.DataFrame, column: str | None) -> list[str | int]:
-    if column is None and "id" in table and table["id"].notna().all() and table["id"].is_unique:
+    if column is None and "id" in table and table["id"].is_unique and not table["id"].hasnans:
         column = "id"
     values = table.index if column is None else table[column]
-    return [row if _plain(value) is None else _id(_plain(value)) for row, value in enumerate(values)]
+    return [row if _plain(value) is None else id_from(_plain(value)) for row, value in enumerate(values)]
 
 
 def _plain(value: Any) -> Hashable | None:
     """A value out of a table as a plain Python value; None if there is none."""
     value = value.item() if isinstance(value, np.generic) else value
-    if value is None or (np.isscalar(value) and pd.isna(value)) or value is pd.NA:
-        return None
-    return value
+    absent = value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and isnan(value))
+    return None if absent else value
 
 
-def _id(value: Any) -> str | int:
+def id_from(value: Any) -> str | int:
+    """A whole number or a text from whatever identifies a feature."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int | str) and not isinstance(value, bool) else str(value)
@@ -181,6 +185,8 @@ def read_features(source: Any, *, layer: str | int | None = None) -> gpd.GeoData
         If the file cannot be read, has several layers and none is named, or has no geometries.
     """
     if isinstance(source, gpd.GeoDataFrame):
+        if source.active_geometry_name is None:
+            raise PromptError("a GeoDataFrame without geometries", expected="one with an active geometry column")
         return source
     if isinstance(source, gpd.GeoSeries):
         return gpd.GeoDataFrame(geometry=source)
@@ -206,6 +212,8 @@ def _read_file(path: str, layer: str | int | None) -> gpd.GeoDataFrame:
     try:
         if Path(path).suffix.lower() in (".parquet", ".geoparquet"):
             return gpd.read_parquet(path)
+        if Path(path).suffix.lower() == ".csv":
+            return _read_csv(path)
         features = gpd.read_file(path, layer=layer if layer is not None else _only_layer(path), fid_as_index=True)
     except (DataSourceError, DataLayerError, ValueError, OSError) as error:
         if isinstance(error, PromptError):
@@ -214,6 +222,19 @@ def _read_file(path: str, layer: str | int | None) -> gpd.GeoDataFrame:
     if not isinstance(features, gpd.GeoDataFrame):
         raise PromptError(f"{path!r} without geometries", expected="a layer with points, lines or polygons")
     return features
+
+
+def _read_csv(path: str) -> gpd.GeoDataFrame:
+    """Points from a table with columns x and y, or lon and lat."""
+    table = pd.read_csv(path)
+    names = {str(name).strip().lower(): name for name in table.columns}
+    for x, y, crs in COORDINATE_COLUMNS:
+        if x in names and y in names:
+            points = gpd.points_from_xy(table[names[x]], table[names[y]])
+            return gpd.GeoDataFrame(table.drop(columns=[names[x], names[y]]), geometry=points, crs=crs)
+    raise PromptError(
+        f"{path!r} with columns {', '.join(map(str, table.columns))}", expected="columns x and y, or lon and lat"
+    )
 
 
 def _only_layer(path: str) -> str:

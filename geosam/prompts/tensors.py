@@ -7,6 +7,7 @@ import numpy as np
 import shapely
 from numpy import ndarray
 from rasterio.windows import Window
+from shapely.geometry.base import BaseGeometry
 
 from geosam.arrays import Boxes, Ids, MaskLogits, PointLabels, Points
 from geosam.errors import PromptError
@@ -148,7 +149,7 @@ def _seen_points(prompt: Prompt, window: Window, scale: float) -> tuple[ndarray,
     return np.minimum(points[shown], extent - LAST), prompt.labels[shown]
 
 
-def _seen_box(prompt: Prompt, polygon: shapely.Geometry | None, window: Window, scale: float) -> ndarray | None:
+def _seen_box(prompt: Prompt, polygon: BaseGeometry | None, window: Window, scale: float) -> ndarray | None:
     """The part of the prompt's box within the window; None if there is none."""
     if polygon is not None:
         return None if polygon.is_empty else np.array(polygon.bounds)
