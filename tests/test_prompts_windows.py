@@ -108,6 +108,13 @@ def test_the_finest_level_that_shows_the_whole_object_is_chosen():
     assert {prompt.row: level for (level, _), group in assigned.items() for prompt in group} == {0: 0, 1: 1, 2: 2}
 
 
+def test_levels_below_the_first_are_left_out():
+    plans = plans_for((1024, 1024), 256, 64)
+    assert list(assign([click(0, (10, 10))], plans, first=1)) == [(1, 0)]
+    with pytest.raises(PromptError, match="level 3"):
+        assign([click(0, (10, 10))], plans, first=3)
+
+
 def test_a_box_as_wide_as_the_window_needs_no_context_beyond_the_scene():
     assert list(assign([box(0, 0, 0, 256, 200)], plans_for((256, 256), 256, 64))) == [(0, 0)]
 

@@ -12,7 +12,9 @@ CONTEXT = 0.1
 """What a window should show around an object, as a fraction of the object's longer side."""
 
 
-def assign(prompts: Iterable[Prompt], plans: Sequence[WindowPlan]) -> dict[tuple[int, int], list[Prompt]]:
+def assign(
+    prompts: Iterable[Prompt], plans: Sequence[WindowPlan], *, first: int = 0
+) -> dict[tuple[int, int], list[Prompt]]:
     """Give each prompt to exactly one window: the best one of the finest level that shows the whole object.
 
     An object counts as shown if a tenth of its longer side is visible around it, as far as the scene goes. What no
@@ -24,6 +26,8 @@ def assign(prompts: Iterable[Prompt], plans: Sequence[WindowPlan]) -> dict[tuple
         Prompts in pixels of the working grid.
     plans
         Plan ``l`` covers the grid coarsened by ``2**l``: a prompt's coordinates there are its own divided by ``2**l``.
+    first
+        The finest level to consider.
 
     Returns
     -------
@@ -32,7 +36,7 @@ def assign(prompts: Iterable[Prompt], plans: Sequence[WindowPlan]) -> dict[tuple
     Raises
     ------
     PromptError
-        If there is no plan.
+        If there is no plan for level `first`.
 
     Examples
     --------
@@ -41,19 +45,19 @@ def assign(prompts: Iterable[Prompt], plans: Sequence[WindowPlan]) -> dict[tuple
     >>> list(assign([field], [WindowPlan((2048, 2048)), WindowPlan((1024, 1024))]))
     [(1, 0)]
     """
-    if not plans:
-        raise PromptError("no window plan for the prompts", expected="a plan for level 0 at least")
+    if not 0 <= first < len(plans):
+        raise PromptError(f"no window plan for level {first}", expected=f"one of {len(plans)} levels")
     placed: dict[tuple[int, int], list[Prompt]] = {}
     for prompt in prompts:
-        placed.setdefault(_place(prompt, plans), []).append(prompt)
+        placed.setdefault(_place(prompt, plans, first), []).append(prompt)
     return {place: sorted(placed[place], key=lambda prompt: prompt.row) for place in sorted(placed)}
 
 
-def _place(prompt: Prompt, plans: Sequence[WindowPlan]) -> tuple[int, int]:
+def _place(prompt: Prompt, plans: Sequence[WindowPlan], first: int) -> tuple[int, int]:
     """Level and window index for one prompt."""
     x0, y0, x1, y1 = prompt.extent_px
     context = CONTEXT * max(x1 - x0, y1 - y0)
-    for level, plan in enumerate(plans):
+    for level, plan in enumerate(plans[first:], start=first):
         step, (height, width) = 2**level, plan.shape
         left, right = max((x0 - context) / step, 0.0), min((x1 + context) / step, float(width))
         top, bottom = max((y0 - context) / step, 0.0), min((y1 + context) / step, float(height))
