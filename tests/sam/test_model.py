@@ -7,9 +7,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from rasterio.windows import Window
 
+from geosam.embeddings import ImageEncoder, embed
 from geosam.errors import ModelError
+from geosam.masks import MaskDecoder
 from geosam.sam.model import Canvas, Predictor
+from geosam.scene import open_scene
+from geosam.testing import coordinate_scene
 
 shared_model = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 lengths = st.integers(1, 300)
@@ -193,6 +198,32 @@ def test_threads_share_a_predictor(predictor):
         together = list(pool.map(predictor.encode, windows))
     for a, b in zip(alone, together, strict=True):
         assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_a_mask_prompt_may_come_at_any_sampling(predictor, encoded):
+    arrays, shape = encoded
+    points, labels = clicks(shape, 1)
+    x = np.linspace(-6, 6, shape[1], dtype=np.float32)
+    fine = np.broadcast_to(np.sin(x / 2) * 5, (1, *shape)).astype(np.float32)
+    mh, mw = predictor.logits_shape(shape)
+    rows, cols = (np.arange(mh) * shape[0]) // mh, (np.arange(mw) * shape[1]) // mw
+    coarse = np.ascontiguousarray(fine[:, rows][:, :, cols + shape[1] // mw // 2])
+    a, _ = predictor.decode(arrays, shape, points=points, labels=labels, mask_logits=fine)
+    b, _ = predictor.decode(arrays, shape, points=points, labels=labels, mask_logits=coarse)
+    none, _ = predictor.decode(arrays, shape, points=points, labels=labels)
+    assert np.linalg.norm(a - b) < 0.3 * np.linalg.norm(a - none)
+
+
+def test_the_predictor_is_what_the_map_code_asks_for(small, tmp_path):
+    """Through the protocols of `embeddings` and `masks`, from a scene to masks."""
+    predictor = Predictor(small, "small")
+    assert isinstance(predictor, ImageEncoder)
+    assert isinstance(predictor, MaskDecoder)
+    scene = open_scene(coordinate_scene(tmp_path / "scene.tif", (64, 96)))
+    embedding = embed(scene.read(Window(0, 0, 96, 64)), predictor)
+    points, labels = clicks((64, 96), 3)
+    logits, _ = predictor.decode(embedding.arrays, embedding.shape, points=points, labels=labels)
+    assert logits.shape == (3, 3, 16, 24)
 
 
 def test_an_embedding_of_another_window_is_refused(small):

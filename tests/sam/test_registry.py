@@ -18,6 +18,8 @@ from geosam.sam import registry
 from geosam.sam.registry import SPECS, downloads, load_model, models, read_sam, spec, weights_path, write_sam
 from geosam.sam.registry.downloads import download
 from geosam.sam.registry.weights import differences, recognise, shapes_of
+from geosam.training.config import read_config
+from geosam.training.trainer import spec_of
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +64,16 @@ def test_published_specs_are_complete():
         if each.url:
             assert re.fullmatch(r"[0-9a-f]{64}", each.sha256)
             assert each.url.startswith("https://")
+
+
+def test_nano_is_what_its_training_makes():
+    """The registry's sizes and the training configuration's are the same; and the weights, once they are here, load."""
+    made, listed = spec_of(read_config()), SPECS["nano"]
+    assert shapes_of(made) == shapes_of(listed)
+    assert (made.side, made.drawn, made.position_side) == (listed.side, listed.drawn, listed.position_side)
+    if weights_path(listed).exists():
+        assert load_model("nano").name == "nano"
+        assert weights_path(listed).stat().st_size <= 25e6
 
 
 # files

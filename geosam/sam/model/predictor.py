@@ -4,13 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
-from geosam.arrays import Boxes, Logits, MaskLogits, MaskScores, Pixels, PointLabels, Points
+from geosam.arrays import Boxes, Logits, MaskScores, Pixels, PointLabels, Points
 from geosam.errors import ModelError
 from geosam.sam.blocks import Features
 from geosam.sam.model.canvas import Canvas
 from geosam.sam.model.network import Sam
+
+MaskPrompts = Float32[np.ndarray, "n _ _"]
+"""Mask logits given as a prompt, at any sampling."""
 
 PART = 8
 """Prompts decoded at a time: few enough for their features to stay near the processor."""
@@ -86,7 +90,7 @@ class Predictor:
         points: Points,
         labels: PointLabels,
         boxes: Boxes | None = None,
-        mask_logits: MaskLogits | None = None,
+        mask_logits: MaskPrompts | None = None,
         multimask: bool = True,
     ) -> tuple[Logits, MaskScores]:
         """Answer prompts on a window that has been encoded.

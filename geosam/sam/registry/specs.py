@@ -19,14 +19,16 @@ _published = partial(
 SPECS = {
     each.name: each
     for each in (
-        SamSpec(
+        SamSpec(  # the sizes of `training/nano.toml`, which makes its weights
             "nano",
             "conv",
-            {"widths": (48, 96, 192, 256), "depths": (1, 2, 3, 2), "fine_channels": (32, 16)},
+            {"widths": (32, 64, 128, 256), "depths": (1, 2, 4, 2), "fine_channels": (64, 32)},
             width=128,
-            decoder_sizes={"mlp": 512},
+            decoder_sizes={"heads": 4, "mlp": 512, "iou_hidden": 128},
+            drawn=True,
+            position_side=256,
             licence="Apache-2.0",
-            source="geosam, trained on a procedural world",
+            source="geosam, trained on a procedural world and open imagery",
         ),
         _published(
             "vit_b",
