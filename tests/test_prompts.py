@@ -4,6 +4,7 @@ import logging
 import warnings
 from functools import cache
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 
 import geopandas as gpd
@@ -16,24 +17,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Transformer
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.transform import from_origin
 
 from geosam.errors import PromptError
 from geosam.prompts import Prompt, Prompts, parse_box, parse_point
 from geosam.scene import Scene, open_scene
 
+
+def from_origin(west: float, north: float, width: float, height: float) -> Affine:
+    return Affine(width, 0, west, 0, -height, north)
+
+
 UTM = "EPSG:32632"
 NORTH_UP = from_origin(500_000, 5_000_000, 0.5, 0.5)
 ROTATED = Affine.translation(500_000, 5_000_000) @ Affine.rotation(25) @ Affine.scale(0.5, -0.5)
 SIX_CRSS = ("EPSG:32632", "EPSG:4326", "EPSG:3857", "EPSG:3035", "EPSG:25832", "EPSG:32633")
+FOLDER = mkdtemp(prefix="geosam-prompts-")
 C_SHAPE = shapely.Polygon([(0, 0), (100, 0), (100, 20), (20, 20), (20, 80), (100, 80), (100, 100), (0, 100)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tidy_up():
+    yield
+    rmtree(FOLDER)
 
 
 @cache
 def scene_on(
     crs: str | None = UTM, transform: Affine | None = NORTH_UP, shape: tuple[int, int] = (1000, 1200)
 ) -> Scene:
-    path = Path(mkdtemp()) / "field.tif"
+    path = Path(mkdtemp(dir=FOLDER)) / "field.tif"
     profile = {
         "driver": "GTiff",
         "dtype": "uint8",
