@@ -1,7 +1,7 @@
 """``Chip → Embedding``: what the image encoder makes of a window, once, for however many prompts follow."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from odc.geo.gcp import GCPGeoBox
@@ -13,6 +13,7 @@ from geosam.errors import ModelError
 from geosam.scene import Chip
 
 
+@runtime_checkable
 class ImageEncoder(Protocol):
     """Whatever turns the pixels of a window into features.
 
@@ -30,7 +31,7 @@ class ImageEncoder(Protocol):
         ...
 
     def encode(self, pixels: Pixels) -> tuple[np.ndarray, ...]:
-        """Features of a window as ``float16``, the coarse ones (``c gh gw``) first, then finer ones if the model has any."""
+        """Features of a window as ``float16``: coarse ones (``c gh gw``) first, then finer ones if there are any."""
         ...
 
 
@@ -41,8 +42,8 @@ class Embedding:
     Parameters
     ----------
     arrays
-        The features as ``float16``, coarse ones first: rounded once, so that a stored embedding gives the same masks as a
-        fresh one.
+        The features as ``float16``, coarse ones first: rounded once, so that a stored embedding gives the same masks
+        as a fresh one.
     shape
         ``(h, w)`` of the window in pixels.
     window

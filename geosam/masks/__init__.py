@@ -1,12 +1,13 @@
 """``Embedding × prompts → MaskSet``: ask a mask decoder, then filter, suppress and sharpen what it says.
 
 - `MaskSet`: the masks of one window, each cut to its box.
-- `segment_everything`: a grid of clicks, quality and stability filters, suppression of duplicates (`EverythingOptions`).
+- `segment_everything`: a grid of clicks, filters by quality and stability, each object once (`EverythingOptions`).
 - `segment_prompts`: one mask for every prompt.
 - `MaskDecoder`: what a network has to offer.
 
-Everything before the last step happens at the decoder's own sampling, mostly a quarter of the window's; only masks that
-stay are brought to full resolution, each within its own box. Memory is bounded by what is kept, never by prompts × pixels.
+Everything before the last step happens at the decoder's own sampling, mostly a quarter of the window's; only masks
+that stay are brought to full resolution, each within its own box. Memory is bounded by what is kept, never by prompts
+× pixels.
 """
 
 from geosam.masks.decoder import MaskDecoder

@@ -46,8 +46,8 @@ class Candidate:
 def distinct(candidates: Sequence[Candidate], iou: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:
     """Keep the best mask of every object: go from best to worst and drop what repeats a mask kept before.
 
-    Two masks are the same object if they share more than half of the smaller one, and either their boxes or their masks have
-    an IoU above `iou`. So a frame and what it frames stay both, although their boxes are nearly one.
+    Two masks are the same object if they share more than half of the smaller one, and either their boxes or their
+    masks have an IoU above `iou`. So a frame and what it frames stay both, although their boxes are nearly one.
 
     Parameters
     ----------
@@ -68,17 +68,19 @@ def distinct(candidates: Sequence[Candidate], iou: float, kept: Sequence[Candida
     stays = np.ones(len(ranked), bool)
     for here in range(len(ranked)):
         if stays[here]:
-            later = np.flatnonzero(stays[max(here + 1, len(kept)) :]) + max(here + 1, len(kept))
-            for other in later[_may_repeat(boxes[here], boxes[later], (areas[here], areas[later]), iou)].tolist():
+            first = max(here + 1, len(kept))
+            later = first + np.flatnonzero(stays[first:])
+            for other in _like(here, later, boxes=boxes, areas=areas, iou=iou).tolist():
                 stays[other] = not _repeats(ranked[here].mask, ranked[other].mask, iou)
     return [one for one, stay in zip(ranked, stays.tolist(), strict=True) if stay]
 
 
-def _may_repeat(box: np.ndarray, boxes: np.ndarray, areas: tuple[np.ndarray, np.ndarray], iou: float) -> np.ndarray:
-    """Which boxes could belong to a repetition, judged by boxes and areas alone: a mask's part in a box is at most the box."""
-    smaller, larger = np.minimum(*areas), np.maximum(*areas)
-    shared = np.minimum(_box_overlap(box, boxes), smaller)
-    return (2 * shared > smaller) & ((shared > iou * larger) | (_box_iou(box, boxes) > iou))
+def _like(here: int, others: np.ndarray, *, boxes: np.ndarray, areas: np.ndarray, iou: float) -> np.ndarray:
+    """Those others that could repeat one mask, judged by boxes and areas: masks share at most what their boxes do."""
+    smaller, larger = np.minimum(areas[here], areas[others]), np.maximum(areas[here], areas[others])
+    shared = np.minimum(_box_overlap(boxes[here], boxes[others]), smaller)
+    alike = (shared > iou * larger) | (_box_iou(boxes[here], boxes[others]) > iou)
+    return others[alike & (2 * shared > smaller)]
 
 
 def _repeats(one: Sketch, other: Sketch, iou: float) -> bool:
@@ -99,16 +101,16 @@ def _box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return both / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - both)
 
 
-def on_open_ground(candidates: Sequence[Candidate], kept: Sequence[Candidate], shape: tuple[int, int]) -> list[Candidate]:
+def on_open_ground(found: Sequence[Candidate], kept: Sequence[Candidate], shape: tuple[int, int]) -> list[Candidate]:
     """Those candidates whose prompt stands on no kept mask; `shape` is the window's in pixels."""
     if not kept:
-        return list(candidates)
+        return list(found)
     covered = np.zeros(kept[0].mask.shape, bool)
     for one in kept:
         x0, y0, x1, y1 = one.mask.outer
         covered[y0:y1, x0:x1] |= one.mask.inside()
     scale_y, scale_x = covered.shape[0] / shape[0], covered.shape[1] / shape[1]
-    return [one for one in candidates if not covered[int(one.point[1] * scale_y), int(one.point[0] * scale_x)]]
+    return [one for one in found if not covered[int(one.point[1] * scale_y), int(one.point[0] * scale_x)]]
 
 
 def finish(candidates: Sequence[Candidate], embedding: Embedding, valid: Valid) -> MaskSet:
@@ -123,7 +125,8 @@ def finish(candidates: Sequence[Candidate], embedding: Embedding, valid: Valid) 
     valid
         True where it has data.
     """
-    cuts = [_cut(one.mask, embedding.shape, valid) for one in candidates]
+    nodata = np.pad(~valid, 1)
+    cuts = [_cut(one.mask, embedding.shape, nodata) for one in candidates]
     return MaskSet(
         embedding.window,
         embedding.shape,
@@ -136,12 +139,13 @@ def finish(candidates: Sequence[Candidate], embedding: Embedding, valid: Valid) 
     )
 
 
-def _cut(mask: Sketch, shape: tuple[int, int], valid: np.ndarray) -> tuple[tuple[int, ...], np.ndarray, bool]:
-    """Tight box, crop, and whether the mask borders on invalid pixels or reached into them."""
+def _cut(mask: Sketch, shape: tuple[int, int], nodata: np.ndarray) -> tuple[tuple[int, ...], np.ndarray, bool]:
+    """Tight box, crop, and whether the mask borders on nodata or reached into it; `nodata` has a rim of one pixel."""
     (x0, y0, x1, y1), crop = render(mask, shape)
-    around = np.pad(~valid, 1)[y0 : y1 + 2, x0 : x1 + 2]
+    around = nodata[y0 : y1 + 2, x0 : x1 + 2]
     touches = bool(around.any() and (ndimage.binary_dilation(np.pad(crop, 1)) & around).any())
-    crop = crop & valid[y0:y1, x0:x1]
+    if touches:
+        crop = crop & ~around[1:-1, 1:-1]
     left, top, right, bottom = bounds(crop)
     box = (x0 + left, y0 + top, x0 + right, y0 + bottom) if right else (0, 0, 0, 0)
     return box, crop[top:bottom, left:right], touches

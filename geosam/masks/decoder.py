@@ -1,12 +1,17 @@
 """The port through which masks are asked for."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float32
 
-from geosam.arrays import Boxes, Logits, MaskLogits, MaskScores, PointLabels, Points
+from geosam.arrays import Boxes, Logits, MaskScores, PointLabels, Points
+
+MaskPrompts = Float32[np.ndarray, "n _ _"]
+"""Mask logits that cover the window at any sampling, also another than the answer's."""
 
 
+@runtime_checkable
 class MaskDecoder(Protocol):
     """Whatever answers prompts on an embedded window.
 
@@ -21,7 +26,7 @@ class MaskDecoder(Protocol):
         points: Points,
         labels: PointLabels,
         boxes: Boxes | None = None,
-        mask_logits: MaskLogits | None = None,
+        mask_logits: MaskPrompts | None = None,
         multimask: bool = True,
     ) -> tuple[Logits, MaskScores]:
         """Answer ``n`` prompts.
@@ -33,8 +38,8 @@ class MaskDecoder(Protocol):
         shape
             ``(h, w)`` of the window in pixels.
         points, labels
-            Clicks in window pixels, ``(x, y)`` from the corner of the first pixel, and what they mean: 1 inside, 0 outside,
-            -1 padding.
+            Clicks in window pixels, ``(x, y)`` from the corner of the first pixel, and what they mean: 1 inside, 0
+            outside, -1 padding.
         boxes
             ``xyxy`` in window pixels.
         mask_logits

@@ -6,7 +6,6 @@ own sampling. What follows from one point does not depend on which other points 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,6 +18,8 @@ from geosam.masks.candidates import Candidate, distinct, finish, on_open_ground
 from geosam.masks.decoder import MaskDecoder
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.sketch import sketch, stability
+
+Number = int | float
 
 ROW = 1 << 31
 """Grid points are numbered ``ROW * row + column`` over the whole scene."""
@@ -49,9 +50,9 @@ class EverythingOptions:
     batch
         Points decoded at a time; bounds memory and changes nothing else.
     passes, relax
-        Each pass after the first lowers both thresholds by `relax` for points on ground that no kept mask covers. Strict
-        thresholds alone leave a third to two thirds of an aerial scene without a segment (Remote SAMsing, arXiv
-        2605.00256); further passes need no further decoding.
+        Each pass after the first lowers both thresholds by `relax` for points on ground that no kept mask covers.
+        Strict thresholds alone leave a third to two thirds of an aerial scene without a segment (Remote SAMsing,
+        arXiv 2605.00256); further passes need no further decoding.
 
     Raises
     ------
@@ -64,16 +65,16 @@ class EverythingOptions:
     0.8
     """
 
-    spacing_px: float = 32.0
-    pred_iou_threshold: float = 0.88
-    stability_threshold: float = 0.95
-    stability_offset: float = 1.0
-    nms_iou: float = 0.7
-    min_area_px: float = 0.0
-    max_area_px: float = float("inf")
+    spacing_px: Number = 32.0
+    pred_iou_threshold: Number = 0.88
+    stability_threshold: Number = 0.95
+    stability_offset: Number = 1.0
+    nms_iou: Number = 0.7
+    min_area_px: Number = 0.0
+    max_area_px: Number = float("inf")
     batch: int = 64
     passes: int = 1
-    relax: float = 0.1
+    relax: Number = 0.1
 
     def __post_init__(self) -> None:
         for name in ("pred_iou_threshold", "stability_threshold", "nms_iou", "relax"):
@@ -91,7 +92,7 @@ class EverythingOptions:
             )
 
     @classmethod
-    def preset(cls, name: str, **changes: float) -> Self:
+    def preset(cls, name: str, **changes: Number) -> "EverythingOptions":
         """The options of a preset, ``"strict"`` or ``"maps"``, with changes."""
         if name not in PRESETS:
             raise OptionError(f"preset {name!r}", expected=" or ".join(map(repr, PRESETS)))
@@ -116,8 +117,8 @@ def segment_everything(
 
     Returns
     -------
-    Masks by pass, best score first. Their `prompt_ids` tell the point of the grid: ``ROW * row + column`` over the whole
-    scene.
+    Masks by pass, best score first. Their `prompt_ids` tell the point of the grid: ``ROW * row + column`` over the
+    whole scene.
     """
     points, ids = grid_points(embedding.window, valid, options.spacing_px)
     found: list[Candidate] = []
@@ -130,7 +131,7 @@ def segment_everything(
     return masks.select((area > 0) & (area >= options.min_area_px) & (area <= options.max_area_px))
 
 
-def grid_points(window: Window, valid: Valid, spacing_px: float) -> tuple[Float32[np.ndarray, "n 2"], Ids]:
+def grid_points(window: Window, valid: Valid, spacing_px: Number) -> tuple[Float32[np.ndarray, "n 2"], Ids]:
     """Points of the scene-wide grid that lie in a window and on data, row by row.
 
     Point ``(i, j)`` lies at ``((i + 0.5) * spacing, (j + 0.5) * spacing)`` of the scene, so windows that overlap ask at
@@ -155,7 +156,7 @@ def grid_points(window: Window, valid: Valid, spacing_px: float) -> tuple[Float3
     return points[on_data].astype(np.float32), ids[on_data]
 
 
-def _ticks(offset: int, length: int, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+def _ticks(offset: Number, length: Number, spacing: Number) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the grid lines within ``[offset, offset + length)``, and where they lie in the window."""
     first = int(np.ceil(offset / spacing - 0.5))
     numbers = np.arange(first, int(np.ceil((offset + length) / spacing - 0.5)), dtype=np.int64)

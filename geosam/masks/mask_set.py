@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Bool
@@ -65,7 +64,7 @@ class MaskSet:
             raise OptionError(f"columns of {[len(column) for column in columns]} masks", expected="one length for all")
         h, w = self.shape
         if len(self) and (self.boxes.min() < 0 or (self.boxes > np.array([w, h, w, h])).any()):
-            raise OptionError("a box beyond the window", expected=f"boxes within {w} × {h} pixels")
+            raise OptionError("a box beyond the window", expected=f"boxes within {w} by {h} pixels")
         for (x0, y0, x1, y1), crop in zip(self.boxes.tolist(), self.crops, strict=True):
             if crop.shape != (y1 - y0, x1 - x0):
                 raise OptionError(f"a crop of {crop.shape}", expected=f"{(y1 - y0, x1 - x0)}, as its box says")
@@ -83,7 +82,7 @@ class MaskSet:
         """Pixels in each mask."""
         return np.array([np.count_nonzero(crop) for crop in self.crops], np.int64)
 
-    def select(self, index: Sequence[int] | np.ndarray) -> Self:
+    def select(self, index: Sequence[int] | np.ndarray) -> "MaskSet":
         """The masks at `index` (positions, or a flag for each mask), in that order."""
         positions = np.arange(len(self))[np.asarray(index, None if len(index) else np.int64)]
         return type(self)(
@@ -98,14 +97,14 @@ class MaskSet:
         )
 
     @classmethod
-    def empty(cls, window: Window) -> Self:
+    def empty(cls, window: Window) -> "MaskSet":
         """No masks at all."""
         shape = (int(window.height), int(window.width))
         none = np.zeros(0, np.float32)
         return cls(window, shape, np.zeros((0, 4), np.int32), (), none, none, np.zeros(0, np.int64), np.zeros(0, bool))
 
     @classmethod
-    def concatenate(cls, sets: Iterable[Self]) -> Self:
+    def concatenate(cls, sets: "Iterable[MaskSet]") -> "MaskSet":
         """Put sets of the same window one after the other.
 
         Raises
@@ -142,7 +141,7 @@ class MaskSet:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "MaskSet":
         """Rebuild the set that `to_arrays` took apart."""
         boxes = arrays["boxes"]
         heights, widths = (boxes[:, 3] - boxes[:, 1]).tolist(), (boxes[:, 2] - boxes[:, 0]).tolist()

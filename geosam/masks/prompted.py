@@ -19,8 +19,8 @@ def segment_prompts(
 ) -> MaskSet:
     """Answer every prompt with one mask.
 
-    A lone click is ambiguous: of the decoder's alternatives the one with the best predicted IoU is taken. Any other prompt gets
-    the decoder's single answer.
+    A lone click is ambiguous: of the decoder's alternatives the one with the best predicted IoU is taken. Any other
+    prompt gets the decoder's single answer.
 
     Parameters
     ----------

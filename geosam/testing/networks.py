@@ -173,7 +173,7 @@ class StubNetwork:
     """A network that finds discs on a lattice, at a cost that does not depend on what it sees.
 
     Encoding gives arrays of a real model's size. Decoding gives, for a prompt within a disc, that disc, and for any
-    other an empty mask. The discs are `PITCH` pixels apart; their radii are 12 and 17 pixels in turn. On a
+    other an empty mask. The discs are `PITCH` pixels apart; their radii are 24 and 29 pixels in turn. On a
     `coordinate_scene` of 8-bit pixels the lattice is the scene's (the window's first pixel tells its place), so that
     neighbouring windows see the same discs; on other scenes it is the window's own.
 
@@ -219,12 +219,12 @@ class StubNetwork:
         origin = arrays[0][:2, 0, 0].astype(np.float32)
         cells = np.floor((middles + origin) / PITCH)
         centres = (cells + 0.5) * PITCH - origin
-        radii = 12 + cells.sum(axis=1) % 2 * 5
+        radii = 24 + cells.sum(axis=1) % 2 * 5
         hit = np.hypot(*(middles - centres).T) < radii
         mh, mw = -(-shape[0] // 4), -(-shape[1] // 4)
         x, y = ((np.arange(m, dtype=np.float32) + 0.5) * (side / m) for m, side in ((mw, shape[1]), (mh, shape[0])))
         squares = (x - centres[:, :1])[:, None, :] ** 2 + (y - centres[:, 1:])[:, :, None] ** 2
-        logits = np.where(hit, radii, -1)[:, None, None] - np.sqrt(squares)
+        logits = SURE * (np.where(hit, radii, -1)[:, None, None] - np.sqrt(squares))
         return np.repeat(logits.astype(np.float32)[:, None], k, axis=1), np.repeat(hit[:, None], k, axis=1).astype(
             np.float32
         )

@@ -1,0 +1,462 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from odc.geo.geobox import GeoBox
+from rasterio.windows import Window
+
+from geosam.embeddings import Embedding
+from geosam.errors import OptionError
+from geosam.masks import EverythingOptions, MaskSet, segment_everything, segment_prompts
+from geosam.masks.candidates import Candidate, distinct
+from geosam.masks.everything import ROW, grid_points
+from geosam.masks.sketch import Sketch, render, shared_area, sketch, stability
+from geosam.prompts import WindowPrompts
+from geosam.testing import StubNetwork, TruthNetwork, blob_labels, labels_to_pixels, parcel_labels
+
+ALL = EverythingOptions(spacing_px=8, pred_iou_threshold=0.5, stability_threshold=0.5)
+TRUTH = TruthNetwork()
+EVERYWHERE = np.ones((64, 80), bool)
+
+
+def embedding_of(labels, network, at=(0, 0)):
+    h, w = labels.shape
+    geobox = GeoBox((h, w), Affine(1, 0, at[0], 0, -1, -at[1]), "EPSG:32631")
+    arrays = network.encode(labels_to_pixels(labels))
+    return Embedding(arrays, (h, w), Window(*at, w, h), geobox, network.key)
+
+
+def everything(labels, options=ALL, network=TRUTH, valid=None, at=(0, 0)):
+    valid = np.ones(labels.shape, bool) if valid is None else valid
+    return segment_everything(embedding_of(labels, network, at), network, valid, options)
+
+
+def prompted(labels, prompts, network=TRUTH, valid=None, refine=0):
+    valid = np.ones(labels.shape, bool) if valid is None else valid
+    return segment_prompts(embedding_of(labels, network), network, prompts, valid, refine=refine)
+
+
+def paint(masks, position):
+    """One mask of a set, on the whole window."""
+    whole = np.zeros(masks.shape, bool)
+    x0, y0, x1, y1 = masks.boxes[position]
+    whole[y0:y1, x0:x1] = masks.crops[position]
+    return whole
+
+
+def equal(one, other):
+    ours, theirs = one.to_arrays(), other.to_arrays()
+    return ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def clicks(*points, labels=None, rows=None):
+    points = np.array(points, np.float32).reshape(len(points), -1, 2)
+    labels = np.ones(points.shape[:2], np.int64) if labels is None else np.array(labels, np.int64)
+    return WindowPrompts(np.arange(len(points)) if rows is None else np.array(rows), points, labels)
+
+
+grids = hnp.arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.floats(-8, 8, width=32))
+factors = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(0, 3), st.integers(0, 3))
+truths = st.builds(
+    lambda kind, seed, count: kind((64, 80), seed=seed, count=count),
+    st.sampled_from([blob_labels, parcel_labels]),
+    st.integers(0, 10_000),
+    st.integers(1, 30),
+)
+
+
+class TestSketch:
+    @given(grids, factors)
+    @settings(deadline=None, max_examples=150)
+    def test_render_gives_exactly_what_interpolating_everything_gives(self, logits, factors):
+        shape = (logits.shape[0] * factors[0] + factors[2], logits.shape[1] * factors[1] + factors[3])
+        box, crop = render(sketch(logits), shape)
+        drawn = np.zeros(shape, bool)
+        drawn[box[1] : box[3], box[0] : box[2]] = crop
+        everything = torch.nn.functional.interpolate(torch.tensor(logits)[None, None], shape, mode="bilinear")[0, 0]
+        sure = abs(everything.numpy()) > 1e-5  # torch rounds in another order
+        assert (drawn == (everything.numpy() > 0))[sure].all()
+
+    @given(grids, factors)
+    @settings(deadline=None)
+    def test_render_looks_only_at_the_outline(self, logits, factors):
+        shape = (logits.shape[0] * factors[0] + factors[2], logits.shape[1] * factors[1] + factors[3])
+        mask = sketch(logits)
+        full = render(FullSketch(logits), shape)
+        box, crop = render(mask, shape)
+        drawn = np.zeros(shape, bool)
+        drawn[box[1] : box[3], box[0] : box[2]] = crop
+        x0, y0, x1, y1 = full[0]
+        assert (drawn[y0:y1, x0:x1] == full[1]).all()
+        assert drawn.sum() == full[1].sum()
+
+    def test_an_empty_mask_renders_empty(self):
+        mask = sketch(np.full((4, 5), -1, np.float32))
+        box, crop = render(mask, (16, 20))
+        assert mask.area == 0
+        assert crop.size == 0
+        assert box[2] - box[0] == 0
+
+    def test_at_full_sampling_the_mask_is_the_sign(self):
+        logits = np.random.default_rng(0).normal(size=(30, 40)).astype(np.float32)
+        box, crop = render(sketch(logits), (30, 40))
+        assert (crop == (logits > 0)[box[1] : box[3], box[0] : box[2]]).all()
+
+    def test_a_sketch_is_small(self):
+        y, x = np.mgrid[:256, :256]
+        logits = (110 - np.hypot(x - 128, y - 128)).astype(np.float32)
+        mask = sketch(logits)
+        assert mask.bits.nbytes + mask.rim.nbytes < logits.nbytes / 15
+
+    @given(grids, st.data())
+    @settings(deadline=None)
+    def test_shared_area_counts_common_cells(self, logits, data):
+        other = data.draw(hnp.arrays(np.float32, logits.shape, elements=st.floats(-8, 8, width=32)))
+        assert shared_area(sketch(logits), sketch(other)) == ((logits > 0) & (other > 0)).sum()
+
+    def test_stability_is_the_iou_of_two_cuts(self):
+        logits = np.array([[-3, -0.5, 0.5, 3, 3]], np.float32)
+        assert stability(logits, 1.0) == pytest.approx(2 / 4)
+        assert stability(logits, 0.0) == 1
+        assert stability(np.full((2, 2), -9, np.float32), 1.0) == 0
+
+
+class FullSketch(Sketch):
+    """What a sketch would be that keeps every logit of the window."""
+
+    def __init__(self, logits):
+        window = (0, 0, logits.shape[1], logits.shape[0])
+        super().__init__(logits.shape, window, np.packbits(logits > 0), logits, int((logits > 0).sum()))
+
+    def logits(self):
+        return self.rim
+
+
+class TestGrid:
+    @given(st.integers(0, 500), st.integers(0, 500), st.integers(20, 90), st.integers(20, 90), st.floats(1.5, 20))
+    def test_windows_that_overlap_ask_at_the_same_places(self, x, y, w, h, spacing):
+        asked = {}
+        for off_x, off_y in ((x, y), (x + 7, y + 5)):
+            points, ids = grid_points(Window(off_x, off_y, w, h), np.ones((h, w), bool), spacing)
+            places = (points + np.array([off_x, off_y])).tolist()
+            asked[off_x] = dict(zip(ids.tolist(), places, strict=True))
+        shared = asked[x].keys() & asked[x + 7].keys()
+        inside = {i for i, (px, py) in asked[x].items() if px >= x + 7 + 0.01 and py >= y + 5 + 0.01}
+        assert inside <= shared
+        for i in shared:
+            assert asked[x][i] == pytest.approx(asked[x + 7][i], abs=1e-3)
+            assert asked[x][i] == pytest.approx(((i % ROW + 0.5) * spacing, (i // ROW + 0.5) * spacing), abs=1e-3)
+
+    def test_points_without_data_are_not_asked(self):
+        valid = np.zeros((64, 64), bool)
+        valid[:, 40:] = True
+        points, _ = grid_points(Window(0, 0, 64, 64), valid, 16)
+        assert sorted(set(points[:, 0].tolist())) == [40, 56]
+
+    @pytest.mark.parametrize(("window", "points"), [((0, 0, 5, 40), [[2.5, 16]]), ((17, 17, 3, 3), [[1.5, 1.5]])])
+    def test_a_window_between_the_points_is_asked_in_the_middle(self, window, points):
+        found, ids = grid_points(Window(*window), np.ones((window[3], window[2]), bool), 32)
+        assert found.tolist() == points
+        assert ids.tolist() == [0]
+
+
+class TestEverything:
+    @given(truths, st.integers(5, 20), st.tuples(st.integers(0, 99), st.integers(0, 99)))
+    @settings(deadline=None, max_examples=30)
+    def test_a_perfect_decoder_gives_exactly_the_labels_under_the_points(self, labels, spacing, at):
+        options = EverythingOptions(spacing_px=spacing)
+        masks = everything(labels, options, at=at)
+        points, _ = grid_points(Window(*at, 80, 64), EVERYWHERE, spacing)
+        hit = {labels[int(y), int(x)] for x, y in points.tolist()} - {0}
+        found = {labels[paint(masks, i)][0]: paint(masks, i) for i in range(len(masks))}
+        assert len(masks) == len(found)
+        assert found.keys() == hit
+        assert all((found[label] == (labels == label)).all() for label in hit)
+        assert (masks.score == 1).all()
+        assert not masks.touches_nodata.any()
+
+    @given(truths, st.integers(1, 200))
+    @settings(deadline=None, max_examples=15)
+    def test_the_batch_changes_nothing(self, labels, batch):
+        options = EverythingOptions(spacing_px=9, pred_iou_threshold=0.3, passes=2)
+        network = TruthNetwork(parts=True, stride=3)
+        batched = EverythingOptions(spacing_px=9, pred_iou_threshold=0.3, passes=2, batch=batch)
+        assert equal(everything(labels, options, network), everything(labels, batched, network))
+
+    @given(truths, st.integers(0, 1000))
+    @settings(deadline=None, max_examples=20)
+    def test_the_order_of_the_points_changes_nothing(self, labels, seed):
+        rng = np.random.default_rng(seed)
+        scores = rng.choice([0.5, 0.6, 0.7], 40)
+        masks = [sketch(np.where(labels == label, 4, -4).astype(np.float32)) for label in rng.integers(1, 30, 40)]
+        found = [Candidate(mask, scores[i], 1.0, i) for i, mask in enumerate(masks) if mask.area]
+        kept = distinct(found, 0.7)
+        shuffled = distinct([found[i] for i in rng.permutation(len(found))], 0.7)
+        assert [one.prompt_id for one in kept] == [one.prompt_id for one in shuffled]
+        assert [one.rank for one in kept] == sorted(one.rank for one in kept)
+
+    @given(truths, st.integers(0, 1000))
+    @settings(deadline=None, max_examples=20)
+    def test_masks_never_cover_invalid_pixels(self, labels, seed):
+        valid = blob_labels((64, 80), count=12, large=1, seed=seed) == 0
+        for network in (TruthNetwork(), TruthNetwork(stride=4)):
+            masks = everything(labels, network=network, valid=valid)
+            for i in range(len(masks)):
+                whole = paint(masks, i)
+                assert whole.any()
+                assert not (whole & ~valid).any()
+                _, top, right, _ = masks.boxes[i]
+                assert whole[top, :].any()
+                assert whole[:, right - 1].any()
+
+    def test_masks_beside_invalid_pixels_are_marked(self):
+        labels = np.zeros((40, 40), np.int32)
+        labels[5:15, 5:15], labels[20:30, 5:15], labels[5:15, 22:30] = 1, 2, 3
+        valid = np.ones((40, 40), bool)
+        valid[:, 15:20] = False  # beside 1 and 2, two pixels from 3
+        valid[20:22, 5:15] = False  # cuts 2
+        masks = everything(labels, valid=valid)
+        found = {labels[paint(masks, i)][0]: i for i in range(3)}
+        assert [masks.touches_nodata[found[label]] for label in (1, 2, 3)] == [True, True, False]
+        assert masks.area_px[found[2]] == 80
+
+    def test_no_data_no_masks(self):
+        masks = everything(parcel_labels((64, 80)), valid=~EVERYWHERE)
+        assert len(masks) == 0
+        assert masks.shape == (64, 80)
+
+    def test_unsure_masks_and_empty_ones_go(self):
+        labels = parcel_labels((64, 80), count=5)
+        parts = TruthNetwork(parts=True)
+        assert len(everything(labels, EverythingOptions(spacing_px=8), parts)) == 5
+        assert len(everything(labels, EverythingOptions(spacing_px=8, pred_iou_threshold=0.2), parts)) > 5
+        assert len(everything(np.zeros((64, 80), np.int32), EverythingOptions(pred_iou_threshold=0))) == 0
+
+    def test_unstable_masks_go(self):
+        labels = np.zeros((64, 64), np.int32)
+        labels[:31, :31] = 1  # at stride 2 its rim has logits of 0: stability (15 / 16) ** 2
+        lax, strict = (EverythingOptions(stability_threshold=threshold) for threshold in (0.87, 0.89))
+        network = TruthNetwork(stride=2)
+        assert len(everything(labels, lax, network)) == 1
+        assert len(everything(labels, strict, network)) == 0
+
+    def test_area_limits_are_exact(self):
+        labels = np.zeros((64, 64), np.int32)
+        labels[:10, :10], labels[20:40, 20:40], labels[50:, 50:] = 1, 2, 3
+        for low, high, areas in ((0, 1e9, [100, 196, 400]), (101, 400, [196, 400]), (0, 399, [100, 196])):
+            options = EverythingOptions(spacing_px=8, min_area_px=low, max_area_px=high)
+            assert sorted(everything(labels, options).area_px.tolist()) == areas
+
+    def test_a_frame_and_what_it_frames_are_two_objects(self):
+        labels = np.zeros((64, 64), np.int32)
+        labels[4:60, 4:60] = 1
+        labels[6:58, 6:58] = 2  # their boxes have an IoU of .86
+        masks = everything(labels, EverythingOptions(spacing_px=2))
+        assert sorted(masks.area_px.tolist()) == [56**2 - 52**2, 52**2]
+
+    def test_near_duplicates_go_even_where_their_boxes_differ(self):
+        plain = np.full((64, 64), -5, np.float32)
+        plain[20:40, 20:40] = 5
+        tailed, other = plain.copy(), np.full((64, 64), -5, np.float32)
+        tailed[30, :] = 5  # box IoU .31, mask IoU .90
+        other[20:40, 41:60] = 5
+        drawn = [(plain, 0.9), (tailed, 0.8), (other, 0.7)]
+        found = [Candidate(sketch(mask), score, 1.0, i) for i, (mask, score) in enumerate(drawn)]
+        assert [one.prompt_id for one in distinct(found, 0.7)] == [0, 2]
+        assert [one.prompt_id for one in distinct(found, 0.95)] == [0, 1, 2]
+
+    def test_later_passes_take_weaker_masks_on_open_ground_only(self):
+        labels = parcel_labels((64, 80), count=6, seed=2)
+        network = Doubtful(unsure=3)
+        strict = everything(labels, EverythingOptions(spacing_px=8), network)
+        relaxed = everything(labels, EverythingOptions(spacing_px=8, passes=2), network)
+        assert len(strict) == 5
+        assert len(relaxed) == 6
+        assert equal(relaxed.select(range(5)), strict)
+        assert (labels[paint(relaxed, 5)] == 3).all()
+
+    def test_memory_is_bounded_by_what_is_kept(self):
+        labels = np.zeros((512, 512), np.int32)
+        network = StubNetwork()
+        embedding, valid = embedding_of(labels, network), np.ones(labels.shape, bool)
+        options = EverythingOptions(spacing_px=32, batch=8)
+        tracemalloc.start()
+        masks = segment_everything(embedding, network, valid, options)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(masks) == 64
+        assert peak < 8e6  # 64 masks at full size would be 17 MB, the logits of all points 50 MB
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"spacing_px": 0},
+            {"batch": 0},
+            {"passes": 0},
+            {"pred_iou_threshold": 1.1},
+            {"nms_iou": -0.1},
+            {"min_area_px": 5, "max_area_px": 4},
+            {"min_area_px": float("nan")},
+            {"stability_offset": -1},
+        ],
+    )
+    def test_options_check_themselves(self, wrong):
+        with pytest.raises(OptionError, match=next(iter(wrong))):
+            EverythingOptions(**wrong)
+
+    def test_presets(self):
+        assert EverythingOptions.preset("strict") == EverythingOptions()
+        assert EverythingOptions.preset("maps", batch=3).batch == 3
+        assert EverythingOptions.preset("maps").passes == 2
+        with pytest.raises(OptionError, match="'strict' or 'maps'"):
+            EverythingOptions.preset("lax")
+
+
+class Doubtful(TruthNetwork):
+    """Knows the truth, but is less sure of one label, and of a patch that it sees all over the window."""
+
+    def __init__(self, unsure):
+        super().__init__()
+        object.__setattr__(self, "unsure", unsure)
+
+    def decode(self, arrays, shape, **asked):
+        logits, iou = super().decode(arrays, shape, **asked)
+        points = asked["points"][:, 0].astype(int)
+        on_unsure = arrays[0][0, points[:, 1], points[:, 0]] == self.unsure
+        iou = np.where(on_unsure[:, None], np.float32(0.8), iou)
+        logits[~on_unsure, 2] = np.where(np.arange(shape[1]) % 16 < 8, np.float32(10), np.float32(-10))
+        iou[~on_unsure, 2] = 0.8
+        return logits, iou
+
+
+class TestPrompts:
+    labels = np.zeros((40, 48), np.int32)
+    labels[5:15, 5:25] = 1
+    labels[20:39, 30:33] = 2
+
+    def test_every_prompt_gives_its_mask_in_order(self):
+        masks = prompted(self.labels, clicks([31, 30], [1, 1], [6, 6], rows=[7, 3, 5]))
+        assert masks.prompt_ids.tolist() == [7, 3, 5]
+        assert (paint(masks, 0) == (self.labels == 2)).all()
+        assert (paint(masks, 2) == (self.labels == 1)).all()
+        assert masks.boxes.tolist() == [[30, 20, 33, 39], [0, 0, 0, 0], [5, 5, 25, 15]]
+        assert masks.area_px.tolist() == [57, 0, 200]
+        assert masks.score.tolist() == [1, 0, 1]
+
+    def test_a_lone_click_takes_the_best_of_the_alternatives(self):
+        masks = prompted(self.labels, clicks([6, 6]), TruthNetwork(parts=True))
+        assert (paint(masks, 0) == (self.labels == 1)).all()
+
+    def test_lone_clicks_ask_for_alternatives_and_nothing_else_does(self):
+        network = Recorder()
+        prompts = clicks([[6, 6], [0, 0]], [[6, 6], [31, 30]], [[6, 6], [31, 30]], labels=[[1, -1], [1, 0], [1, 1]])
+        masks = prompted(self.labels, prompts, network)
+        box = np.array([[4, 4, 26, 16]], np.float32)
+        boxed = WindowPrompts(np.array([0]), np.zeros((1, 0, 2), np.float32), np.zeros((1, 0), np.int64), box)
+        prompted(self.labels, boxed, network)
+        calls = [(call["multimask"], len(call["points"])) for call in network.calls]
+        assert calls == [(True, 1), (False, 2), (False, 1)]
+        assert masks.area_px.tolist() == [200, 200, 200]
+
+    def test_boxes_and_masks_reach_the_decoder(self):
+        rough = np.full((2, 10, 12), -5, np.float32)
+        rough[0, 5:10, 7:9] = rough[1, 1:4, 1:6] = 5
+        boxes = np.array([[29, 19, 34, 40], [4, 4, 26, 16]], np.float32)
+        nothing = np.zeros((2, 0, 2), np.float32), np.zeros((2, 0), np.int64)
+        for extra in ({"boxes": boxes}, {"mask_logits": rough}, {"boxes": boxes, "mask_logits": rough}):
+            masks = prompted(self.labels, WindowPrompts(np.array([0, 1]), *nothing, **extra))
+            assert masks.area_px.tolist() == [57, 200]
+
+    def test_refinement_feeds_the_answer_back(self):
+        network = Recorder()
+        masks = prompted(self.labels, clicks([6, 6]), network, refine=2)
+        assert [call["multimask"] for call in network.calls] == [True, False, False]
+        assert ((network.calls[1]["mask_logits"][0] > 0) == (self.labels == 1)).all()
+        assert (paint(masks, 0) == (self.labels == 1)).all()
+
+    def test_masks_are_cut_to_the_data_and_an_empty_one_stays(self):
+        valid = np.ones(self.labels.shape, bool)
+        valid[:10] = valid[18:] = False
+        masks = prompted(self.labels, clicks([6, 12], [31, 30]), valid=valid)
+        assert masks.area_px.tolist() == [100, 0]
+        assert masks.boxes.tolist() == [[5, 10, 25, 15], [0, 0, 0, 0]]
+        assert masks.touches_nodata.tolist() == [True, True]
+
+    def test_no_prompts_no_masks(self):
+        prompts = WindowPrompts(np.zeros(0, np.int64), np.zeros((0, 1, 2), np.float32), np.zeros((0, 1), np.int64))
+        assert len(prompted(self.labels, prompts)) == 0
+
+    @given(truths, st.integers(0, 10_000), st.integers(0, 20))
+    @settings(deadline=None, max_examples=20)
+    def test_what_a_prompt_gives_does_not_depend_on_its_company(self, labels, seed, alone):
+        points = np.random.default_rng(seed).uniform(0, 64, (21, 1, 2))
+        together = prompted(labels, clicks(*points))
+        single = prompted(labels, clicks(points[alone], rows=[alone]))
+        assert equal(together.select([alone]), single)
+
+
+class Recorder(TruthNetwork):
+    """Keeps what it is asked."""
+
+    def __init__(self):
+        super().__init__()
+        object.__setattr__(self, "calls", [])
+
+    def decode(self, arrays, shape, **asked):
+        self.calls.append(asked)
+        return super().decode(arrays, shape, **asked)
+
+
+class TestMaskSet:
+    @given(truths)
+    @settings(deadline=None, max_examples=20)
+    def test_arrays_and_back(self, labels):
+        masks = everything(labels, at=(30, 40))
+        back = MaskSet.from_arrays(masks.to_arrays())
+        assert equal(masks, back)
+        assert back.window == masks.window
+        assert all((one == other).all() for one, other in zip(masks.crops, back.crops, strict=True))
+
+    def test_select_and_concatenate_undo_each_other(self):
+        masks = everything(parcel_labels((64, 80), count=9))
+        parts = [masks.select([i]) for i in range(len(masks))]
+        assert equal(MaskSet.concatenate(parts), masks)
+        assert equal(masks.select(masks.area_px > 0), masks)
+        assert masks.select([2, 0]).prompt_ids.tolist() == masks.prompt_ids[[2, 0]].tolist()
+        assert equal(masks.select([]), MaskSet.empty(masks.window))
+
+    def test_sets_of_different_windows_do_not_join(self):
+        sets = [MaskSet.empty(Window(x, 0, 8, 8)) for x in (0, 8)]
+        with pytest.raises(OptionError, match="one window"):
+            MaskSet.concatenate(sets)
+        with pytest.raises(OptionError, match="at least one"):
+            MaskSet.concatenate([])
+
+    @pytest.mark.parametrize(
+        ("box", "crop", "scores", "message"),
+        [
+            ((0, 0, 9, 2), (2, 9), 1, "beyond the window"),
+            ((-1, 0, 2, 2), (2, 3), 1, "beyond the window"),
+            ((0, 0, 2, 2), (2, 3), 1, "as its box says"),
+            ((0, 0, 2, 2), (2, 2), 2, "one length"),
+        ],
+    )
+    def test_parts_that_do_not_fit_are_refused(self, box, crop, scores, message):
+        score, flag = np.ones(scores, np.float32), np.zeros(scores, bool)
+        # where the axes' names are checked, the lengths are caught before
+        with pytest.raises((OptionError, TypeError), match=f"{message}|Type-check"):
+            MaskSet(
+                Window(0, 0, 8, 8),
+                (8, 8),
+                np.array([box], np.int32),
+                (np.ones(crop, bool),),
+                score,
+                score,
+                np.zeros(scores, np.int64),
+                flag,
+            )
