@@ -168,9 +168,10 @@ def _break(canvas: Canvas, building: Building, spot: Spot, inside) -> None:
     """Open parts of the roof and leave rubble."""
     grain = canvas.grain[spot]
     holes = inside & (canvas.mottle[spot] + 0.25 * grain > 0.9 - 1.6 * building.damage)
-    rubble = np.float32([0.26, 0.23, 0.2, 0.25])[:, None] * (1 + 0.45 * grain[holes])
+    lumps = canvas.leaves[spot][holes]
+    rubble = np.float32([0.20, 0.17, 0.14, 0.2])[:, None] * (0.35 + 1.1 * lumps + 0.2 * grain[holes])
     canvas.light[:, *spot][:, holes] = np.clip(rubble, 0.02, 1.0)
-    canvas.height[spot][holes] *= np.float32(0.3) + np.float32(0.2) * np.clip(grain[holes], 0, 1)
+    canvas.height[spot][holes] *= np.float32(0.3) + np.float32(0.3) * lumps
 
 
 def paint_tree(canvas: Canvas, tree: Tree, layout: Layout) -> None:

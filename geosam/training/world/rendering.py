@@ -12,7 +12,8 @@ from geosam.training.world.canvas import Canvas
 from geosam.training.world.ground import paint_ground, paint_region, paint_roads, paint_scrub
 from geosam.training.world.layout import Layout
 from geosam.training.world.light import apply_hills, apply_shadows
-from geosam.training.world.places import PLACES, RESOLUTIONS, draw_lean
+from geosam.training.world.places import PLACES
+from geosam.training.world.places.elements import draw_lean
 from geosam.training.world.sensor import Sensor, develop, draw_sensor, through_air
 
 THEMES = tuple(PLACES)
@@ -20,8 +21,6 @@ THEMES = tuple(PLACES)
 
 MINIMUM_AREA_PX = 12
 """Instances smaller than this are left unlabelled."""
-
-_WEIGHTS = np.array([0.2, 0.14, 0.12, 0.18, 0.08, 0.1, 0.06, 0.07, 0.05])
 
 
 @dataclass(frozen=True)
@@ -99,16 +98,21 @@ def render(
     if side < 32:
         raise OptionError(f"side={side}", expected="at least 32 pixels")
     rng = np.random.default_rng(seed)
-    name = theme or str(rng.choice(THEMES, p=_WEIGHTS))
-    finest, coarsest = RESOLUTIONS[name]
+    name = theme or str(rng.choice(THEMES, p=[weight for _, weight, _ in PLACES.values()]))
+    place, _, (finest, coarsest) = PLACES[name]
     resolution = resolution_m or float(np.exp(rng.uniform(np.log(finest), np.log(coarsest))))
-    layout = PLACES[name](rng, side * resolution)
-    layout = replace(layout, lean=draw_lean(rng))
+    layout = replace(place(rng, side * resolution), lean=draw_lean(rng))
     return photograph(layout, draw_sensor(rng, resolution), rng, side=side, reflectance=reflectance)
 
 
 def photograph(
-    layout: Layout, sensor: Sensor, rng: np.random.Generator, *, side: int, reflectance: bool = False
+    layout: Layout,
+    sensor: Sensor,
+    rng: np.random.Generator,
+    *,
+    side: int,
+    reflectance: bool = False,
+    supersample: int = 1,
 ) -> World:
     """Paint a layout and look at it through a sensor.
 
@@ -124,14 +128,19 @@ def photograph(
         Rows and columns; the layout's extent is spread over them.
     reflectance
         Whether to keep the four reflectance bands.
+    supersample
+        1, or 2 to paint at half the pixel size and average, which smooths edges.
     """
-    canvas = paint(layout, rng, side)
-    labels, classes = settled(canvas.labels, canvas.classes)
-    light = through_air(canvas.light, sensor, rng)
-    parts = np.where(labels > 0, canvas.parts, 0)
+    canvas = paint(layout, rng, side * supersample)
+    light, labels, parts = canvas.light, canvas.labels, canvas.parts
+    if supersample == 2:
+        light = light.reshape(4, side, 2, side, 2).mean(axis=(2, 4))
+        labels, parts = _voted(labels), _voted(parts)
+    labels, classes = settled(labels, canvas.classes)
+    light = through_air(light, sensor, rng)
     return World(
-        pixels=develop(light, sensor, rng), labels=labels, parts=_renumbered(parts), classes=classes,
-        resolution_m=canvas.resolution_m, theme=layout.theme, reflectance=light if reflectance else None,
+        pixels=develop(light, sensor, rng), labels=labels, parts=_renumbered(np.where(labels > 0, parts, 0)), classes=classes,
+        resolution_m=layout.extent_m / side, theme=layout.theme, reflectance=light if reflectance else None,
     )  # fmt: skip
 
 
@@ -184,6 +193,12 @@ def settled(labels: Int32[np.ndarray, "h w"], classes: list[str]) -> tuple[Int32
         numbered = lookup[pieces]
         np.copyto(result[spot], numbered, where=numbered > 0)
     return result, tuple(kept)
+
+
+def _voted(labels: Int32[np.ndarray, "h2 w2"]) -> Int32[np.ndarray, "h w"]:
+    """The most frequent label of each 2 by 2 pixels."""
+    a, b, c, d = labels[::2, ::2], labels[::2, 1::2], labels[1::2, ::2], labels[1::2, 1::2]
+    return np.where((a == b) | (a == c) | (a == d), a, np.where((b == c) | (b == d), b, c))
 
 
 def _renumbered(parts: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:

@@ -43,6 +43,18 @@ def rectangle(centre: tuple[float, float], size_m: tuple[float, float], angle: f
     return np.asarray(centre) + corners @ np.array([(cos, sin), (-sin, cos)])
 
 
+def placed(origin: Sequence[float], angle: float, u, v) -> np.ndarray:
+    """Points given along and across a direction, as x and y in their last axis.
+
+    Examples
+    --------
+    >>> placed((10.0, 0.0), 0.0, 1.0, 2.0).tolist()
+    [11.0, 2.0]
+    """
+    cos, sin = math.cos(angle), math.sin(angle)
+    return np.stack([origin[0] + u * cos - v * sin, origin[1] + u * sin + v * cos], axis=-1)
+
+
 def meander(rng: np.random.Generator, extent_m: float, *, bend: float = 0.11) -> Polygon:
     """A winding path from one side of the place to another, as points along it."""
     turn, shift = rng.uniform(0, 2 * np.pi), rng.uniform(-0.3, 0.3) * extent_m
@@ -161,6 +173,10 @@ class Occupancy:
             return False
         self.taken[cells] = True
         return True
+
+    def take(self, x: float, y: float, size_m: tuple[float, float], angle: float = 0.0) -> None:
+        """Take a turned rectangle, free or not."""
+        self.taken[self._cells(x, y, size_m, angle)] = True
 
     def block_paths(self, paths: Sequence[Polygon], width_m: Sequence[float]) -> None:
         """Take bands along paths."""
