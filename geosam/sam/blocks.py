@@ -47,11 +47,8 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: FeatureMap) -> FeatureMap:
         """Give every pixel's channels mean 0 and variance 1, then scale and shift each channel."""
-        mean = x.mean(1, keepdim=True)  # n 1 h w
-        centred = x - mean  # n c h w
-        variance = centred.square().mean(1, keepdim=True)  # n 1 h w
-        unit = centred * torch.rsqrt(variance + self.eps)  # n c h w
-        return unit * self.weight[:, None, None] + self.bias[:, None, None]  # n c h w
+        unit = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps)  # n h w c
+        return unit.permute(0, 3, 1, 2)  # n c h w
 
 
 class Learned(nn.Module):

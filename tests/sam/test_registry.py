@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -320,6 +321,23 @@ def test_a_stale_part_of_another_file_is_found_out_and_the_next_try_is_clean(rem
         download(remote, cache / "w.pth")
     download(remote, cache / "w.pth")
     assert (cache / "w.pth").read_bytes() == CONTENT
+
+
+def test_two_at_a_time_do_not_spoil_each_other(server, remote, cache):
+    server.cuts = [90_000, 170_000]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: download(remote, cache / "w.pth"), range(4)))
+    assert (cache / "w.pth").read_bytes() == CONTENT
+
+
+def test_progress_shows_on_a_terminal_and_only_there(remote, cache, monkeypatch, capsys):
+    download(remote, cache / "quiet.pth")
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    download(remote, cache / "shown.pth")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "weights of vit_b" in err
 
 
 def test_a_refusal_is_not_repeated(server, remote, cache):

@@ -48,7 +48,7 @@ class Block(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Refine ``image``, *b c h w*, keeping its shape."""
         branch = F.relu(self.widen(self.norm(image)))  # b c h w
-        return image + self.scale * self.merge(branch)  # b c h w
+        return image + self.scale.to(branch.dtype) * self.merge(branch)  # b c h w
 
 
 class ConvEncoder(nn.Module):
