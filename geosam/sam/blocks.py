@@ -47,7 +47,9 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: FeatureMap) -> FeatureMap:
         """Give every pixel's channels mean 0 and variance 1, then scale and shift each channel."""
-        unit = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps)  # n h w c
+        unit = functional.layer_norm(
+            x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps
+        )  # n h w c
         return unit.permute(0, 3, 1, 2)  # n c h w
 
 

@@ -1,1 +1,25 @@
-"""Training: the procedural world, prompts sampled from its masks, and the loop that turns both into weights."""
+"""Training: the procedural world, prompts sampled from its masks, and the loop that turns both into weights.
+
+`config`: one file says everything about a run. `real`: pictures with truth that may be learned from. `samples`: crops,
+augmentation, objects, first prompts. `batches`: the same batch for the same seed and step, made in other processes.
+`corrections`: clicks where an answer is wrong. `losses`, `dense`: what is minimised. `checkpoints`: save, resume, export.
+`peek`: held-out quality during a run. `curves`: CSV and PNG. `trainer`: `train`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from geosam.training.config import TrainConfig, read_config
+    from geosam.training.trainer import train
+
+__all__ = ["TrainConfig", "read_config", "train"]
+
+_HOMES = {"TrainConfig": "config", "read_config": "config", "train": "trainer"}
+
+
+def __getattr__(name: str) -> object:
+    """Import on demand, so that the world can be rendered without loading torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -144,7 +144,9 @@ class Sam(nn.Module):
         if self.prompt_map is not None:
             dense = dense + self.prompt_map(points, labels, grid=(gh, gw), boxes=boxes)  # n c gh gw
         positions = self.prompt_encoder.pe_layer.grid(gh, gw, cells=side / STRIDE)  # c gh gw
-        kept = features.coarse.dtype  # the maps stay as precise as the features, no more: at half precision half the traffic
+        kept = (
+            features.coarse.dtype
+        )  # the maps stay as precise as the features, no more: at half precision half the traffic
         logits, iou = self.mask_decoder(
             features.coarse, positions.to(kept), sparse, present=present, dense=dense.to(kept), fine=features.fine
         )  # n 4 4gh 4gw, n 4

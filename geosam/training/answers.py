@@ -1,0 +1,143 @@
+"""The prompted part of a training step: first answers, corrected answers, and what each is worth."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from geosam.sam.blocks import Features
+from geosam.sam.model import Sam
+from geosam.training.batches import Batch
+from geosam.training.corrections import draw_corrections
+from geosam.training.losses import answer_loss, mask_losses, reached_iou, weigh_pixels
+from geosam.training.samples import BOX, CLICK, STRIDE
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A batch as tensors, its prompts in a row: ``n = b · k``, image by image."""
+
+    images: Float[Tensor, "b 3 s s"]
+    targets: Float[Tensor, "n q q"]
+    weights: Float[Tensor, "n q q"]
+    boxes: Float[Tensor, "n 4"]
+    prompts: Float[Tensor, "n 4"]
+    clicks: Float[Tensor, "n 2"]
+    real_object: Bool[Tensor, "n"]
+    edges: Float[Tensor, "b q q"]
+    known: Bool[Tensor, "b"]
+    kinds: Int[Tensor, "b"]
+
+    @property
+    def each(self) -> int:
+        """Prompts on each image."""
+        return len(self.targets) // len(self.images)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Prompts of one kind, on the images of one kind."""
+
+    features: Features
+    points: Float[Tensor, "n p 2"]
+    labels: Int[Tensor, "n p"]
+    boxes: Float[Tensor, "n 4"] | None
+    rows: slice
+    masks: Float[Tensor, "n q q"] | None = None
+
+
+def batch_to_truth(batch: Batch, device: torch.device) -> Truth:
+    """Bring a batch to a device."""
+
+    def tensor(array) -> Tensor:  # noqa: ANN001 - any of the batch's arrays
+        return torch.from_numpy(array).to(device, non_blocking=True)
+
+    targets = tensor(batch.targets).flatten(0, 1).float() / 255
+    boxes = tensor(batch.boxes).flatten(0, 1)
+    return Truth(
+        images=tensor(batch.pixels).float(),
+        targets=targets,
+        weights=weigh_pixels(boxes, targets.shape[-1], stride=STRIDE),
+        boxes=boxes,
+        prompts=tensor(batch.prompts).flatten(0, 1),
+        clicks=tensor(batch.clicks).flatten(0, 1),
+        real_object=tensor(batch.real_object).flatten(),
+        edges=tensor(batch.edges).float() / 255,
+        known=tensor(batch.edges_known),
+        kinds=tensor(batch.kinds),
+    )
+
+
+def ask(features: Features, truth: Truth) -> list[Asked]:
+    """Put the first prompts in two groups, without and with boxes; the images come sorted by kind."""
+    bare = int((truth.kinds == CLICK).sum())
+    groups = []
+    for images in (slice(0, bare), slice(bare, len(truth.kinds))):
+        if images.start == images.stop:
+            continue
+        rows = slice(images.start * truth.each, images.stop * truth.each)
+        part = Features(features.coarse[images], tuple(f[images] for f in features.fine))
+        kinds = truth.kinds[images].repeat_interleave(truth.each)  # n
+        labels = torch.where(kinds == BOX, -1, 1)[:, None]  # n 1
+        boxes = truth.prompts[rows] if images.start else None
+        if bare == 0:
+            boxes = truth.prompts[rows]
+        groups.append(Asked(part, truth.clicks[rows][:, None], labels, boxes, rows))
+    return groups
+
+
+def answer(network: Sam, asked: Asked) -> tuple[Tensor, Tensor]:
+    """All four masks and their predicted IoUs, in float32."""
+    logits, iou = network.decode(
+        asked.features,
+        points=asked.points,
+        labels=asked.labels,
+        boxes=asked.boxes,
+        masks=asked.masks,
+        multimask=None,
+    )
+    return logits.float(), iou.float()
+
+
+def is_ambiguous(asked: Asked) -> Bool[Tensor, "n"]:
+    """Tell lone clicks, whose answer may be one of three."""
+    lone = (asked.labels >= 0).sum(1) == 1
+    return lone if asked.boxes is None else torch.zeros_like(lone)
+
+
+def choose(logits: Tensor, iou: Tensor, ambiguous: Tensor) -> Float[Tensor, "n q q"]:
+    """Choose the mask that a user would get: the alternative of the highest predicted IoU, or the first mask."""
+    best = torch.where(ambiguous, 1 + iou[:, 1:].argmax(1), 0)
+    return logits[torch.arange(len(logits)), best]
+
+
+def correct(asked: Asked, shown: Tensor, targets: Tensor, generator: torch.Generator) -> Asked:
+    """Add a click where the shown masks are wrong, and the masks themselves as a prompt."""
+    point, label = draw_corrections(shown.detach(), targets, generator, stride=STRIDE)
+    return replace(
+        asked,
+        points=torch.cat([asked.points, point[:, None]], 1),
+        labels=torch.cat([asked.labels, label[:, None]], 1),
+        masks=shown.detach(),
+    )
+
+
+def judge(
+    network: Sam, asked: Asked, truth: Truth, *, rounds: int, late: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Answer, correct, answer again; give the sums of the mask and of the IoU losses, and each round's IoUs."""
+    targets, weights, real = (each[asked.rows] for each in (truth.targets, truth.weights, truth.real_object))
+    mask_sum, iou_sum, reached = targets.new_zeros(()), targets.new_zeros(()), []
+    for turn in range(rounds + 1):
+        logits, predicted = answer(network, asked)
+        ambiguous = is_ambiguous(asked)
+        losses = answer_loss(mask_losses(logits, targets, weights, late=late), ambiguous)
+        mask_sum = mask_sum + (losses * real).sum()
+        iou = reached_iou(logits, targets) * real[:, None]
+        iou_sum = iou_sum + (predicted - iou).square().mean(1).sum()
+        shown = choose(logits, predicted, ambiguous)
+        reached.append(reached_iou(shown[:, None].detach(), targets)[real, 0])
+        if turn < rounds:
+            asked = correct(asked, shown, targets, generator)
+    return mask_sum, iou_sum, reached

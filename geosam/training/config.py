@@ -1,0 +1,151 @@
+"""One file says everything about a training run."""
+
+import hashlib
+import json
+import os
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from geosam.errors import OptionError
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The network, in the words of `geosam.sam.model.SamSpec`."""
+
+    width: int
+    side: int
+    drawn: bool
+    position_side: int
+    encoder_sizes: dict[str, Any]
+    decoder_sizes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What the network sees: how many images, from where, and what is asked about them."""
+
+    batch: int
+    prompts: int
+    sides: tuple[int, ...]
+    scale: tuple[float, float]
+    real: float
+    parts: float
+    background: float
+    minimum_px: int
+    render_side: int
+    render_uses: int
+    kinds: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        wrong = [side for side in self.sides if side < 64 or side % 32]
+        if wrong or not self.sides:
+            raise OptionError(f"sides={list(self.sides)}", expected="multiples of 32, at least 64")
+        if self.batch < 1 or self.prompts < 1 or self.render_uses < 1:
+            raise OptionError("batch, prompts or render_uses below 1", expected="at least one of each")
+        if not 0 <= self.real <= 1:
+            raise OptionError(f"real={self.real}", expected="a share between 0 and 1")
+
+    def images(self, side: int) -> int:
+        """Tell how many images of a side make a batch: as many pixels whatever the side."""
+        return max(1, round(self.batch * (min(self.sides) / side) ** 2))
+
+
+@dataclass(frozen=True)
+class OptimiserOptions:
+    """How the weights move. ``minutes`` above 0 ends the schedule by the clock instead of after ``steps``."""
+
+    steps: int
+    minutes: float
+    rate: float
+    weight_decay: float
+    warm_up: int
+    clip: float
+    ema: float
+    dense_steps: int
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.rate <= 0:
+            raise OptionError(f"steps={self.steps}, rate={self.rate}", expected="both above zero")
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """What is minimised."""
+
+    dense: float
+    iou: float
+    corrections: int
+    focal_from: float
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run as data.
+
+    Examples
+    --------
+    >>> config = read_config()
+    >>> config.name, config.data.images(256)
+    ('nano', 8)
+    """
+
+    name: str
+    seed: int
+    model: ModelOptions
+    data: DataOptions
+    optimiser: OptimiserOptions
+    losses: LossOptions
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that change with any number in the configuration."""
+        text = json.dumps(asdict(self), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+_SECTIONS = {"model": ModelOptions, "data": DataOptions, "optimiser": OptimiserOptions, "losses": LossOptions}
+
+
+def read_config(path: str | os.PathLike[str] | None = None) -> TrainConfig:
+    """Read a TOML file; by default the one that makes the built-in model.
+
+    Raises
+    ------
+    OptionError
+        If the file is absent or no TOML, or a key is missing or unknown.
+    """
+    source = resources.files("geosam.training") / "nano.toml" if path is None else Path(path)
+    try:
+        values = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"config {str(path)!r}: {error}", expected="a readable TOML file") from error
+    return config_from_dict(values)
+
+
+def config_from_dict(values: dict[str, Any]) -> TrainConfig:
+    """Build a configuration from nested tables."""
+    parts = {key: value if key not in _SECTIONS else _section(key, value) for key, value in values.items()}
+    return _filled(TrainConfig, parts, "the file")
+
+
+def _section(name: str, values: dict[str, Any]) -> object:
+    return _filled(_SECTIONS[name], _tuples(values), f"[{name}]")
+
+
+def _filled(kind: Any, values: dict[str, Any], where: str) -> Any:  # noqa: ANN401 - any of the classes above
+    wanted, given = {each.name for each in fields(kind)}, set(values)
+    if wanted != given:
+        problem = f"{where}: missing {sorted(wanted - given)}, unknown {sorted(given - wanted)}"
+        raise OptionError(problem, expected=f"exactly {', '.join(sorted(wanted))}")
+    return kind(**values)
+
+
+def _tuples(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
+    """Lists become tuples, at any depth."""
+    if isinstance(value, dict):
+        return {key: _tuples(each) for key, each in value.items()}
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value

@@ -1,0 +1,89 @@
+"""What is minimised: how far masks are from the truth, and predicted IoUs from the IoUs reached.
+
+After Kirillov et al. 2023, "Segment Anything", appendix A: focal and dice loss (Lin et al. 2017; Milletari et al. 2016), the
+best of three masks for an ambiguous prompt, the IoU by regression. The first part of training takes cross-entropy instead of the
+focal loss, which learns twice as fast from scratch. Pixels far from the object count less: most of them are easy.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+FAR = 0.15
+"""Weight of a pixel outside the object's surroundings."""
+
+SURROUNDINGS = 0.5
+"""Margin of the surroundings as a share of the object's box, to either side; at least 16 pixels."""
+
+
+def weigh_pixels(boxes: Float[Tensor, "n 4"], size: int, *, stride: int) -> Float[Tensor, "n m m"]:
+    """Weigh the pixels of ``size`` × ``size`` targets: 1 around each object, little far from it, 1 on average."""
+    extent = (boxes[:, 2:] - boxes[:, :2]) * SURROUNDINGS
+    margin = extent.clamp(min=16.0)  # n 2
+    low, high = (boxes[:, :2] - margin) / stride, (boxes[:, 2:] + margin) / stride  # n 2
+    centre = torch.arange(size, device=boxes.device) + 0.5  # m
+    inside = (centre > low[..., None]) & (centre < high[..., None])  # n 2 m
+    near = inside[:, 1, :, None] & inside[:, 0, None, :]  # n m m
+    weights = torch.where(near, 1.0, FAR)  # n m m
+    return weights / weights.mean((1, 2), keepdim=True)
+
+
+def cross_entropy(
+    logits: Float[Tensor, "n k m m"], targets: Float[Tensor, "n m m"], weights: Float[Tensor, "n m m"]
+) -> Float[Tensor, "n k"]:
+    """Mean binary cross-entropy of each mask."""
+    truth = targets[:, None].expand_as(logits)
+    losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    return (losses * weights[:, None]).mean((2, 3))
+
+
+def focal(
+    logits: Float[Tensor, "n k m m"], targets: Float[Tensor, "n m m"], weights: Float[Tensor, "n m m"]
+) -> Float[Tensor, "n k"]:
+    """Mean focal loss of each mask, γ = 2, α = 0.25."""
+    truth = targets[:, None].expand_as(logits)
+    losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    p = logits.sigmoid()
+    missed = (p - truth).abs().square()
+    alpha = 0.25 * truth + 0.75 * (1 - truth)
+    return (alpha * missed * losses * weights[:, None]).mean((2, 3))
+
+
+def dice(logits: Float[Tensor, "n k m m"], targets: Float[Tensor, "n m m"]) -> Float[Tensor, "n k"]:
+    """Dice loss of each mask: 0 where it is the truth.
+
+    >>> mask = torch.eye(8)[None]
+    >>> float(dice(mask[None] * 200 - 100, mask)) < 0.01
+    True
+    """
+    p = logits.sigmoid()
+    truth = targets[:, None]
+    shared = (p * truth).sum((2, 3))
+    return 1 - (2 * shared + 1) / (p.sum((2, 3)) + truth.sum((2, 3)) + 1)
+
+
+def mask_losses(
+    logits: Float[Tensor, "n k m m"],
+    targets: Float[Tensor, "n m m"],
+    weights: Float[Tensor, "n m m"],
+    *,
+    late: bool = False,
+) -> Float[Tensor, "n k"]:
+    """Weigh and add the losses of each mask: 5 cross-entropy + 5 dice, or late in training 20 focal + 1 dice."""
+    if late:
+        return 20 * focal(logits, targets, weights) + dice(logits, targets)
+    return 5 * cross_entropy(logits, targets, weights) + 5 * dice(logits, targets)
+
+
+@torch.no_grad()
+def reached_iou(logits: Float[Tensor, "n k m m"], targets: Float[Tensor, "n m m"]) -> Float[Tensor, "n k"]:
+    """Measure the IoU of each mask with the truth, both cut in the middle."""
+    mask, truth = logits > 0, (targets > 0.5)[:, None]
+    union = (mask | truth).sum((2, 3))
+    return (mask & truth).sum((2, 3)) / union.clamp(min=1)
+
+
+def answer_loss(losses: Float[Tensor, "n 4"], ambiguous: Bool[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Choose what an answer is judged by: the best of the three alternatives after a lone click, else the first mask."""
+    return torch.where(ambiguous, losses[:, 1:].amin(1), losses[:, 0])

@@ -1,0 +1,285 @@
+"""`train`: a configuration in, weights out."""
+
+import logging
+import math
+import os
+import time
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from geosam.sam.model import Sam, SamSpec, build
+from geosam.sam.registry import write_sam
+from geosam.training.answers import Truth, ask, batch_to_truth, judge
+from geosam.training.batches import Batch, iterate
+from geosam.training.checkpoints import NAME, Average, Progress, load, save
+from geosam.training.config import TrainConfig, read_config
+from geosam.training.curves import draw_curves, write_csv
+from geosam.training.dense import DenseHead, dense_loss
+from geosam.training.peek import held_out, peek
+
+log = logging.getLogger(__name__)
+
+REPORT_STEPS = 20
+"""Steps between rows of the CSV."""
+
+START_LOGIT = -2.0
+"""Where mask logits begin: most pixels are not the object."""
+
+
+@dataclass
+class Run:
+    """Everything that moves during training."""
+
+    config: TrainConfig
+    network: Sam
+    head: DenseHead
+    optimiser: torch.optim.AdamW
+    average: Average
+    progress: Progress
+    device: torch.device
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {"network": self.network, "head": self.head, "optimiser": self.optimiser, "average": self.average}
+
+    @property
+    def share(self) -> float:
+        """How much of the schedule is done, 0 to 1."""
+        options = self.config.optimiser
+        done = self.progress.minutes / options.minutes if options.minutes > 0 else self.progress.step / options.steps
+        return min(done, 1.0)
+
+
+def train(
+    config: TrainConfig | str | os.PathLike[str] | None,
+    out: str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    workers: int = 1,
+    save_minutes: float = 4.0,
+    peek_minutes: float = 8.0,
+    start_from: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Train a model and export its weights.
+
+    Parameters
+    ----------
+    config
+        A `TrainConfig`, a TOML file, or None for the configuration of the built-in model.
+    out
+        Folder for the checkpoint, the curves and the weights; made if absent.
+    data
+        Folder of real pictures with a ``train/manifest.csv``, of which only ``open`` rows of the training split are
+        read; None trains on the procedural world alone.
+    resume
+        Whether to go on from a checkpoint in ``out``.
+    workers
+        Processes that make batches; 0 makes them in this one.
+    save_minutes, peek_minutes
+        Time between checkpoints, and between looks at held-out quality.
+    start_from
+        A checkpoint of the same network from which only the weights are taken.
+
+    Returns
+    -------
+    Path
+        The exported weights, ``out/<name>.safetensors``.
+
+    Raises
+    ------
+    OptionError
+        If the configuration or the data folder is wrong.
+    WeightsError
+        If a checkpoint is damaged or belongs to another configuration.
+    """
+    config = config if isinstance(config, TrainConfig) else read_config(config)
+    folder, pictures = Path(out), None if data is None else Path(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = start(config)
+    checkpoint = folder / NAME
+    if resume and checkpoint.is_file():
+        run.progress = load(checkpoint, parts=run.parts, digest=config.digest)
+        log.info("resumed at step %d", run.progress.step)
+    elif start_from is not None:
+        load(Path(start_from), parts={k: run.parts[k] for k in ("network", "head", "average")}, digest=None)
+    _loop(run, folder, pictures, workers=workers, save_minutes=save_minutes, peek_minutes=peek_minutes)
+    save(checkpoint, parts=run.parts, progress=run.progress, digest=config.digest)
+    return export(run, folder)
+
+
+def start(config: TrainConfig) -> Run:
+    """Build the network with random weights and what it takes to train it; the seed decides all of it."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = build(spec_of(config))
+        head = DenseHead(config.model.width, tuple(config.model.encoder_sizes["fine_channels"]))
+    network.to(device, memory_format=torch.channels_last).train()
+    head.to(device)
+    optimiser = torch.optim.AdamW(
+        _groups(network, head, config), lr=config.optimiser.rate, betas=(0.9, 0.98), fused=True
+    )
+    return Run(config, network, head, optimiser, Average(network, config.optimiser.ema), Progress(), device)
+
+
+def spec_of(config: TrainConfig) -> SamSpec:
+    """Say what the trained network is."""
+    model = config.model
+    return SamSpec(
+        config.name,
+        "conv",
+        model.encoder_sizes,
+        side=model.side,
+        width=model.width,
+        decoder_sizes=model.decoder_sizes,
+        drawn=model.drawn,
+        position_side=model.position_side,
+        licence="Apache-2.0",
+        source="geosam, trained on a procedural world and open imagery",
+    )
+
+
+def _groups(network: Sam, head: DenseHead, config: TrainConfig) -> list[dict[str, Any]]:
+    """Decay matrices and kernels, but not biases, scales and embeddings."""
+    named = [*network.named_parameters(), *head.named_parameters()]
+    decays = [
+        p for name, p in named if p.ndim > 1 and "embed" not in name and "token" not in name and "scale" not in name
+    ]
+    chosen = {id(p) for p in decays}
+    rest = [p for _, p in named if id(p) not in chosen]
+    return [{"params": decays, "weight_decay": config.optimiser.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def rate_at(config: TrainConfig, step: int, share: float) -> float:
+    """Give the learning rate: a short ascent, then half a cosine down to nothing.
+
+    >>> rate_at(read_config(), 0, 0.0) < rate_at(read_config(), 100, 0.0)
+    True
+    """
+    options = config.optimiser
+    return options.rate * min(1.0, (step + 1) / options.warm_up) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+def _loop(run: Run, folder: Path, data: Path | None, *, workers: int, save_minutes: float, peek_minutes: float) -> None:
+    config, progress = run.config, run.progress
+    looks = held_out(config, data) if peek_minutes > 0 else {}
+    batches = iterate(config, data, first=progress.step, last=config.optimiser.steps, workers=workers)
+    saved = peeked = clock = time.monotonic()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, disable=None) as bar:
+        task = bar.add_task(config.name, total=config.optimiser.steps, completed=progress.step)
+        for batch in batches:
+            row = run_step(run, batch)
+            now = time.monotonic()
+            progress.step, progress.minutes, clock = progress.step + 1, progress.minutes + (now - clock) / 60, now
+            bar.update(task, completed=progress.step)
+            if progress.step % REPORT_STEPS == 0:
+                progress.history.append({"step": progress.step, "minutes": progress.minutes, **row})
+                log.info("%s", {k: round(v, 4) for k, v in progress.history[-1].items()})
+            if looks and now - peeked > peek_minutes * 60:
+                _look(run, folder, looks)
+                peeked = time.monotonic()
+            if now - saved > save_minutes * 60:
+                save(folder / NAME, parts=run.parts, progress=progress, digest=config.digest)
+                saved = time.monotonic()
+            if run.share >= 1:
+                break
+    if looks:
+        _look(run, folder, looks)
+    batches.close()
+
+
+def _look(run: Run, folder: Path, looks: dict[str, Batch]) -> None:
+    network = deepcopy(run.network).to("cpu")
+    run.average.apply(network)
+    scores = peek(network, looks)
+    run.progress.history.append({"step": run.progress.step, "minutes": run.progress.minutes, **scores})
+    log.info("held out: %s", {k: round(v, 3) for k, v in scores.items()})
+    write_csv(folder / "curves.csv", run.progress.history)
+    shown = ["box world", "click world", "box real", "click real", "iou_first", "iou_corrected"]
+    draw_curves(folder / "curves.png", run.progress.history, shown)
+
+
+def run_step(run: Run, batch: Batch) -> dict[str, float]:
+    """Take one step: forwards, backwards, move; give back what is worth reporting."""
+    config, step = run.config, run.progress.step
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    truth = batch_to_truth(batch, run.device)
+    for group in run.optimiser.param_groups:
+        group["lr"] = rate_at(config, step, run.share)
+    run.network.prompt_encoder.pe_layer.origin.copy_(3 * torch.rand(2, generator=generator))
+    with _precision(run.device), sdpa_kernel(SDPBackend.MATH):  # its backward is the quickest on a CPU
+        loss, row = losses_of(run, truth, generator)
+    run.optimiser.zero_grad()
+    loss.backward()
+    run.network.prompt_encoder.pe_layer.origin.zero_()
+    parameters = [p for group in run.optimiser.param_groups for p in group["params"] if p.grad is not None]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimiser.clip)
+    if bool(norm.isfinite()):
+        run.optimiser.step()
+        run.average.update(run.network, step)
+    return {**row, "gradient": float(norm), "rate": run.optimiser.param_groups[0]["lr"]}
+
+
+def losses_of(run: Run, truth: Truth, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    """Give the loss of a batch and its parts."""
+    config = run.config
+    features = run.network.encode_images(
+        run.network.normalise(truth.images).contiguous(memory_format=torch.channels_last)
+    )
+    shape = (len(truth.images), truth.each)
+    dense = dense_loss(
+        run.head,
+        features,
+        clicks=truth.clicks.unflatten(0, shape),
+        targets=truth.targets.unflatten(0, shape),
+        weights=truth.weights.unflatten(0, shape),
+        edges=truth.edges,
+        known=truth.known,
+    )
+    row = {"dense": float(dense.detach())}
+    if run.progress.step < config.optimiser.dense_steps:
+        return dense, row
+    late = run.share >= config.losses.focal_from
+    judged = [
+        judge(run.network, asked, truth, rounds=config.losses.corrections, late=late, generator=generator)
+        for asked in ask(features, truth)
+    ]
+    count = len(truth.targets) * (config.losses.corrections + 1)
+    masks, ious = (sum(each[i] for each in judged) / count for i in (0, 1))
+    first, last = (torch.cat([each[2][i] for each in judged]).mean() for i in (0, -1))
+    row |= {
+        "masks": float(masks.detach()),
+        "iou": float(ious.detach()),
+        "iou_first": float(first),
+        "iou_corrected": float(last),
+    }
+    return config.losses.dense * dense + masks + config.losses.iou * ious, row
+
+
+def _precision(device: torch.device) -> Any:  # noqa: ANN401 - a context manager
+    """Compute in bfloat16 where the processor does so quickly; attention by plain products, whose backward is quick too."""
+    if device.type == "cpu":
+        capable = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
+        if not capable:
+            return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def export(run: Run, folder: Path) -> Path:
+    """Write the averaged weights in half precision, with the specification inside."""
+    network = deepcopy(run.network).to("cpu", memory_format=torch.contiguous_format)
+    run.average.apply(network)
+    path = folder / f"{run.config.name}.safetensors"
+    write_sam(network, path)
+    return path
