@@ -16,7 +16,8 @@ resample         scaling to the working grid
 frame            pixel ↔ world for points and geometries
 reproject        geometries between CRSs, densified
 control_points   scenes with ground control points instead of a transform
-grid             whole pixels: crops, windows, spans
+grid             whole pixels: windows, spans, strips
+area             areas of interest
 view, chip       `Scene`, and what it gives of a window: `Chip`
 opening          `open_scene`
 ===============  ============================================================

@@ -1,19 +1,20 @@
 """An xarray DataArray as a raster; dask-backed and lazily opened arrays are read window by window."""
 
+import json
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from affine import Affine
-from odc.geo.gcp import GCPGeoBox
-from pyproj import CRS
 from rasterio.windows import Window
 
 from geosam.errors import SceneError
 from geosam.scene.control_points import ControlPoints
 from geosam.scene.raster import IGNORE_NODATA, BandValid, BandValues, Nodata, RasterInfo
+from geosam.scene.reproject import parse_crs
 
+SPATIAL = (("y", "x"), ("latitude", "longitude"), ("lat", "lon"), ("northing", "easting"))
 WHOLE_ARRAY_BYTES = 256 * 2**20
 
 
@@ -44,9 +45,9 @@ class ArrayRaster:
         SceneError
             If its dimensions are not those of an image.
         """
-        bands, geobox = _band_y_x(array)
-        mapping, wkt = _georeference(geobox)
-        own = bands.odc.nodata
+        bands = _band_y_x(array)
+        mapping, wkt = _georeference(bands)
+        own = _nodata(bands)
         value = None if isinstance(nodata, str) else nodata if nodata is not None else own
         real = np.dtype(bands.dtype).kind == "f"
         info = RasterInfo(
@@ -88,38 +89,70 @@ class ArrayRaster:
         return values, valid
 
 
-def _band_y_x(array: Any) -> tuple[Any, Any]:
-    """The array as ``band, y, x``, and its geobox (None without georeferencing)."""
-    try:
-        from odc.geo.xr import spatial_dims  # registers the accessor `.odc`
-    except ImportError:
-        raise SceneError("a DataArray", hint="reading one takes `pip install xarray`") from None
+def _band_y_x(array: Any) -> Any:
+    """The array with the dimensions band, y and x, in that order."""
     if hasattr(array, "data_vars"):
         array = array.to_array("band")
-    geobox = array.odc.geobox
-    y, x = spatial_dims(array, relaxed=True) or (None, None)
+    y, x = next((pair for pair in SPATIAL if set(pair) <= set(array.dims)), (None, None))
     others = [dim for dim in array.dims if dim not in (y, x)]
     if y is None or sum(array.sizes[dim] > 1 for dim in others) > 1:
         raise SceneError(
             f"a DataArray with dimensions {dict(array.sizes)}",
-            expected="two spatial dimensions and at most one of bands",
+            expected=f"two spatial dimensions ({', '.join(map('/'.join, SPATIAL))}) and at most one of bands",
             hint="select a time step first, as in `array.isel(time=0)`",
         )
     band = max(others, key=lambda dim: array.sizes[dim], default=None)
     array = array.squeeze([dim for dim in others if dim != band])
     if band is None:
         band, array = "band", array.expand_dims("band")
-    return array.transpose(band, y, x), geobox
+    return array.transpose(band, y, x)
 
 
-def _georeference(geobox: Any) -> tuple[Affine | ControlPoints, str]:
-    if geobox is None:
-        return Affine.identity(), ""
-    wkt = CRS.from_wkt(geobox.crs.to_wkt()).to_wkt() if geobox.crs is not None else ""
-    if not isinstance(geobox, GCPGeoBox):
-        return geobox.transform, wkt
-    numbers = [tuple(map(float, (p.col or 0, p.row or 0, p.x or 0, p.y or 0))) for p in geobox.gcps()]
-    return ControlPoints(tuple((c, r) for c, r, _, _ in numbers), tuple((x, y) for _, _, x, y in numbers), wkt), wkt
+def _georeference(bands: Any) -> tuple[Affine | ControlPoints, str]:
+    """Pixel → world and the WKT of that world, from a CF grid mapping as rioxarray and odc-geo write it."""
+    name = bands.encoding.get("grid_mapping", bands.attrs.get("grid_mapping", "spatial_ref"))
+    grid = bands.coords[name].attrs if name in bands.coords else {}
+    wkt = grid.get("crs_wkt") or grid.get("spatial_ref") or bands.attrs.get("crs") or ""
+    wkt = parse_crs(wkt).to_wkt() if wkt else ""
+    told = Affine.from_gdal(*map(float, grid["GeoTransform"].split())) if "GeoTransform" in grid else None
+    if "gcps" in grid and told in (None, Affine.identity()):
+        return _control_points(grid["gcps"], wkt), wkt
+    axes = [_axis(bands, dim) for dim in bands.dims[1:]]
+    if None in axes:
+        return told or Affine.identity(), wkt
+    (top, down), (left, right) = (axis or (0.0, 1.0) for axis in axes)
+    found = Affine(right, 0, left, 0, down, top)
+    corner = bands.shape[2], bands.shape[1]
+    same = told is not None and np.allclose(~found @ (told @ corner), corner, atol=1e-4) and told.is_rectilinear
+    return told if told is not None and same else found, wkt
+
+
+def _axis(bands: Any, dim: str) -> tuple[float, float] | None:
+    """Outer edge of the first pixel along a dimension, and the step; None if its coordinates do not tell."""
+    if dim not in bands.coords or bands.sizes[dim] < 2:
+        return None
+    centres = bands.coords[dim].values.astype(float)
+    step = (centres[-1] - centres[0]) / (len(centres) - 1)
+    if not np.allclose(np.diff(centres), step, rtol=1e-3, atol=0) or step == 0:
+        raise SceneError(f"a DataArray with coordinates {dim} of unequal steps", expected="evenly spaced pixels")
+    return float(centres[0] - step / 2), float(step)
+
+
+def _control_points(text: str, wkt: str) -> ControlPoints:
+    """Ground control points as rioxarray keeps them: GeoJSON with row and column as properties."""
+    features = json.loads(text)["features"]
+    pixels = tuple((float(f["properties"]["col"]), float(f["properties"]["row"])) for f in features)
+    x_y = tuple((float(f["geometry"]["coordinates"][0]), float(f["geometry"]["coordinates"][1])) for f in features)
+    return ControlPoints(pixels, x_y, wkt)
+
+
+def _nodata(bands: Any) -> float | None:
+    """The value that attributes name as no data."""
+    for source in (bands.attrs, bands.encoding):
+        for name in ("_FillValue", "nodata", "missing_value"):
+            if source.get(name) is not None:
+                return float(source[name])
+    return None
 
 
 def _names(bands: Any) -> tuple[str, ...]:
@@ -136,7 +169,7 @@ def _fingerprint(bands: Any, mapping: Affine | ControlPoints, wkt: str, nodata: 
     """Identity of an array: every number up to 256 MB, beyond that a sample; for dask the name of its graph as well."""
     digest = blake2b(digest_size=16)
     graph = getattr(bands.data, "name", "") if bands.chunks is not None else ""
-    digest.update(repr((bands.shape, str(bands.dtype), bands.odc.nodata, mapping, wkt, nodata, graph)).encode())
+    digest.update(repr((bands.shape, str(bands.dtype), _nodata(bands), mapping, wkt, nodata, graph)).encode())
     count, h, w = bands.shape
     step = 1 if bands.nbytes <= WHOLE_ARRAY_BYTES else int(np.ceil(np.sqrt(bands.nbytes / 2**24)))
     rows = max(1, 2**22 // max(1, count * w)) * step

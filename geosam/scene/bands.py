@@ -20,7 +20,7 @@ def choose_bands(info: RasterInfo, bands: BandsLike | None = None) -> tuple[int,
         The raster.
     bands
         Numbers or names, as a sequence or as text with commas: ``(4, 3, 2)``, ``"4,3,2"``, ``"nir,red,green"``,
-        ``"rgb"``, ``1``. Names are colour interpretations or descriptions of bands. None: red, green and blue if the
+        ``"rgb"``, ``1``. Names are descriptions or colour interpretations of bands. None: red, green and blue if the
         raster says which these are, else its first three bands, else its first; never the alpha band.
 
     Raises
@@ -65,9 +65,9 @@ def _number(info: RasterInfo, band: int | str) -> int:
 
 
 def _find(info: RasterInfo, name: str) -> int | None:
-    """The first band whose colour interpretation or description is `name`."""
+    """The first band whose description, else whose colour interpretation, is `name`."""
     name = name.strip().lower()
-    for labels in (info.colours, info.descriptions):
+    for labels in (info.descriptions, info.colours):
         for number, label in enumerate(labels, 1):
             if label.strip().lower() == name:
                 return number

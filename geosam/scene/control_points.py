@@ -60,7 +60,7 @@ class ControlPoints:
 
     def world_from_px(self, xy: Coordinates) -> Coordinates:
         """World coordinates of native pixel coordinates."""
-        terms = _terms(self._unit_px(xy), self._degree)
+        terms = _terms(self._unit_px(xy), self._powers)
         return terms @ self._coefficients * self._world_size + self._world_centre
 
     def px_from_world(self, xy: Coordinates) -> Coordinates:
@@ -88,8 +88,12 @@ class ControlPoints:
         return Affine(a, b, c, d, e, f)
 
     @cached_property
-    def _degree(self) -> int:
-        return int(np.searchsorted([16, 48], len(self.pixels), side="right")) + 1
+    def _powers(self) -> list[tuple[int, int]]:
+        """Exponents of x and y of each term."""
+        if len(self.pixels) == 3:
+            return [(0, 0), (0, 1), (1, 0)]
+        degree = 1 + int(np.searchsorted([16, 48], len(self.pixels), side="right"))
+        return [(i, j) for i in range(degree + 1) for j in range(degree + 1)]
 
     @cached_property
     def _px_centre(self) -> np.ndarray:
@@ -110,7 +114,7 @@ class ControlPoints:
     @cached_property
     def _coefficients(self) -> np.ndarray:
         """One column of polynomial coefficients for each world axis, in unit coordinates."""
-        terms = _terms(self._unit_px(np.array(self.pixels)), self._degree)
+        terms = _terms(self._unit_px(np.array(self.pixels)), self._powers)
         target = (np.array(self.world) - self._world_centre) / self._world_size
         return np.linalg.lstsq(terms, target, rcond=1e-9)[0]
 
@@ -133,8 +137,7 @@ class ControlPoints:
         return xy @ matrix[:2, :2].T + matrix[:2, 2]
 
 
-def _terms(unit: np.ndarray, degree: int) -> np.ndarray:
-    """Products ``x^i y^j`` with ``i, j <= degree``, one row per point."""
-    powers = range(degree + 1)
+def _terms(unit: np.ndarray, powers: list[tuple[int, int]]) -> np.ndarray:
+    """Products ``x^i y^j``, one row per point."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.stack([unit[:, 0] ** i * unit[:, 1] ** j for i in powers for j in powers], axis=1)
+        return np.stack([unit[:, 0] ** i * unit[:, 1] ** j for i, j in powers], axis=1)

@@ -15,7 +15,6 @@ from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
 from pyproj import CRS, Geod
 from shapely.affinity import translate
-from shapely.geometry import GeometryCollection
 from shapely.geometry.base import BaseGeometry
 
 from geosam.arrays import Coordinates
@@ -24,6 +23,7 @@ from geosam.scene.control_points import ControlPoints
 from geosam.scene.reproject import as_shapes, densify, join_parts, parse_crs, period, projection, transform, unwrap
 
 TOLERANCE_PX = 0.1
+MUCH_LARGER = 4
 WGS84 = CRS(4326)
 
 
@@ -100,11 +100,9 @@ class Frame:
                 world = unwrap(world, self._centre_x, self._turn, torn=not period(source))
             return join_parts(transform(world, self.px_from_world))
 
-        placed = place(shapes)
-        lost = shapely.is_empty(placed) & ~shapely.is_empty(shapes) & (shapely.get_dimensions(shapes) > 0)
-        if source and lost.any():  # part of it lies where the scene's CRS is not defined: keep what is near the scene
-            placed[lost] = place(shapely.intersection(shapely.make_valid(shapes[lost]), self._surroundings(source)))
-        return placed
+        if source and source != self.crs:
+            shapes = self._trimmed(shapes, source)
+        return place(shapes)
 
     def to_world(self, geometries_px: Any) -> np.ndarray:
         """Geometries in working pixels in the scene's CRS; see `Scene.to_world`."""
@@ -163,18 +161,34 @@ class Frame:
             x = world[:, 0] + self._turn * np.round((self._centre_x - world[:, 0]) / self._turn)
         return np.stack([x, world[:, 1]], axis=1)
 
+    def _trimmed(self, shapes: np.ndarray, source: CRS) -> np.ndarray:
+        """Shapes much larger than the scene cut to its surroundings; far away the scene's CRS may not be defined."""
+        if not (shapely.get_dimensions(shapes) > 0).any():
+            return shapes
+        around = self._surroundings(source)
+        bounds = shapely.bounds(shapes)
+        with np.errstate(invalid="ignore"):
+            size = (bounds[:, 2:] - bounds[:, :2]).max(axis=1)
+        large = size > MUCH_LARGER * np.ptp(np.reshape(around.bounds, (2, 2)), axis=0).max()
+        near = shapes.copy()
+        near[large] = shapely.intersection(shapely.make_valid(shapes[large]), self._repeated(around, source))
+        return near
+
+    @staticmethod
+    def _repeated(shape: BaseGeometry, crs: CRS) -> BaseGeometry:
+        """A shape on three turns of the globe, in a CRS that goes around it."""
+        turn = period(crs)
+        return shapely.union_all([translate(shape, step * turn) for step in (-1, 0, 1)]) if turn else shape
+
     def _surroundings(self, source: CRS) -> BaseGeometry:
         """A box in another CRS that holds the scene with a margin of half its size."""
         h, w = self.shape
         grid = np.stack(np.meshgrid(np.linspace(-w / 2, 1.5 * w, 33), np.linspace(-h / 2, 1.5 * h, 33)), axis=-1)
         xy = projection(self.wkt, source.to_wkt())(self.world_from_px(grid.reshape(-1, 2)))
         xy, turn = xy[np.isfinite(xy).all(axis=1)], period(source)
-        if not len(xy):
-            return GeometryCollection()
-        if turn:
+        if turn and len(xy):
             xy[:, 0] += turn * np.round((np.median(xy[:, 0]) - xy[:, 0]) / turn)
-        box = shapely.box(*xy.min(axis=0), *xy.max(axis=0))
-        return shapely.union_all([translate(box, step * turn) for step in ((-1, 0, 1) if turn else (0,))])
+        return shapely.box(*xy.min(axis=0), *xy.max(axis=0)) if len(xy) else shapely.Point(0, 0).buffer(0)
 
     @cached_property
     def _straight_px(self) -> float:

@@ -5,7 +5,7 @@ grid, stretching and filling are the scene's work.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from affine import Affine
@@ -85,6 +85,7 @@ class RasterInfo:
         return np.dtype(self.dtypes[band - 1]).kind in "bu"
 
 
+@runtime_checkable
 class Raster(Protocol):
     """What a scene reads from."""
 

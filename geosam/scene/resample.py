@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Bool, Float32
 from scipy.sparse import csr_array
 
 from geosam.scene.raster import BandValid, BandValues
@@ -31,7 +32,7 @@ class Axis:
     Examples
     --------
     >>> axis = Axis(0, 2, step=1.5, size=3)
-    >>> axis.first, axis.last, axis.weights.toarray().round(2).tolist()
+    >>> axis.first, axis.last, axis.weights.toarray().astype(float).round(2).tolist()
     (0, 3, [[0.67, 0.33, 0.0], [0.0, 0.33, 0.67]])
     """
 
@@ -90,7 +91,9 @@ class Axis:
         return csr_array((weight[used].astype(np.float32), (row[used], column[used] - self.first)), shape=shape)
 
 
-def resample(values: BandValues, valid: BandValid, rows: Axis, cols: Axis) -> tuple[BandValues, BandValid]:
+def resample(
+    values: BandValues, valid: BandValid, rows: Axis, cols: Axis
+) -> tuple[Float32[np.ndarray, "b rows cols"], Bool[np.ndarray, "b rows cols"]]:
     """Weighted means of the pixels with data; a working pixel is data if at least half of it is."""
     if rows.plain and cols.plain:
         return values, valid

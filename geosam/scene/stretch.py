@@ -15,7 +15,7 @@ from geosam.errors import OptionError
 
 PERCENTILES = (2.0, 98.0)
 
-StretchLike = str | tuple[Any, Any] | list[Any]
+StretchLike = str | tuple[Any, ...] | list[Any]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Stretch:
     array([[[  0, 128, 255]]], dtype=uint8)
     """
 
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    low: tuple[float | int, ...]
+    high: tuple[float | int, ...]
     method: str = "given"
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class Stretch:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the record of an output."""
-        return {"method": self.method, "low": list(self.low), "high": list(self.high)}
+        return {"method": self.method, "low": [float(v) for v in self.low], "high": [float(v) for v in self.high]}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Stretch":

@@ -12,16 +12,16 @@ from jaxtyping import Bool, Float32
 from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
 from pyproj import CRS
-from rasterio.features import rasterize
 from rasterio.windows import Window
 from shapely.geometry import GeometryCollection
 from shapely.geometry.base import BaseGeometry
 
 from geosam.arrays import Valid
 from geosam.errors import OptionError, SceneError
+from geosam.scene.area import crop_to, inside, load_area
 from geosam.scene.chip import Chip
 from geosam.scene.frame import Frame
-from geosam.scene.grid import Unit, clip, crop_to, load_area, parse_resolution, span, strips
+from geosam.scene.grid import Unit, clip, parse_resolution, span, strips
 from geosam.scene.raster import Raster
 from geosam.scene.resample import Axis, resample
 from geosam.scene.stretch import Stretch
@@ -336,12 +336,9 @@ class Scene:
 
     def _inside(self, window: Window) -> Valid:
         """True for pixels whose centre lies in the area of interest."""
-        shape = (round(window.height), round(window.width))
-        area = (self.area or GeometryCollection()).intersection(self._native_box(window))
-        if area.is_empty or area.area == 0:
-            return np.zeros(shape, bool)
-        inside = rasterize([area], out_shape=shape, transform=self._native_affine(window), dtype="uint8")
-        return np.asarray(inside, bool)
+        scale_x, _, left, _, scale_y, top, *_ = self._native_affine(window)
+        x, y = (np.arange(round(n)) + 0.5 for n in (window.width, window.height))
+        return inside(self.area or GeometryCollection(), left + scale_x * x, top + scale_y * y)
 
     def _geobox_of(self, window: Window) -> GeoBox | GCPGeoBox:
         top, left = round(window.row_off), round(window.col_off)
