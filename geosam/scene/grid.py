@@ -10,7 +10,7 @@ from rasterio.windows import Window
 from geosam.errors import OptionError
 from geosam.scene.resample import Axis
 
-STRIP_PIXELS = 2**24
+STRIP_PIXELS = 2**22
 
 Unit = Literal["crs", "m"]
 
