@@ -185,9 +185,20 @@ def test_a_transformer_sees_a_window_by_its_extent_not_its_pixels(tiny):
     predictor = Predictor(tiny, "tiny")
     arrays = predictor.encode(pixels(128, 128))
     points, labels = clicks((128, 128), 1)
-    coarse, _ = predictor.decode(arrays, (128, 128), points=points, labels=labels)
-    fine, _ = predictor.decode(arrays, (256, 256), points=points * 2, labels=labels)
+    box = np.array([[20, 30, 70, 90]], dtype=np.float32)
+    coarse, _ = predictor.decode(arrays, (128, 128), points=points, labels=labels, boxes=box)
+    fine, _ = predictor.decode(arrays, (256, 256), points=points * 2, labels=labels, boxes=box * 2)
     np.testing.assert_allclose(coarse, fine, rtol=1e-4, atol=1e-4)
+
+
+def test_pixels_are_averaged_where_a_window_shrinks(predictor):
+    """A fine chessboard, made smaller, is grey: nothing of its pattern is left to be mistaken for an object."""
+    side = 4 * predictor.side
+    y, x = np.mgrid[0:side, 0:side]
+    board = np.broadcast_to(((x + y) % 2 * 255).astype(np.uint8), (3, side, side))
+    grey = np.full((3, side, side), 127, dtype=np.uint8)
+    for a, b in zip(predictor.encode(board), predictor.encode(grey), strict=True):
+        assert np.linalg.norm(a.astype(np.float64) - b) < 0.05 * np.linalg.norm(b.astype(np.float64))
 
 
 def test_threads_share_a_predictor(predictor):
