@@ -192,13 +192,13 @@ def test_a_transformer_sees_a_window_by_its_extent_not_its_pixels(tiny):
 
 
 def test_pixels_are_averaged_where_a_window_shrinks(predictor):
-    """A fine chessboard, made smaller, is grey: nothing of its pattern is left to be mistaken for an object."""
+    """Fine stripes, made four times smaller, are grey; looked up instead of averaged they would be white."""
     side = 4 * predictor.side
-    y, x = np.mgrid[0:side, 0:side]
-    board = np.broadcast_to(((x + y) % 2 * 255).astype(np.uint8), (3, side, side))
+    stripes = np.isin(np.arange(side) % 4, (1, 2)) * np.uint8(254)
+    striped = np.broadcast_to(stripes, (3, side, side)).astype(np.uint8)
     grey = np.full((3, side, side), 127, dtype=np.uint8)
-    for a, b in zip(predictor.encode(board), predictor.encode(grey), strict=True):
-        assert np.linalg.norm(a.astype(np.float64) - b) < 0.05 * np.linalg.norm(b.astype(np.float64))
+    for a, b in zip(predictor.encode(striped), predictor.encode(grey), strict=True):
+        assert np.linalg.norm(a.astype(np.float64) - b) < 0.1 * np.linalg.norm(b.astype(np.float64))
 
 
 def test_threads_share_a_predictor(predictor):
