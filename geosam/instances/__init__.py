@@ -1,7 +1,7 @@
 """From the masks of single windows to the objects of a scene.
 
-`flatten` lays a window's masks flat, `stitch` finds which of the windows' instances are the same object, `assemble` paints the
-objects into one label raster, strip by strip, in memory that does not grow with the scene.
+`flatten` lays a window's masks flat, `stitch` finds which of the windows' instances are the same object, `assemble`
+paints the objects into one label raster, strip by strip, in memory that does not grow with the scene.
 """
 
 from geosam.instances.assemble import assemble, strip_rows

@@ -10,7 +10,7 @@ from geosam.instances.stitch import InstanceSet, Load, Numbers
 from geosam.windows import PlannedWindow, WindowPlan
 
 STRIP_PIXELS = 2**21
-"""Pixels of a strip where the caller does not say how many rows it wants: memory does not grow with the scene's width."""
+"""Pixels of a strip by default, so that memory does not grow with the scene's width."""
 
 
 def strip_rows(width: int) -> int:
@@ -29,21 +29,21 @@ def assemble(
 ) -> Iterator[tuple[int, Labels]]:
     """Paint the objects' ids, each pixel by the window that owns it.
 
-    An object that the owner missed altogether is then painted from a neighbouring window that saw it, in the plan's order and into
-    pixels that are still empty.
+    An object that the owner missed altogether is then painted from a neighbouring window that saw it, in the plan's
+    order and into pixels that are still empty.
 
     Parameters
     ----------
     plan, load
-        As given to `stitch`. Each window is loaded once, when its first row is reached, and kept run-length encoded until its last.
+        As given to `stitch`. Each window is loaded once, when its first row is reached, and kept run-length encoded
+        until its last.
     instances
         What `stitch` returned.
     rows
         Height of a strip; by default `strip_rows`.
 
-    Yields
-    ------
-    ``(row_off, labels)``: the strip's first row, and its object ids as ``rows w`` int32, 0 for none; top to bottom, without gaps.
+    Yields ------ ``(row_off, labels)``: the strip's first row, and its object ids as ``rows w`` int32, 0 for none; top
+    to bottom, without gaps.
 
     Raises
     ------
@@ -59,8 +59,7 @@ def assemble(
     >>> [(row, strip.tolist()) for row, strip in assemble(plan, stitch(plan, seen), seen, rows=3)][1]
     (3, [[1, 1, 1, 1, 1, 1]])
     """
-    height, width = plan.shape
-    rows = strip_rows(width) if rows is None else rows
+    rows = strip_rows(plan.shape[1]) if rows is None else rows
     if rows < 1:
         raise OptionError(f"rows={rows}", expected="at least one row in a strip")
     return _paint_strips(plan, instances, _Shelf(plan, instances, load), rows)

@@ -87,8 +87,8 @@ def flatten(masks: MaskSet, index: int, *, min_visible: float = 0.1) -> WindowIn
     index
         The window's position in its plan.
     min_visible
-        A mask of which less than this share stays visible is a whole that its parts have replaced: it is dropped, instead of
-        leaving slivers between the parts.
+        A mask of which less than this share stays visible is a whole that its parts have replaced: it is dropped,
+        instead of leaving slivers between the parts.
 
     Returns
     -------
@@ -97,9 +97,9 @@ def flatten(masks: MaskSet, index: int, *, min_visible: float = 0.1) -> WindowIn
 
     Examples
     --------
-    >>> from geosam.testing import masks_from_labels
-    >>> len(flatten(masks_from_labels(np.eye(4, dtype=np.int32)), 0))
-    1
+    >>> from rasterio.windows import Window
+    >>> flatten(MaskSet.empty(Window(0, 0, 8, 8)), 0).labels.shape
+    (8, 8)
     """
     areas = np.array([np.count_nonzero(crop) for crop in masks.crops], np.int64)
     painted = np.zeros(masks.shape, np.int32)

@@ -1,9 +1,10 @@
 """Which instances of neighbouring windows are the same object: the strip rule.
 
-Two windows share a strip of pixels. Whole masks cannot be compared, because both are cut, each at its own window's edge; but
-**inside the strip** both windows saw everything. Two instances are one object where their intersection over union inside the
-strip exceeds one half. More than half, so that an instance matches at most one other in each strip; an object larger than a window
-joins piece by piece. The outcome depends on the windows' contents only, never on the order in which they were computed.
+Two windows share a strip of pixels. Whole masks cannot be compared, because both are cut, each at its own window's
+edge; but **inside the strip** both windows saw everything. Two instances are one object where their intersection over
+union inside the strip exceeds one half. More than half, so that an instance matches at most one other in each strip; an
+object larger than a window joins piece by piece. The outcome depends on the windows' contents only, never on the order
+in which they were computed.
 """
 
 from collections import defaultdict
@@ -13,7 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, Int64
 from rasterio.windows import Window
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -33,8 +34,9 @@ Numbers = Int32[np.ndarray, "..."]
 class InstanceSet:
     """The objects of a whole scene, and the windows' instances that make each of them.
 
-    Objects are numbered 1 … n by their first pixel, row by row from the top, so that the numbers do not depend on the windows. The
-    arrays hold object k at position k - 1. An object that other objects' windows paint over entirely keeps its number but no pixel.
+    Objects are numbered 1 … n by their first pixel, row by row from the top, so that the numbers do not depend on the
+    windows. The arrays hold object k at position k - 1. An object that other objects' windows paint over entirely keeps
+    its number but no pixel.
 
     Attributes
     ----------
@@ -54,12 +56,12 @@ class InstanceSet:
         The row below the object's last pixel, in scene px: once a reader has come that far, the object is complete.
     """
 
-    starts: Ids
-    object_ids: Numbers
+    starts: Int64[np.ndarray, "windows"]
+    object_ids: Int32[np.ndarray, "pieces"]
     missed: dict[tuple[int, int], Numbers] = field(repr=False)
     predicted_iou: Scores
     stability: Scores
-    n_windows: Numbers
+    n_windows: Int32[np.ndarray, "n"]
     touches_nodata: Flags
     stops: Ids
 
@@ -80,8 +82,8 @@ def stitch(plan: WindowPlan, load: Load) -> InstanceSet:
     plan
         The windows.
     load
-        Gives the instances of the window at an index; called once for each window, in the plan's order. Of a window only the strips
-        that later windows share with it stay in memory.
+        Gives the instances of the window at an index; called once for each window, in the plan's order. Of a window
+        only the strips that later windows share with it stay in memory.
 
     Returns
     -------
@@ -106,19 +108,18 @@ def stitch(plan: WindowPlan, load: Load) -> InstanceSet:
         start = sightings.add(plan, index, seen)
         for strip in waiting.pop(index, ()):
             match = _match(strip.labels, _cut(seen, plan, index, strip.window))
-            pairs.append(match.pairs + [strip.start - 1, start - 1])
-            for key, labels in (((strip.index, index), match.missed_by_first), ((index, strip.index), match.missed_by_second)):
-                if len(labels):
-                    missed[key] = labels
+            pairs.append(match.pairs + np.array([strip.start - 1, start - 1]))
+            found = {(strip.first, index): match.missed_by_first, (index, strip.first): match.missed_by_second}
+            missed.update((key, labels) for key, labels in found.items() if len(labels))
         for other, window in strips:
             waiting[other].append(_Strip(index, start, window, _cut(seen, plan, index, window)))
     return sightings.join(np.concatenate(pairs), missed)
 
 
 class _Strip(NamedTuple):
-    """What an earlier window saw in the strip that it shares with a later one."""
+    """What an earlier window, the first of a pair, saw in the strip that it shares with the second."""
 
-    index: int
+    first: int
     start: int
     window: Window
     labels: np.ndarray
@@ -189,7 +190,9 @@ class _Sightings:
         count = self.starts[-1]
         links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
         n, group = connected_components(links, directed=False) if count else (0, np.zeros(0, np.int32))
-        column = {name: np.concatenate([part[name] for part in self.columns]) for name in _COLUMNS} if count else _COLUMNS
+        column = (
+            {name: np.concatenate([part[name] for part in self.columns]) for name in _COLUMNS} if count else _COLUMNS
+        )
         first = _reduce(np.minimum, column["first"], group, n)
         number = np.empty(n, np.int32)
         number[np.argsort(first, kind="stable")] = np.arange(1, n + 1)

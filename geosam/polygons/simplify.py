@@ -1,9 +1,9 @@
 """Simpler borders: shared ones stay shared, and no border moves farther than the tolerance.
 
-The rings of a strip are cut into **arcs** where three or more borders meet. An arc is simplified once (Douglas and Peucker 1973, so that
-the tolerance is a distance) and used by the polygons on both of its sides: no gap and no overlap can open between them. Arcs that
-would cross another, and rings that would lose their shape, are simplified again with half the tolerance, then a quarter, and else kept as they
-are: an object never vanishes.
+The rings of a strip are cut into **arcs** where three or more borders meet. An arc is simplified once (Douglas and
+Peucker 1973, so that the tolerance is a distance) and used by the polygons on both of its sides: no gap and no overlap
+can open between them. Arcs that would cross another, and rings that would lose their shape, are simplified again with
+half the tolerance, then a quarter, and else kept as they are: an object never vanishes.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ _FINEST = 0.25
 """Below this share of the tolerance an arc is kept as it is."""
 
 
-def simplify_rings(rings: Rings, tolerance_px: float) -> Rings:
+def simplify_rings(rings: Rings, tolerance_px: float | int) -> Rings:
     """Simplify the rings of a strip, traced with ``nodes=True``, as one coverage.
 
     Parameters
@@ -66,7 +66,7 @@ def simplify_rings(rings: Rings, tolerance_px: float) -> Rings:
     return simple
 
 
-def simplify_each(geometries: np.ndarray, tolerance: float) -> np.ndarray:
+def simplify_each(geometries: np.ndarray, tolerance: float | int) -> np.ndarray:
     """Simplify polygons one by one, such as masks that overlap; those that would lose their shape stay as they are.
 
     Examples
@@ -135,7 +135,9 @@ class _Arcs:
         heading = np.sign(rings.vertices[departure] - rings.vertices[origin]) @ np.array([1, 2])
         _, first, shared = np.unique(place[origin] * 8 + heading + 2, return_index=True, return_inverse=True)
         inclusive, starts = _inclusive(bounds, ends, reverse, first)
-        return cls(ring, shared, reverse, of_vertex, np.arange(v) - begins[of_vertex], rings.vertices[inclusive], starts)
+        return cls(
+            ring, shared, reverse, of_vertex, np.arange(v) - begins[of_vertex], rings.vertices[inclusive], starts
+        )
 
     def simplify(self, tolerance: np.ndarray) -> np.ndarray:
         """Which vertices of the arcs stay when each arc is simplified to its own tolerance."""
@@ -176,7 +178,7 @@ def _attempt(rings: Rings, arcs: _Arcs, tolerance: np.ndarray) -> tuple[Rings, n
     counts = np.bincount(ring[keep], minlength=len(rings))
     starts = np.concatenate([[0], np.cumsum(counts)])
     simple = replace(rings, vertices=rings.vertices[keep], pinned=rings.pinned[keep], starts=starts)
-    before, after = (doubled_areas(*each.vertices.T, each.starts) for each in (rings, simple))
+    before, after = (doubled_areas(each.vertices[:, 0], each.vertices[:, 1], each.starts) for each in (rings, simple))
     wrong_rings = (counts < 3) | (np.abs(after - before) > LOST_AREA * np.abs(before))
     wrong = arcs.collapsed(kept, rings.rows)
     if not wrong_rings.any() and not wrong.any():

@@ -2,33 +2,35 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import shapely
 
 from geosam.arrays import Ids, Labels
 from geosam.polygons.simplify import rings_to_polygons, simplify_rings
-from geosam.polygons.trace import trace
+from geosam.polygons.trace import Rings, trace
 
 
 def polygonize(
-    strips: Iterable[tuple[int, Labels]], *, stops: Ids | None = None, tolerance_px: float = 0
+    strips: Iterable[tuple[int, Labels]], *, stops: Ids | None = None, tolerance_px: float | int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Trace the objects of a label raster.
 
-    The polygons follow the pixels' edges exactly and connect through sides, not corners; rasterized again they give the labels. They are
-    the same, vertex for vertex, however the raster is cut into strips.
+    The polygons follow the pixels' edges exactly and connect through sides, not corners; rasterized again they give the
+    labels. They are the same, vertex for vertex, however the raster is cut into strips.
 
     Parameters
     ----------
     strips
         ``(row_off, labels)`` from top to bottom without gaps, as `geosam.instances.assemble` yields them.
     stops
-        For object k at position k - 1 the row below its last pixel, as in `geosam.instances.InstanceSet`. With it an object is yielded
-        after the strip that completes it; without it all objects are yielded at the end.
+        For object k at position k - 1 the row below its last pixel, as in `geosam.instances.InstanceSet`. With it an
+        object is yielded after the strip that completes it; without it all objects are yielded at the end.
     tolerance_px
-        The farthest that a border may move when shared borders are simplified, in pixels; 0 leaves them exact. Strips are simplified one
-        by one, with the places where borders cross from one to the next held fast, so that memory stays bounded.
+        The farthest that a border may move when shared borders are simplified, in pixels; 0 leaves them exact. Strips
+        are simplified one by one, with the places where borders cross from one to the next held fast, so that memory
+        stays bounded.
 
     Yields
     ------
@@ -40,21 +42,46 @@ def polygonize(
     >>> [(ids.tolist(), shapes[0].area) for ids, shapes in polygonize([(0, rows[:1]), (1, rows[1:])])]
     [([7], 4.0)]
     """
-    ids, pieces, strip = np.zeros(0, np.int64), np.zeros(0, object), np.zeros(0, np.int64)
+    held = _Pieces.none()
     for number, (above, (row_off, labels), below) in enumerate(_with_neighbours(strips)):
         rings = trace(labels, row_off=row_off, above=above, below=below, nodes=tolerance_px > 0)
-        new_ids, polygons = rings_to_polygons(simplify_rings(rings, tolerance_px))
-        ids = np.concatenate([ids, new_ids.astype(np.int64)])
-        pieces = np.concatenate([pieces, polygons])
-        strip = np.concatenate([strip, np.full(len(polygons), number)])
-        bottom = row_off + len(labels)
+        held = held.join(_Pieces.of(simplify_rings(rings, tolerance_px), number))
         if below is None:
-            done = np.ones(len(ids), bool)
+            done = np.ones(len(held.ids), bool)
         else:
-            done = np.zeros(len(ids), bool) if stops is None else stops[ids - 1] <= bottom
+            done = np.zeros(len(held.ids), bool) if stops is None else stops[held.ids - 1] <= row_off + len(labels)
         if done.any():
-            yield _finish(ids[done], pieces[done], strip[done], exact=tolerance_px == 0)
-        ids, pieces, strip = ids[~done], pieces[~done], strip[~done]
+            yield _finish(held.select(done), exact=tolerance_px == 0)
+        held = held.select(~done)
+
+
+class _Pieces(NamedTuple):
+    """Polygons of objects that may go on in the next strip."""
+
+    ids: np.ndarray
+    polygons: np.ndarray
+    strip: np.ndarray  # number of the strip that the polygon lies in
+    cut: np.ndarray  # whether it has vertices where the strip was cut
+
+    @classmethod
+    def none(cls) -> "_Pieces":
+        return cls(np.zeros(0, np.int64), np.zeros(0, object), np.zeros(0, np.int64), np.zeros(0, bool))
+
+    @classmethod
+    def of(cls, rings: Rings, strip: int) -> "_Pieces":
+        """The polygons of a strip's rings."""
+        labels, polygons = rings_to_polygons(rings)
+        outer = rings.shells == np.arange(len(rings))
+        pins = np.bincount(np.repeat(rings.shells, np.diff(rings.starts))[rings.pinned], minlength=len(rings))
+        return cls(labels.astype(np.int64), polygons, np.full(len(labels), strip), pins[outer] > 0)
+
+    def join(self, *others: "_Pieces") -> "_Pieces":
+        """These and the others."""
+        return _Pieces(*(np.concatenate(columns) for columns in zip(self, *others, strict=True)))
+
+    def select(self, index: np.ndarray) -> "_Pieces":
+        """Some of them."""
+        return _Pieces(*(column[index] for column in self))
 
 
 def _with_neighbours(
@@ -69,24 +96,27 @@ def _with_neighbours(
         current = following
 
 
-def _finish(ids: np.ndarray, pieces: np.ndarray, strip: np.ndarray, *, exact: bool) -> tuple[np.ndarray, np.ndarray]:
+def _finish(pieces: _Pieces, *, exact: bool) -> tuple[np.ndarray, np.ndarray]:
     """One MultiPolygon for each object, in canonical form."""
-    order = np.lexsort((strip, ids))
-    ids, pieces, strip = ids[order], pieces[order], strip[order]
-    begins = np.flatnonzero(np.diff(ids, prepend=ids[0] - 1))
-    ends = np.append(begins[1:], len(ids))
-    crossing = strip[ends - 1] > strip[begins]
-    whole = ~np.repeat(crossing, ends - begins)
-    owner, parts = [np.repeat(np.arange(len(begins)), ends - begins)[whole]], [pieces[whole]]
-    for position in np.flatnonzero(crossing):
-        joined = shapely.get_parts(shapely.coverage_union_all(pieces[begins[position] : ends[position]]))
-        owner.append(np.full(len(joined), position))
-        parts.append(joined)
-    owner, polygons = np.concatenate(owner), np.concatenate(parts)
-    order = np.argsort(owner, kind="stable")
-    owner, polygons = owner[order], polygons[order]
-    shapes = shapely.multipolygons(_without_straight_vertices(polygons) if exact else polygons, indices=owner)
-    return ids[begins], np.asarray(shapely.normalize(shapes), object)
+    pieces = pieces.select(np.lexsort((pieces.strip, pieces.ids)))
+    begins = np.flatnonzero(np.diff(pieces.ids, prepend=pieces.ids[0] - 1))
+    ends = np.append(begins[1:], len(pieces.ids))
+    crossing = pieces.strip[ends - 1] > pieces.strip[begins]
+    whole = pieces.select(~np.repeat(crossing, ends - begins))
+    joined = [_dissolve(pieces.select(np.arange(begins[k], ends[k]))) for k in np.flatnonzero(crossing)]
+    whole = _Pieces.join(whole, *joined)
+    whole = whole.select(np.argsort(whole.ids, kind="stable"))
+    if exact and whole.cut.any():
+        whole.polygons[whole.cut] = _without_straight_vertices(whole.polygons[whole.cut])
+    ids, owner = np.unique(whole.ids, return_inverse=True)
+    return ids, np.asarray(shapely.normalize(shapely.multipolygons(whole.polygons, indices=owner)), object)
+
+
+def _dissolve(pieces: _Pieces) -> _Pieces:
+    """The pieces of one object, joined where strips were cut; their vertices fit there."""
+    polygons = shapely.get_parts(shapely.coverage_union_all(pieces.polygons))
+    each = np.ones(len(polygons), np.int64)
+    return _Pieces(pieces.ids[0] * each, polygons, pieces.strip[0] * each, each > 0)
 
 
 def _without_straight_vertices(polygons: np.ndarray) -> np.ndarray:

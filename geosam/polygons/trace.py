@@ -1,9 +1,10 @@
 """Borders of a label raster as closed rings, exact on the pixel lattice, all at once in numpy.
 
-Every labelled pixel has four sides, walked clockwise: top to the east, right to the south, bottom to the west, left to the north. A
-side is part of a border where the pixel beyond has another label. Consecutive border sides of one label in one line form a **run**;
-a run's end is the beginning of exactly one other run, so that the runs chain into rings. Labels connect through sides, never through
-corners (4-connected); where a region touches itself at a corner, its rings are parted there, so that the polygons are valid.
+Every labelled pixel has four sides, walked clockwise: top to the east, right to the south, bottom to the west, left to
+the north. A side is part of a border where the pixel beyond has another label. Consecutive border sides of one label in
+one line form a **run**; a run's end is the beginning of exactly one other run, so that the runs chain into rings.
+Labels connect through sides, never through corners (4-connected); where a region touches itself at a corner, its rings
+are parted there, so that the polygons are valid.
 """
 
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ class Rings:
     vertices
         ``v 2`` int32 ``(x, y)``, ring after ring, the first vertex of a ring not repeated at its end.
     pinned
-        ``v`` whether a vertex must stay: three or more borders meet there, or the border crosses the strip's edge there.
+        ``v`` whether a vertex must stay: three or more borders meet there, or the border crosses the strip's edge
+        there.
     starts
         ``r + 1`` where each ring's vertices begin.
     shells
-        ``r`` the outer ring that a ring belongs to; itself for an outer ring. Every outer ring is followed by its holes.
+        ``r`` the outer ring that a ring belongs to; itself for an outer ring. Every outer ring is followed by its
+        holes.
     labels
         ``r`` the label that a ring bounds.
     rows
@@ -49,7 +52,12 @@ class Rings:
 
 
 def trace(
-    labels: Labels, *, row_off: int = 0, above: np.ndarray | None = None, below: np.ndarray | None = None, nodes: bool = False
+    labels: Labels,
+    *,
+    row_off: int = 0,
+    above: np.ndarray | None = None,
+    below: np.ndarray | None = None,
+    nodes: bool = False,
 ) -> Rings:
     """Rings around the 4-connected regions of every positive label.
 
@@ -60,23 +68,23 @@ def trace(
     row_off
         The strip's first row in the scene.
     above, below
-        The rows of labels next to the strip, None at the scene's edge. The strip's edge bounds every region; where borders of either
-        side meet it, both strips get a vertex, so that their polygons fit vertex to vertex.
+        The rows of labels next to the strip, None at the scene's edge. The strip's edge bounds every region; where
+        borders of either side meet it, both strips get a vertex, so that their polygons fit vertex to vertex.
     nodes
-        Put a vertex wherever three or more borders meet, also in the middle of a straight run, and pin the strip's four corners: what a
-        coverage needs.
+        Put a vertex wherever three or more borders meet, also in the middle of a straight run, and pin the strip's four
+        corners: what a coverage needs.
 
     Examples
     --------
     >>> rings = trace(np.array([[1, 1], [1, 0]], np.int32))
     >>> len(rings), rings.vertices.tolist()
-    (1, [[2, 0], [2, 1], [1, 1], [1, 2], [0, 2], [0, 0]])
+    (1, [[1, 1], [1, 2], [0, 2], [0, 0], [2, 0], [2, 1]])
     """
     rows = row_off, row_off + len(labels)
     border = _Border.of(labels, above, below, nodes)
     runs = _Runs.along(border)
     if len(runs.following) == 0:
-        return Rings(*(np.zeros(shape, kind) for shape, kind in _NOTHING), rows)
+        return _no_rings(rows)
     following, ring = _part_at_corners(border, runs)
     leaders = _first_of_each(ring)
     order, starts = _walk(following, ring, leaders)
@@ -98,7 +106,7 @@ def trace(
 
 
 def doubled_areas(x: np.ndarray, y: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Twice the signed area of each ring, exact for whole coordinates: positive where it runs clockwise on the screen."""
+    """Twice the signed area of each ring, exact for whole coordinates; positive if clockwise on the screen."""
     after = np.arange(1, len(x) + 1)
     after[starts[1:] - 1] = starts[:-1]
     x, y = x.astype(np.int64), y.astype(np.int64)
@@ -119,12 +127,16 @@ def gather(starts: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.arange(begins[-1]) + np.repeat(starts[:-1][chosen] - begins[:-1], counts), begins
 
 
-_NOTHING = (((0, 2), np.int32), (0, bool), (1, np.int64), (0, np.int64), (0, np.int32))
+def _no_rings(rows: tuple[int, int]) -> Rings:
+    none = np.zeros(0, np.int64)
+    return Rings(
+        np.zeros((0, 2), np.int32), none.astype(bool), np.zeros(1, np.int64), none, none.astype(np.int32), rows
+    )
 
 
 @dataclass(frozen=True)
 class _Border:
-    """Where labels change: between rows, between columns, and the lattice points where a run must not pass straight through."""
+    """Where labels change, and the lattice points where a run must not pass straight through."""
 
     labels: np.ndarray
     between_rows: np.ndarray  # h + 1, w
@@ -191,11 +203,14 @@ class _Runs:
         return rank[pixels]
 
 
-_DX, _DY = np.array([1, 0, 1, 0]), np.array([0, 0, 1, 1])  # from a pixel's corner to where a side begins: right, top, bottom, left
+_DX, _DY = (
+    np.array([1, 0, 1, 0]),
+    np.array([0, 0, 1, 1]),
+)  # from a pixel's corner to where a side begins: right, top, bottom, left
 
 
 def _begins_and_ends(border: _Border, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels that the runs of a side begin and end on, run by run; along rows for top and bottom, along columns for left and right."""
+    """Pixels that the runs of a side begin and end on, run by run: along rows, or columns."""
     rows, cols, pins, inside = border.between_rows, border.between_cols, border.pins, border.labels > 0
     if side in (TOP, BOTTOM):
         on = inside & (rows[:-1] if side == TOP else rows[1:])
@@ -209,7 +224,7 @@ def _begins_and_ends(border: _Border, side: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _ends(on: np.ndarray, breaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the stretches that are `on` begin and end along the last axis, also cut where `breaks` lie between two neighbours."""
+    """Where stretches that are `on` begin and end along the last axis, cut also where `breaks` part two neighbours."""
     first, last = on.copy(order="K"), on.copy(order="K")
     first[:, 1:] &= breaks | ~on[:, :-1]
     last[:, :-1] &= breaks | ~on[:, 1:]
@@ -226,8 +241,8 @@ def _by_column(pixels: np.ndarray, h: int, w: int) -> np.ndarray:
 def _turn(border: _Border, side: int, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Side and pixel of the runs that follow those of `side` ending on the pixels `end`.
 
-    Where the pixel ahead has another label the border turns around its own pixel; where the pixel ahead has the label and a border on the
-    same side it goes straight on; else it turns outwards, onto the pixel diagonally ahead.
+    Where the pixel ahead has another label the border turns around its own pixel; where the pixel ahead has the label
+    and a border on the same side it goes straight on; else it turns outwards, onto the pixel diagonally ahead.
     """
     w = border.labels.shape[1]
     row, col = np.divmod(end, w)
@@ -265,8 +280,8 @@ def _first_of_each(group: np.ndarray) -> np.ndarray:
 def _part_at_corners(border: _Border, runs: _Runs) -> tuple[np.ndarray, np.ndarray]:
     """The runs that follow, and the ring of each run, after rings that touch themselves at a corner are parted there.
 
-    Around a corner where two diagonal pixels belong to one region, its ring passes twice. Exchanging the two ways out makes it two
-    rings, each around one of the two sides of the background.
+    Around a corner where two diagonal pixels belong to one region, its ring passes twice. Exchanging the two ways out
+    makes it two rings, each around one of the two sides of the background.
     """
     rows, cols, labels = border.between_rows, border.between_cols, border.labels.ravel()
     h, w = border.labels.shape
@@ -292,7 +307,8 @@ def _part_at_corners(border: _Border, runs: _Runs) -> tuple[np.ndarray, np.ndarr
 def _walk(following: np.ndarray, ring: np.ndarray, leaders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The runs in the order of their rings, and where each ring begins.
 
-    The rings are cut before their leaders and tied into one long path, which a breadth-first search follows in compiled code.
+    The rings are cut before their leaders and tied into one long path, which a breadth-first search follows in compiled
+    code.
     """
     n = len(following)
     before = np.empty_like(following)
@@ -307,13 +323,11 @@ def _walk(following: np.ndarray, ring: np.ndarray, leaders: np.ndarray) -> tuple
     return order, np.concatenate([[0], np.cumsum(np.bincount(ring))])
 
 
-def _find_shells(
-    border: _Border, runs: _Runs, ring: np.ndarray, leaders: np.ndarray, holes: np.ndarray
-) -> np.ndarray:
+def _find_shells(border: _Border, runs: _Runs, ring: np.ndarray, leaders: np.ndarray, holes: np.ndarray) -> np.ndarray:
     """The outer ring that each ring belongs to.
 
-    A hole's leader is its leftmost right side, for right sides come first and column by column. From there the next left side to the
-    west bounds the same region: it belongs to the outer ring, or to a hole further west.
+    A hole's leader is its leftmost right side, for right sides come first and column by column. From there the next
+    left side to the west bounds the same region: it belongs to the outer ring, or to a hole further west.
     """
     shells = np.arange(len(leaders))
     if not holes.any():
