@@ -351,6 +351,26 @@ def test_a_lone_negative_point_refines_the_nearest_object():
     assert far.labels.tolist() == [1]
 
 
+def test_a_lone_negative_point_refines_the_nearest_outline_or_box():
+    scene = scene_on()
+    frame = gpd.GeoDataFrame(
+        {"label": ["pos", "pos", "neg"]},
+        geometry=[shapely.box(10, 10, 50, 50), shapely.Point(500, 500), shapely.Point(60, 30)],
+    )
+    outline, far = Prompts.from_features(frame, scene, crs="px")
+    assert (outline.labels[-1], outline.points_px[-1].tolist()) == (0, [60, 30])
+    assert far.labels.tolist() == [1]
+
+
+def test_a_negative_polygon_is_clicked_inside():
+    frame = gpd.GeoDataFrame(
+        {"object": [1, 1], "inside": [True, False]}, geometry=[shapely.Point(20, 20), shapely.box(100, 100, 140, 140)]
+    )
+    prompt = only(Prompts.from_features(frame, scene_on(), crs="px", group_column="object", label_column="inside"))
+    assert prompt.labels.tolist() == [1, 0]
+    assert prompt.points_px[1] == pytest.approx((120, 120), abs=2)
+
+
 def test_negative_points_alone_are_reported():
     prompts = Prompts.from_points([[10, 10], [20, 20]], scene_on(), labels=[0, 0], crs="px")
     assert len(prompts) == 0
@@ -420,6 +440,16 @@ def test_ids_come_from_the_file_and_attributes_stay(tmp_path):
     assert prompts.attributes_frame().index.tolist() == [0, 1]
 
 
+def test_a_column_of_unique_ids_is_taken_for_the_ids():
+    frame = gpd.GeoDataFrame({"id": [31.0, 17.0]}, geometry=gpd.points_from_xy([1, 2], [1, 2]))
+    assert [prompt.id for prompt in Prompts.from_features(frame, scene_on(), crs="px")] == [31, 17]
+
+
+def test_shapely_geometries_may_come_as_a_list():
+    prompts = Prompts.from_features([shapely.Point(1, 1), None, C_SHAPE], scene_on(), crs="px")
+    assert [prompt.kind for prompt in prompts] == ["points", "polygon"]
+
+
 def test_an_unset_id_column_of_a_fresh_layer_does_not_join_everything():
     frame = gpd.GeoDataFrame({"id": [0, 0]}, geometry=gpd.points_from_xy([1, 2], [1, 2]))
     assert [prompt.id for prompt in Prompts.from_features(frame, scene_on(), crs="px")] == [0, 1]
@@ -473,6 +503,23 @@ def test_a_label_raster_may_have_any_grid(tmp_path):
     with rasterio.open(path, "w", crs=UTM, transform=from_origin(500_000, 5_000_000, 4, 4), **profile) as raster:
         raster.write(np.where(np.eye(50) > 0, 3, -1).astype(np.int32), 1)
     assert only(Prompts.from_masks(path, scene_on())).box_px == pytest.approx(np.array([0, 0, 400, 400]))
+
+
+def test_a_label_raster_without_a_crs_must_have_the_scenes_grid(tmp_path):
+    scene, path = scene_on(None, None), tmp_path / "labels.png"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        for width in (1200, 1100):
+            with rasterio.open(path, "w", driver="PNG", dtype="uint16", count=1, height=1000, width=width) as raster:
+                raster.write((label_array() == 5)[:, :width].astype(np.uint16), 1)
+            if width == 1200:
+                assert only(Prompts.from_masks(path, scene)).box_px.tolist() == [10, 10, 50, 30]
+            else:
+                with pytest.raises(PromptError, match=r"shape \(1000, 1100\)"):
+                    Prompts.from_masks(path, scene)
+    (tmp_path / "none.tif").write_text("nothing")
+    with pytest.raises(PromptError, match="cannot be read"):
+        Prompts.from_masks(tmp_path / "none.tif", scene)
 
 
 # --- a prompt checks itself
