@@ -1,5 +1,6 @@
 """Prompts given as numbers and rasters: arrays of points, boxes and masks to rows."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import rasterio
 import shapely
 from numpy import ndarray
 from rasterio import features
-from rasterio.errors import RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from shapely.geometry.base import BaseGeometry
 
 from geosam.errors import PromptError
@@ -111,9 +112,11 @@ def _same_shape(shape: tuple[int, ...], scene: Scene) -> None:
 
 def _rows_from_raster(path: str, scene: Scene) -> Rows:
     try:
-        with rasterio.open(path) as raster:
-            labels = _int32(np.where(raster.read_masks(1) > 0, raster.read(1), 0))
-            transform, crs = raster.transform, raster.crs
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # it is read as pixels of the scene then
+            with rasterio.open(path) as raster:
+                labels = _int32(np.where(raster.read_masks(1) > 0, raster.read(1), 0))
+                transform, crs = raster.transform, raster.crs
     except RasterioIOError as error:
         raise PromptError(f"{path!r} cannot be read ({error})", expected="a raster of labels") from error
     if crs is None:
