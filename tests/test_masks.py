@@ -17,7 +17,7 @@ from geosam.masks.candidates import Candidate, distinct
 from geosam.masks.everything import ROW, grid_points
 from geosam.masks.sketch import Sketch, render, shared_area, sketch, stability
 from geosam.prompts import WindowPrompts
-from geosam.testing import StubNetwork, TruthNetwork, blob_labels, labels_to_pixels, parcel_labels
+from geosam.testing import StubNetwork, TruthNetwork, blob_labels, labels_to_pixels, parcel_labels, pixels_to_labels
 
 ALL = EverythingOptions(spacing_px=8, pred_iou_threshold=0.5, stability_threshold=0.5)
 TRUTH = TruthNetwork()
@@ -327,7 +327,7 @@ class Doubtful(TruthNetwork):
     def decode(self, arrays, shape, **asked):
         logits, iou = super().decode(arrays, shape, **asked)
         points = asked["points"][:, 0].astype(int)
-        on_unsure = arrays[0][0, points[:, 1], points[:, 0]] == self.unsure
+        on_unsure = pixels_to_labels(arrays[0])[points[:, 1], points[:, 0]] == self.unsure
         iou = np.where(on_unsure[:, None], np.float32(0.8), iou)
         logits[~on_unsure, 2] = np.where(np.arange(shape[1]) % 16 < 8, np.float32(10), np.float32(-10))
         iou[~on_unsure, 2] = 0.8

@@ -31,7 +31,7 @@ def pieces(labels):
     ]
 
 
-@given(st.lists(st.integers(0, (1 << 24) - 1), min_size=4, max_size=4))
+@given(st.lists(st.integers(0, 65535), min_size=4, max_size=4))
 def test_colours_spell_labels_through_the_embedding(values):
     labels = np.array(values, np.int32).reshape(2, 2)
     (array,) = TruthNetwork().encode(labels_to_pixels(labels))
@@ -39,9 +39,9 @@ def test_colours_spell_labels_through_the_embedding(values):
     assert (pixels_to_labels(array) == labels).all()
 
 
-@pytest.mark.parametrize("label", [-1, 1 << 24])
+@pytest.mark.parametrize("label", [-1, 65536])
 def test_labels_that_no_colour_spells_are_refused(label):
-    with pytest.raises(OptionError, match="16777215"):
+    with pytest.raises(OptionError, match="0 to 65535"):
         labels_to_pixels(np.array([[label]], np.int32))
 
 
@@ -52,6 +52,23 @@ def test_drawn_objects_are_in_one_piece_and_numbered_without_gaps(seed, h, w):
         ids = np.unique(labels[labels > 0])
         assert ids.tolist() == list(range(1, len(ids) + 1))
         assert set(pieces(labels)) <= {1}
+
+
+def test_mixed_colours_at_borders_get_a_label_beside_them():
+    labels = parcel_labels((120, 120), count=20, seed=3)
+    means = labels_to_pixels(labels).reshape(3, 60, 2, 60, 2).mean(axis=(2, 4)).round().astype(np.uint8)
+    coarse = pixels_to_labels(means)
+    blocks = labels.reshape(60, 2, 60, 2).transpose(0, 2, 1, 3).reshape(60, 60, 4)
+    pure = (blocks == blocks[..., :1]).all(axis=-1)
+    assert (coarse[pure] == blocks[pure][:, 0]).all()
+    assert (coarse[~pure, None] == blocks[~pure]).any(axis=-1).mean() > 0.95
+
+
+def test_colours_far_from_any_label_mean_background():
+    pixels = labels_to_pixels(np.full((9, 20), 5, np.int32))
+    pixels[:, :, 8:] = np.array([1, 2, 3])[:, None, None]
+    assert pixels_to_labels(pixels)[0].tolist() == [5] * 10 + [0] * 10
+    assert not pixels_to_labels(pixels[:, :, 8:]).any()
 
 
 def test_parcels_leave_no_background_and_blobs_do():
@@ -106,7 +123,7 @@ def test_coordinate_scene_refuses_what_it_cannot_hold(tmp_path, frame, dtype):
 class TestTruthNetwork:
     labels = np.zeros((40, 48), np.int32)
     labels[5:15, 5:25] = 300
-    labels[8:12, 8:12] = 70000
+    labels[8:12, 8:12] = 60000
     labels[20:39, 30:33] = 7
     network = TruthNetwork()
     arrays = network.encode(labels_to_pixels(labels))
@@ -117,7 +134,7 @@ class TestTruthNetwork:
     def test_click_gives_the_label_under_it(self):
         logits, iou = self.decode(click(9.5, 9.5))
         assert logits.shape == (1, 3, 40, 48)
-        assert ((logits > 0) == (self.labels == 70000)).all()
+        assert ((logits > 0) == (self.labels == 60000)).all()
         assert iou.tolist() == [[1, 1, 1]]
         assert set(np.unique(logits)) == {-10, 10}
 
@@ -132,7 +149,7 @@ class TestTruthNetwork:
         logits, _ = self.decode(points, np.array([[1, 1, 0, -1]]))
         assert ((logits > 0) == (self.labels == 300)).all()
 
-    @pytest.mark.parametrize(("box", "label"), [((5, 5, 25, 15), 300), ((7, 7, 13, 13), 70000), ((29, -9, 34, 60), 7)])
+    @pytest.mark.parametrize(("box", "label"), [((5, 5, 25, 15), 300), ((7, 7, 13, 13), 60000), ((29, -9, 34, 60), 7)])
     def test_box_gives_the_label_it_fits_best(self, box, label):
         nothing = np.full((1, 1), -1)
         logits, _ = self.decode(click(0, 0), nothing, boxes=np.array([box], np.float32), multimask=False)

@@ -64,6 +64,10 @@ class TruthDecoder:
     stride: int = 1
     parts: bool = False
 
+    def logits_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of the mask logits for a window of `shape` pixels."""
+        return -(-shape[0] // self.stride), -(-shape[1] // self.stride)
+
     def decode(
         self,
         arrays: tuple[np.ndarray, ...],
@@ -90,9 +94,7 @@ class TruthDecoder:
         return logits, np.array([iou for _, iou in answers], np.float32).reshape(logits.shape[:2])
 
     def _none(self, shape: tuple[int, int], multimask: bool) -> np.ndarray:
-        return np.zeros(
-            (0, 3 if multimask else 1, -(-shape[0] // self.stride), -(-shape[1] // self.stride)), np.float32
-        )
+        return np.zeros((0, 3 if multimask else 1, *self.logits_shape(shape)), np.float32)
 
     def _answer(self, whole: np.ndarray, multimask: bool) -> tuple[np.ndarray, list[float]]:
         """Logits (k mh mw) of one object, and their IoU with it."""
@@ -202,6 +204,10 @@ class StubNetwork:
         features[:2, 0, 0] = pixels[:2, 0, 0] % (2 * PITCH)
         return (features,)
 
+    def logits_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of the mask logits for a window of `shape` pixels."""
+        return -(-shape[0] // 4), -(-shape[1] // 4)
+
     def decode(
         self,
         arrays: tuple[np.ndarray, ...],
@@ -221,7 +227,7 @@ class StubNetwork:
         centres = (cells + 0.5) * PITCH - origin
         radii = 24 + cells.sum(axis=1) % 2 * 5
         hit = np.hypot(*(middles - centres).T) < radii
-        mh, mw = -(-shape[0] // 4), -(-shape[1] // 4)
+        mh, mw = self.logits_shape(shape)
         x, y = ((np.arange(m, dtype=np.float32) + 0.5) * (side / m) for m, side in ((mw, shape[1]), (mh, shape[0])))
         squares = (x - centres[:, :1])[:, None, :] ** 2 + (y - centres[:, 1:])[:, :, None] ** 2
         logits = SURE * (np.where(hit, radii, -1)[:, None, None] - np.sqrt(squares))

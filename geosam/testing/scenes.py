@@ -18,6 +18,12 @@ CRS = "EPSG:32631"
 TRANSFORM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
 """Grid of the fake scenes unless another is asked for: half-metre pixels."""
 
+LAST_LABEL = 65535
+"""Largest label that a colour spells."""
+
+SPREAD = 0x3779B1
+"""Odd, so that multiplying by it permutes the 24-bit numbers: neighbouring labels get colours far apart."""
+
 _PROFILE = {"driver": "GTiff", "tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "zstd", "zstd_level": 1}
 
 
@@ -93,33 +99,52 @@ def _world_coordinates(strip: tuple[int, int], w: int, transform: Affine) -> np.
 
 
 def labels_to_pixels(labels: Labels) -> Pixels:
-    """Spell labels as colours: ``label = red + 256 * green + 65536 * blue``.
+    """Spell labels as colours, each with a colour of its own; 0, the background, is black.
+
+    A colour is the label times a constant, as a 24-bit number. Only one colour in 256 spells a label, so that a mixture
+    of two, as resampling makes at an object's border, is known for what it is.
 
     Raises
     ------
     OptionError
-        If a label is negative or does not fit into 24 bits.
+        If a label is negative or above 65535.
 
     Examples
     --------
-    >>> labels_to_pixels(np.array([[0, 70000]], np.int32))[:, 0, 1].tolist()
-    [112, 17, 1]
+    >>> labels_to_pixels(np.array([[0, 1, 2]], np.int32))[:, 0].T.tolist()
+    [[0, 0, 0], [177, 121, 55], [98, 243, 110]]
     """
-    if labels.min(initial=0) < 0 or labels.max(initial=0) >= 1 << 24:
-        raise OptionError(f"labels up to {labels.max()}", expected="labels from 0 to 16777215, 0 for background")
-    return np.stack([labels & 255, labels >> 8 & 255, labels >> 16]).astype(np.uint8)
+    if labels.min(initial=0) < 0 or labels.max(initial=0) > LAST_LABEL:
+        raise OptionError(
+            f"labels from {labels.min()} to {labels.max()}", expected=f"0 to {LAST_LABEL}, 0 for background"
+        )
+    colours = labels.astype(np.int64) * SPREAD & 0xFFFFFF
+    return np.stack([colours & 255, colours >> 8 & 255, colours >> 16]).astype(np.uint8)
 
 
 def pixels_to_labels(pixels: np.ndarray) -> Labels:
     """Read labels back from colours of any number type (``3 h w``); the inverse of `labels_to_pixels`.
 
+    A colour that spells no label gets the label of the nearest pixel that does, if one lies within 2 pixels, else 0.
+
     Examples
     --------
-    >>> pixels_to_labels(np.array([112, 17, 1], np.float16).reshape(3, 1, 1)).tolist()
-    [[70000]]
+    >>> pixels_to_labels(np.array([98, 243, 110], np.float16).reshape(3, 1, 1)).tolist()
+    [[2]]
     """
-    red, green, blue = pixels.astype(np.int32)
-    return red + (green << 8) + (blue << 16)
+    red, green, blue = pixels.astype(np.int64)
+    labels = ((red + (green << 8) + (blue << 16)) * pow(SPREAD, -1, 1 << 24) & 0xFFFFFF).astype(np.int32)
+    mixed = labels > LAST_LABEL
+    return _filled(labels, mixed) if mixed.any() else labels
+
+
+def _filled(labels: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Labels with the unknown ones replaced by the nearest known one, or by 0 where that is far."""
+    if unknown.all():
+        return np.zeros_like(labels)
+    nearest, distance = np.empty((2, *labels.shape), np.int32), np.empty(labels.shape)
+    ndimage.distance_transform_edt(unknown, return_indices=True, distances=distance, indices=nearest)
+    return np.where(distance > 2, 0, labels[tuple(nearest)])
 
 
 def label_scene(
