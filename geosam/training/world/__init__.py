@@ -1,7 +1,7 @@
 """A procedural world of overhead imagery with exact instance masks.
 
-A seed becomes a layout (what stands where, in metres), the layout is painted on a canvas (reflectance, height, labels), the
-sun casts shadows, and a sensor takes the picture.
+A seed becomes a layout (what stands where, in metres), the layout is painted on a canvas (reflectance, height, labels),
+the sun casts shadows, and a sensor takes the picture.
 
 >>> from geosam.training.world import render
 >>> render(1, 64).labels.shape

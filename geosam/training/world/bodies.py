@@ -5,6 +5,9 @@ import numpy as np
 from geosam.training.world.canvas import Canvas, Spot, put, turned
 from geosam.training.world.layout import Block, Building, Layout, Sun, Tree
 
+_PLASTER = np.array([1.0, 0.95, 0.86, 1.1], np.float32)
+_RUBBLE = np.array([0.20, 0.17, 0.14, 0.20], np.float32)
+
 
 def sun_vector(sun: Sun) -> tuple[float, float, float]:
     """Unit vector towards the sun: x right, y down, z up.
@@ -105,7 +108,12 @@ def _surface(canvas: Canvas, building: Building, sun: Sun, spot: Spot, local):
             1 + 0.09 * np.sin((v if building.form == "hip" else u) * np.float32(2 * np.pi / building.stripe_m))
         )
     if building.patchwork:
-        sheet = np.floor(u / np.float32(2.1)) * 12.99 + np.floor(v / np.float32(3.3)) * 78.23 + facet + building.x
+        sheet = (
+            np.floor(u / np.float32(2.1)) * 12.99
+            + np.floor(v / np.float32(3.3)) * 78.23
+            + np.float32(facet)
+            + building.x
+        )
         tone = tone * (1 + np.float32(building.patchwork) * (np.abs(np.sin(sheet) * 437.58) % 1 - 0.5))
     edge = np.minimum(building.size_m[0] / 2 - np.abs(u), building.size_m[1] / 2 - np.abs(v))
     if building.form == "flat" and not building.wings and r < 0.7:
@@ -130,9 +138,7 @@ def _walls(canvas: Canvas, building: Building, lean, spot: Spot, inside) -> None
         place, mask = moved
         storey = 0.75 + 0.25 * ((1 - rest) * building.height_m % 3.0 > 1.3)
         tone = np.float32(storey) * (1 + 0.12 * canvas.mottle[place][mask])
-        canvas.light[:, *place][:, mask] = (np.float32(building.wall) * np.float32([1.0, 0.95, 0.86, 1.1]))[
-            :, None
-        ] * tone
+        canvas.light[:, *place][:, mask] = (np.float32(building.wall) * _PLASTER)[:, None] * tone
         canvas.height[place][mask] = np.float32(building.height_m * (1 - rest))
         canvas.labels[place][mask] = 0
         canvas.parts[place][mask] = 0
@@ -169,7 +175,7 @@ def _break(canvas: Canvas, building: Building, spot: Spot, inside) -> None:
     grain = canvas.grain[spot]
     holes = inside & (canvas.mottle[spot] + 0.25 * grain > 0.9 - 1.6 * building.damage)
     lumps = canvas.leaves[spot][holes]
-    rubble = np.float32([0.20, 0.17, 0.14, 0.2])[:, None] * (0.35 + 1.1 * lumps + 0.2 * grain[holes])
+    rubble = _RUBBLE[:, None] * (0.35 + 1.1 * lumps + 0.2 * grain[holes])
     canvas.light[:, *spot][:, holes] = np.clip(rubble, 0.02, 1.0)
     canvas.height[spot][holes] *= np.float32(0.3) + np.float32(0.3) * lumps
 
@@ -215,7 +221,7 @@ def paint_block(canvas: Canvas, block: Block) -> None:
         joint = max(0.05, 0.5 * canvas.resolution_m)
         lines = (u % np.float32(block.cells_m[0]) < joint) | (v % np.float32(block.cells_m[1]) < joint)
         light = np.where(lines, light + np.float32(0.04 / joint * 0.15), light)
-        cell = np.int32((u + half_u) / block.cells_m[0]) + 64 * np.int32((v + half_v) / block.cells_m[1])
+        cell = ((u + half_u) // block.cells_m[0] + 64 * ((v + half_v) // block.cells_m[1])).astype(np.int32)
         canvas.parts[spot][inside] = cell[inside] + canvas.n_parts + 1
         canvas.n_parts += int(cell.max()) + 1
     else:
@@ -239,7 +245,7 @@ def _plan(block: Block, u, v):
 
 
 def _windows(block: Block, u, v):
-    """Windscreen and rear window of a car, the gap behind the cab of a lorry."""
+    """Windscreen and rear window of a car, the gap behind a lorry's cab."""
     length, width = block.size_m
     if length > 6.5:
         return (np.abs(u - np.float32(length * 0.32)) < 0.25) & (np.abs(v) < width * 0.45)

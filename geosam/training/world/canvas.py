@@ -35,7 +35,7 @@ class Canvas:
     labels, parts
         Instance and part number of each pixel, 0 for none.
     grain, mottle, broad
-        Textures shared by all painters: white noise, noise some metres wide and some tens of metres wide. Their mean is 0.
+        Textures shared by all painters, with a mean of 0: white noise, noise some metres wide, and some tens of metres.
     """
 
     side: int

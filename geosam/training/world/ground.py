@@ -13,7 +13,7 @@ def paint_ground(canvas: Canvas, ground: Ground) -> None:
     shape = (canvas.side, canvas.side)
     patches = fractal_noise(canvas.rng, shape, max(ground.patch_m / canvas.resolution_m, 3.0), 5)
     light = blend(ground.colour, ground.second, 0.5 + ground.contrast * patches)
-    canvas.light[:] = light * (1 + 0.10 * canvas.mottle + _roughness(canvas, 0.09) * canvas.grain)
+    canvas.light[:] = light * (1 + 0.10 * canvas.mottle + _roughness(canvas, 0.13) * canvas.grain)
 
 
 def _roughness(canvas: Canvas, amount: float) -> float:
@@ -54,7 +54,6 @@ def _field(canvas: Canvas, region: Region, spot: Spot):
     if region.wave_m:
         across = across + np.float32(region.wave_m) * canvas.broad[spot]
     mottle, grain = canvas.mottle[spot], canvas.grain[spot]
-    shape = mottle.shape
     uneven = canvas.broad[spot] * np.float32(canvas.rng.choice([-1.0, 1.0]))
     weight = 0.3 + region.strength * (1.3 * uneven + 0.5 * mottle)
     if region.row_m > 2.2 * canvas.resolution_m:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from geosam.training.world.materials import Spectrum
+from geosam.training.world.materials import Spectrum, spectrum
 
 Polygon = np.ndarray
 """Float64 ``[p 2]``: the corners of an area, in metres."""
@@ -23,7 +23,7 @@ class Ground:
     patch_m: float
     contrast: float = 0.5
     scrub: float = 0.0
-    bush: Spectrum = field(default_factory=lambda: np.float32([0.03, 0.05, 0.02, 0.35]))
+    bush: Spectrum = field(default_factory=lambda: spectrum("3c5230", 0.35))
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,11 @@ class Road:
 
 @dataclass(frozen=True)
 class Building:
-    """A house, hall, shed or tank. `size_m` is (along the ridge, across it), each of `wings` adds a
-    body (along, across, length, width) that stands crosswise, for L, T and U shapes."""
+    """A house, hall, shed or tank.
+
+    `size_m` is (along the ridge, across it); each of `wings` adds a body (along, across, length, width) that stands
+    crosswise, for L, T and U shapes.
+    """
 
     x: float
     y: float
@@ -114,8 +117,11 @@ class Sun:
 
 @dataclass(frozen=True)
 class Layout:
-    """A whole place. `lean` is how far (x, y) the top of a body moves for each metre of its
-    height, seen from one side; `hills` is the strength of the terrain's shading."""
+    """A whole place.
+
+    `lean` is how far (x, y) the top of a body moves for each metre of its height, as seen from one side; `hills` is the
+    strength of the terrain's shading.
+    """
 
     theme: str
     extent_m: float

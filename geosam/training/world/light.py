@@ -24,9 +24,9 @@ def _moved(values: Field, dx: int, dy: int) -> Field:
 def shadow_depth(height: Field, sun: Sun, resolution_m: float, lean: tuple[float, float] = (0.0, 0.0)) -> Field:
     """Metres by which the shadow of something else passes above each pixel, 0 in the sun.
 
-    The highest ray over a pixel is the maximum over all heights towards the sun, each lowered by its distance times the
-    tangent of the sun's elevation; doubling the reach at each step makes this a handful of passes. Where tall things lean
-    in the picture, their shadow's way over the picture is the difference of both directions.
+    The highest ray over a pixel is the maximum of all heights towards the sun, each lowered by its distance times the
+    tangent of the sun's elevation; doubling the reach at each step makes this a handful of passes. Where tall things
+    lean in the picture, their shadow's way over the picture is the difference of both directions.
 
     Examples
     --------
@@ -66,6 +66,6 @@ def apply_shadows(light: Float32[np.ndarray, "4 h w"], height: Field, layout: La
     depth = shadow_depth(height, layout.sun, resolution_m, layout.lean)
     softness = 0.25 + 0.5 * resolution_m
     amount = np.clip(depth / np.float32(softness), 0.0, 1.0)
-    sky = np.float32([0.22, 0.27, 0.36, 0.15])
-    for band, share in zip(light, sky, strict=True):
-        band *= 1 - amount * (1 - share)
+    sky = np.array([0.22, 0.27, 0.36, 0.15], np.float32)
+    for band, share in enumerate(sky):
+        light[band] *= 1 - amount * (1 - share)

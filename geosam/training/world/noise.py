@@ -48,7 +48,8 @@ def fractal_noise(rng: np.random.Generator, shape: tuple[int, int], wavelength_p
     weights = [0.55**octave for octave in range(len(waves))]
     norm = np.float32(sum(weight**2 for weight in weights) ** 0.5 * 1.5 + 1e-6)
     total = np.zeros(shape, np.float32)
-    small = (-(-shape[0] // 4), -(-shape[1] // 4))
+    h, w = shape
+    small = (-(-h // 4), -(-w // 4))
     coarse = np.zeros(small, np.float32)
     for wavelength, weight in zip(waves, weights, strict=True):
         if wavelength >= 12.0:
@@ -56,7 +57,7 @@ def fractal_noise(rng: np.random.Generator, shape: tuple[int, int], wavelength_p
         else:
             total += np.float32(weight) * smooth_noise(rng, shape, wavelength)
     if waves and waves[0] >= 12.0:
-        total += np.asarray(Image.fromarray(coarse).resize(shape[::-1], Image.Resampling.BICUBIC))
+        total += np.asarray(Image.fromarray(coarse).resize((w, h), Image.Resampling.BICUBIC))
     return total / norm
 
 

@@ -138,10 +138,9 @@ def photograph(
         labels, parts = _voted(labels), _voted(parts)
     labels, classes = settled(labels, canvas.classes)
     light = through_air(light, sensor, rng)
-    return World(
-        pixels=develop(light, sensor, rng), labels=labels, parts=_renumbered(np.where(labels > 0, parts, 0)), classes=classes,
-        resolution_m=layout.extent_m / side, theme=layout.theme, reflectance=light if reflectance else None,
-    )  # fmt: skip
+    parts = _renumbered(np.where(labels > 0, parts, 0))
+    pixels, seen = develop(light, sensor, rng), light if reflectance else None
+    return World(pixels, labels, parts, classes, layout.extent_m / side, layout.theme, seen)
 
 
 def paint(layout: Layout, rng: np.random.Generator, side: int) -> Canvas:
@@ -183,7 +182,9 @@ def settled(labels: Int32[np.ndarray, "h w"], classes: list[str]) -> tuple[Int32
     for number, spot in enumerate(ndimage.find_objects(labels), start=1):
         if spot is None:
             continue
-        pieces, count = ndimage.label(labels[spot] == number)
+        pieces = np.zeros(labels[spot].shape, np.int32)
+        ndimage.label(labels[spot] == number, output=pieces)
+        count = int(pieces.max())
         sizes = np.bincount(pieces.ravel(), minlength=count + 1)
         sizes[0] = 0
         large = np.flatnonzero(sizes >= MINIMUM_AREA_PX)

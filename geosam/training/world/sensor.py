@@ -8,6 +8,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
+from geosam.arrays import Bands
 from geosam.training.world.noise import fractal_noise
 
 Light = Float32[np.ndarray, "4 h w"]
@@ -68,17 +69,17 @@ def draw_sensor(rng: np.random.Generator, resolution_m: float) -> Sensor:
         haze=(haze * 0.6, haze * 0.8, haze * 1.1, haze * 0.3),
         cloud=float(rng.uniform(0.2, 0.8)) if far and rng.random() < 0.06 else 0.0,
         cloud_shadow=float(rng.uniform(0.3, 0.6)) if far and rng.random() < 0.06 else 0.0,
-        blur_px=float(rng.uniform(0.45, 1.0)) if rng.random() < 0.85 else float(rng.uniform(1.0, 1.9)),
+        blur_px=rng.uniform(0.3, 0.75) if rng.random() < 0.8 else rng.uniform(0.75, 1.7),
         noise=float(rng.gamma(1.5, 0.0045)),
         noise_px=float(rng.uniform(0.4, 0.9)) if rng.random() < 0.4 else 0.0,
-        brightness=float(np.clip(rng.normal(0.41, 0.08), 0.2, 0.62)),
-        black=float(rng.uniform(0.0, 0.9)),
+        brightness=float(np.clip(rng.normal(0.43, 0.08), 0.2, 0.65)),
+        black=rng.uniform(0.2, 1.0),
         saturation=float(np.clip(rng.normal(0.8, 0.2), 0.35, 1.3)),
         cast=tuple(cast.tolist()),
         gamma=float(rng.uniform(1.8, 2.5)),
         bands=(3, 0, 1) if false_colour else (0, 1, 2),
         grey=bool(rng.random() < 0.04),
-        sharpen=float(rng.uniform(0.2, 0.9)) if rng.random() < 0.4 else 0.0,
+        sharpen=rng.uniform(0.3, 1.2) if rng.random() < 0.5 else 0.0,
         quality=int(rng.integers(45, 96)) if rng.random() < 0.6 else 0,
     )
 
@@ -92,11 +93,11 @@ def through_air(light: Light, sensor: Sensor, rng: np.random.Generator) -> Light
     if sensor.cloud:
         veil = np.clip(fractal_noise(rng, shape, shape[0] / 2, 5) * 1.2, 0, 1) * np.float32(sensor.cloud)
         light = light + (0.85 - light) * veil
-    light = light + np.float32(sensor.haze)[:, None, None]
+    light = light + np.array(sensor.haze, np.float32)[:, None, None]
     return blurred(light, sensor.blur_px)
 
 
-def blurred(light: Light, sigma_px: float) -> Light:
+def blurred(light: Bands, sigma_px: float) -> Bands:
     """Each band blurred by a Gaussian."""
     if sigma_px < 0.25:
         return light
@@ -124,14 +125,12 @@ def develop(light: Light, sensor: Sensor, rng: np.random.Generator) -> UInt8[np.
 def _exposed(light: Light, sensor: Sensor) -> Float32[np.ndarray, "3 h w"]:
     """Three bands scaled so that their mean on the screen is the sensor's brightness."""
     bands = list(sensor.bands)
-    shown = light[bands] * np.float32(sensor.cast)[bands][:, None, None]
-    sample = shown[:, ::4, ::4]
+    gain = np.array(sensor.cast, np.float32)[bands]
     if sensor.bands[0] == 3:
-        shown = (
-            shown
-            * (sample[1:].mean() / sample[0].mean() * np.float32([1.3, 0, 0]) + np.float32([0, 1, 1]))[:, None, None]
-        )
-        sample = shown[:, ::4, ::4]
+        means = light[bands, ::4, ::4].mean(axis=(1, 2))
+        gain[0] *= 0.65 * (means[1] + means[2]) / means[0]
+    shown = light[bands] * gain[:, None, None]
+    sample = shown[:, ::4, ::4]
     shown = np.clip(shown - np.float32(sensor.black * np.quantile(sample, 0.01)), 1e-4, None)
     gain = sensor.brightness / max(float((shown[:, ::4, ::4] ** (1 / sensor.gamma)).mean()), 1e-3)
     return np.exp(np.log(shown) * np.float32(1 / sensor.gamma)) * np.float32(gain)

@@ -115,7 +115,8 @@ def parcels(
             todo += [(left, top, right, cut), (left, cut, right, bottom)]
     phase = rng.uniform(0, 2 * np.pi, 4)
     bent = _bent(np.array(done), extent_m, angle=angle, bend=bend, phase=phase)
-    near = ((bent > -0.02 * extent_m).any(axis=1) & (bent < 1.02 * extent_m).any(axis=1)).all(axis=1)
+    low, high = bent.min(axis=1), bent.max(axis=1)
+    near = ((high > -0.02 * extent_m) & (low < 1.02 * extent_m)).all(axis=1)
     return list(bent[near])
 
 
@@ -160,8 +161,8 @@ class Occupancy:
         nv = int(min(max(size_m[1] / self.step, 2), 40)) + 1
         u, v = _unit_grid(nu, nv)
         cos, sin = math.cos(angle) / self.step, math.sin(angle) / self.step
-        columns = np.int32(u * (size_m[0] * cos) - v * (size_m[1] * sin) + (x / self.step + 1)) - 1
-        rows = np.int32(u * (size_m[0] * sin) + v * (size_m[1] * cos) + (y / self.step + 1)) - 1
+        columns = np.floor(u * (size_m[0] * cos) - v * (size_m[1] * sin) + x / self.step).astype(np.int32)
+        rows = np.floor(u * (size_m[0] * sin) + v * (size_m[1] * cos) + y / self.step).astype(np.int32)
         n = len(self.taken)
         inside = (rows >= 0) & (rows < n) & (columns >= 0) & (columns < n)
         return (rows[inside], columns[inside]) if not inside.all() else (rows, columns)

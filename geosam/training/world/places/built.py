@@ -5,7 +5,14 @@ import numpy as np
 from geosam.training.world.layout import Block, Building, Layout, Region
 from geosam.training.world.materials import pick
 from geosam.training.world.places.elements import (
-    Random, any_of, chance, draw_forest, draw_ground, draw_sun, number_of, scattered_trees,
+    Random,
+    any_of,
+    chance,
+    draw_forest,
+    draw_ground,
+    draw_sun,
+    number_of,
+    scattered_trees,
 )  # fmt: skip
 from geosam.training.world.places.houses import MIXES, Quarter, draw_building
 from geosam.training.world.places.streets import parking, streets, traffic
@@ -26,7 +33,7 @@ def suburb(rng: Random, extent_m: float) -> Layout:
     roads, angle, occupancy = _laid_out(rng, extent_m, (rng.uniform(50, 80), rng.uniform(90, 220)))
     greens = _greens(rng, occupancy, extent_m, angle)
     quarter = Quarter(rng, occupancy).settle(roads, extent_m=extent_m, density=rng.uniform(0.6, 1.0))
-    trees = scattered_trees(rng, occupancy, number_of(rng, extent_m, float(rng.choice([15, 60, 110]))), extent_m)
+    trees = scattered_trees(rng, occupancy, number_of(rng, extent_m, float(rng.choice([15.0, 60.0, 110.0]))), extent_m)
     return Layout(
         "suburb", extent_m, draw_sun(rng), draw_ground(rng, ("grass", "grass", "dry grass", "soil")),
         regions=(*quarter.yards, *greens), roads=tuple(roads), buildings=tuple(quarter.buildings),
@@ -67,8 +74,8 @@ def town(rng: Random, extent_m: float) -> Layout:
             buildings.append(draw_building(rng, (x, y, direction), size, any_of(rng, *styles)))
     trees = scattered_trees(rng, occupancy, number_of(rng, extent_m, 14.0), extent_m)
     return Layout(
-        "town", extent_m, draw_sun(rng), draw_ground(rng, ("soil", "concrete", "gravel", "grass"), 12.0), roads=tuple(roads),
-        buildings=tuple(buildings), blocks=tuple(traffic(rng, roads, 0.2)), trees=tuple(trees),
+        "town", extent_m, draw_sun(rng), draw_ground(rng, ("soil", "concrete", "gravel", "grass"), 12.0),
+        roads=tuple(roads), buildings=tuple(buildings), blocks=tuple(traffic(rng, roads, 0.2)), trees=tuple(trees),
     )  # fmt: skip
 
 
@@ -98,8 +105,8 @@ def industry(rng: Random, extent_m: float) -> Layout:
     trees = scattered_trees(rng, occupancy, number_of(rng, extent_m, 5.0), extent_m)
     return Layout(
         "industry", extent_m, draw_sun(rng), draw_ground(rng, ("concrete", "asphalt", "gravel", "grass", "dry grass")),
-        regions=tuple(lots), roads=tuple(roads), buildings=tuple(buildings), blocks=(*blocks, *traffic(rng, roads, 0.25)),
-        trees=tuple(trees),
+        regions=tuple(lots), roads=tuple(roads), buildings=tuple(buildings),
+        blocks=(*blocks, *traffic(rng, roads, 0.25)), trees=tuple(trees),
     )  # fmt: skip
 
 

@@ -48,9 +48,8 @@ def draw_ground(rng: Random, materials: tuple[str, ...], patch_m: float = 25.0) 
     """Ground of one of the given materials, mottled with another, with or without scrub."""
     first, second = any_of(rng, *materials), any_of(rng, *materials)
     scrub = rng.uniform(0.0, 0.5) if chance(rng, 0.6) else 0.0
-    return Ground(
-        pick(rng, first), pick(rng, second), patch_m * rng.uniform(0.5, 2), rng.uniform(0.3, 0.8), scrub=scrub, bush=pick(rng, "tree"),
-    )  # fmt: skip
+    colours, patch_m = (pick(rng, first), pick(rng, second)), patch_m * rng.uniform(0.5, 2)
+    return Ground(*colours, patch_m, contrast=rng.uniform(0.3, 0.8), scrub=scrub, bush=pick(rng, "tree"))
 
 
 def draw_field(rng: Random, polygon: Polygon) -> Region:

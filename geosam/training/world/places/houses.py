@@ -7,7 +7,8 @@ import numpy as np
 from geosam.training.world.layout import Block, Building, Region, Road
 from geosam.training.world.materials import pick
 from geosam.training.world.places.elements import Random, any_of, chance
-from geosam.training.world.places.streets import along, vehicle
+from geosam.training.world.places.streets import along as stations_along
+from geosam.training.world.places.streets import vehicle
 from geosam.training.world.shapes import Occupancy, placed, rectangle
 
 STYLES: dict[str, tuple[str, float, tuple[str, ...]]] = {
@@ -42,9 +43,10 @@ def draw_building(rng: Random, spot: Spot, size_m: tuple[float, float], style: s
     form = any_of(rng, *forms)
     sheet = style in ("metal", "rusty", "painted")
     low = rng.uniform(2.6, 4.5) if chance(rng, 0.7) else rng.uniform(4.5, 8.0)
+    angle = spot[2] if size_m[0] >= size_m[1] else spot[2] + np.pi / 2
     return Building(
-        x=spot[0], y=spot[1], size_m=(length, width), angle=spot[2] + (0.0 if size_m[0] >= size_m[1] else np.pi / 2), form=form,
-        colour=pick(rng, material, 0.18), height_m=low if slope else rng.uniform(3.0, 9.0), slope=slope * rng.uniform(0.6, 1.3),
+        x=spot[0], y=spot[1], size_m=(length, width), angle=angle, form=form, colour=pick(rng, material, 0.18),
+        height_m=low if slope else rng.uniform(3.0, 9.0), slope=slope * rng.uniform(0.6, 1.3),
         wings=_wings(rng, length, width) if form in ("gable", "hip", "flat") and width > 5.5 else (),
         clutter=rng.uniform(0.0, 0.4) if slope else rng.uniform(0.2, 0.9), wall=rng.uniform(0.1, 0.4),
         stripe_m=float(rng.choice([0.0, 0.4, 0.8, 1.2]) if sheet else rng.choice([0.0, 0.35])),
@@ -95,7 +97,7 @@ class Quarter:
     def settle(self, roads: list[Road], *, extent_m: float, density: float) -> "Quarter":
         """Build on both sides of roads, on a share of the lots."""
         for road in roads:
-            for x, y, direction in along(road.path, self.lot).tolist():
+            for x, y, direction in stations_along(road.path, self.lot).tolist():
                 near = -20 < x < extent_m + 20 and -20 < y < extent_m + 20
                 for turn in (0.0, np.pi):
                     if near and chance(self.rng, density):

@@ -7,7 +7,17 @@ import numpy as np
 from geosam.training.world.layout import Block, Layout, Region, Road
 from geosam.training.world.materials import pick
 from geosam.training.world.places.elements import (
-    Random, any_of, chance, draw_field, draw_forest, draw_ground, draw_orchard, draw_sun, draw_water, number_of, scattered_trees,
+    Random,
+    any_of,
+    chance,
+    draw_field,
+    draw_forest,
+    draw_ground,
+    draw_orchard,
+    draw_sun,
+    draw_water,
+    number_of,
+    scattered_trees,
 )  # fmt: skip
 from geosam.training.world.places.houses import Quarter
 from geosam.training.world.places.streets import lanes
@@ -32,10 +42,11 @@ def farmland(rng: Random, extent_m: float) -> Layout:
     farms = Quarter(rng, occupancy)
     if extent_m < 1200 and chance(rng, 0.6):
         farms.settle(roads, extent_m=extent_m, density=rng.uniform(0.02, 0.2))
-    trees = scattered_trees(rng, occupancy, number_of(rng, min(extent_m, 700), 2.5), extent_m)
+    trees = scattered_trees(rng, occupancy, number_of(rng, min(extent_m, 700.0), 2.5), extent_m)
     return Layout(
-        "farmland", extent_m, draw_sun(rng), draw_ground(rng, ("grass", "dry grass", "grass")), regions=(*regions, *farms.yards),
-        roads=tuple(roads), buildings=tuple(farms.buildings), blocks=tuple(farms.blocks), trees=tuple(trees),
+        "farmland", extent_m, draw_sun(rng), draw_ground(rng, ("grass", "dry grass", "grass")),
+        regions=(*regions, *farms.yards), roads=tuple(roads),
+        buildings=tuple(farms.buildings), blocks=tuple(farms.blocks), trees=tuple(trees),
     )  # fmt: skip
 
 
@@ -71,10 +82,11 @@ def woodland(rng: Random, extent_m: float) -> Layout:
     huts = Quarter(rng, occupancy)
     if extent_m < 600:
         huts.settle(roads, extent_m=extent_m, density=0.06)
-    trees = scattered_trees(rng, occupancy, number_of(rng, min(extent_m, 500), 4.0), extent_m)
+    trees = scattered_trees(rng, occupancy, number_of(rng, min(extent_m, 500.0), 4.0), extent_m)
     return Layout(
-        "woodland", extent_m, draw_sun(rng), draw_ground(rng, ("grass", "dry grass", "soil")), regions=(whole, *openings),
-        roads=tuple(roads), buildings=tuple(huts.buildings), blocks=tuple(huts.blocks), trees=tuple(trees),
+        "woodland", extent_m, draw_sun(rng), draw_ground(rng, ("grass", "dry grass", "soil")),
+        regions=(whole, *openings), roads=tuple(roads),
+        buildings=tuple(huts.buildings), blocks=tuple(huts.blocks), trees=tuple(trees),
         hills=rng.uniform(0.1, 0.5) if chance(rng, 0.5) else 0.0,
     )  # fmt: skip
 
@@ -109,12 +121,13 @@ def barren(rng: Random, extent_m: float) -> Layout:
         regions.append(Region("bare", shape, colour, pick(rng, material), strength=0.5, ragged_m=rng.uniform(0.5, 4)))
     roads, occupancy = _connected(rng, extent_m, rng.uniform(0, np.pi))
     tracks = tuple(replace(road, marked=False) for road in roads)
-    trees = scattered_trees(rng, occupancy, number_of(rng, min(extent_m, 400), 8.0), extent_m)
+    trees = scattered_trees(rng, occupancy, number_of(rng, min(extent_m, 400.0), 8.0), extent_m)
     huts = Quarter(rng, occupancy, ("slab", "rusty", "metal"))
     if extent_m < 400:
         huts.settle(roads, extent_m=extent_m, density=0.1)
     return Layout(
-        "barren", extent_m, draw_sun(rng), replace(ground, scrub=rng.uniform(0, 0.7)), regions=tuple(regions), roads=tracks,
+        "barren", extent_m, draw_sun(rng), replace(ground, scrub=rng.uniform(0, 0.7)),
+        regions=tuple(regions), roads=tracks,
         buildings=tuple(huts.buildings), trees=tuple(trees), hills=rng.uniform(0.05, 0.5),
     )  # fmt: skip
 
@@ -133,7 +146,7 @@ def solar(rng: Random, extent_m: float) -> Layout:
             blocks.append(Block("solar", x, y, table, angle, colour, height_m=1.4, cells_m=(1.0, table[1] / 2)))
     occupancy = Occupancy(extent_m)
     occupancy.take(*centre, (2 * outline, 2 * outline), angle)
-    trees = scattered_trees(rng, occupancy, number_of(rng, min(extent_m, 500), 6.0), extent_m)
+    trees = scattered_trees(rng, occupancy, number_of(rng, min(extent_m, 500.0), 6.0), extent_m)
     meadow = rectangle(centre, (2 * outline + 8, 2 * outline + 8), angle)
     park = Region("field", meadow, pick(rng, "grass"), pick(rng, "dry grass"), strength=0.4)
     base = farmland(rng, extent_m)
