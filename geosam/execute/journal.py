@@ -5,13 +5,11 @@ import json
 import logging
 import os
 import re
-import shutil
 import threading
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -64,7 +62,7 @@ class Journal:
             raise SinkError(f"{self.folder} cannot be written ({error})", hint="choose another folder") from error
 
     @classmethod
-    def beside(cls, output: str | os.PathLike[str], key: object) -> Self:
+    def beside(cls, output: str | os.PathLike[str], key: object) -> "Journal":
         """Open the journal of an output: a hidden folder beside it, one for each output file.
 
         Parameters
@@ -77,7 +75,7 @@ class Journal:
         output = Path(output).absolute()
         return cls(output.with_name(f".{output.name}.geosam-journal"), key)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,7 +131,7 @@ class Journal:
         """
         path = self._path(name)
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 return {key: archive[key] for key in archive.files}
         except FileNotFoundError:
             return None
@@ -151,12 +149,17 @@ class Journal:
         self._lock.release()
 
     def remove(self) -> None:
-        """Remove the journal and its folder, when the run is complete."""
-        for path in self.folder.glob("*.npz"):
-            path.unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the journal and its folder, when the run is complete.
+
+        The lock file goes last: from then on the folder is anybody's, and stays if it is used.
+        """
+        for path in self.folder.iterdir():
+            if path != self._lock.path:
+                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._lock.path.unlink()
+            self.folder.rmdir()
         self._lock.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _open_lock(self) -> Lock:
         """Lock the folder, also if another run is just removing it."""

@@ -3,7 +3,6 @@
 import os
 import sys
 from pathlib import Path
-from typing import Self
 
 from geosam.errors import SinkError
 
@@ -48,6 +47,7 @@ class Lock:
     """
 
     def __init__(self, path: Path, what: str) -> None:
+        self.path = path
         owner = path.with_name(f"{path.name}.pid")
         file: int | None = None
         while file is None:
@@ -60,7 +60,7 @@ class Lock:
         self._file: int | None = file
         owner.write_text(str(os.getpid()))
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Lock":
         return self
 
     def __exit__(self, *_: object) -> None:

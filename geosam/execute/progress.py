@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
@@ -33,7 +33,7 @@ class Progress:
     [1, 2]
     """
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Progress":
         return self
 
     def __exit__(
@@ -107,7 +107,7 @@ class Bar(Progress):
             speed_estimate_period=_RATE_OVER_SECONDS,
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Bar":
         self._rich.start()
         return self
 

@@ -17,11 +17,12 @@ from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from geosam.errors import SinkError
-from geosam.sinks.table import GEOMETRY, Spool
+from geosam.sinks.table import GEOMETRY, Spool, as_multipolygons
 
 DECIMALS = 8
 """Decimals of a degree that are written: about a millimetre."""
 
+_GRID = 10.0**-DECIMALS
 _LONGEST_EDGE_M = 1000.0
 _WGS84 = CRS("EPSG:4326")
 
@@ -107,7 +108,7 @@ class LonLat:
         for index in np.flatnonzero((east - west > 180) | (west < -180) | (east > 180)):
             moved[index] = _cut(moved[index], follow=self._longest_edge is not None)
         rounded = shapely.transform(moved, lambda points: np.round(points, DECIMALS))
-        return shapely.orient_polygons(rounded)
+        return as_multipolygons(shapely.orient_polygons(rounded))
 
     def _move(self, points: np.ndarray) -> np.ndarray:
         lon, lat = self._transformer.transform(points[:, 0], points[:, 1])
@@ -130,7 +131,7 @@ def _cut(geometry: BaseGeometry, *, follow: bool) -> MultiPolygon:
     for polygon in shapely.get_parts(geometry):
         rings = [shapely.get_coordinates(ring) for ring in (polygon.exterior, *polygon.interiors)]
         shell, *holes = [_fold(_unroll(ring) if follow else ring) for ring in rings]
-        parts.append(shapely.difference(shell, shapely.union_all(holes)))
+        parts.append(shapely.difference(shell, shapely.union_all(holes, grid_size=_GRID), grid_size=_GRID))
     polygons = shapely.get_parts(shapely.get_parts(parts))
     return MultiPolygon(list(polygons[shapely.get_type_id(polygons) == 3]))
 
@@ -150,12 +151,11 @@ def _fold(ring: np.ndarray) -> BaseGeometry:
     west, _, east, _ = area.bounds
     turns = range(int(np.floor((west + 180) / 360)), int(np.ceil((east + 180) / 360)))
     pieces = [shapely.intersection(area, shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)) for turn in turns]
-    return shapely.union_all(
-        [
-            shapely.transform(piece, lambda p, t=turn: p - [360 * t, 0])
-            for piece, turn in zip(pieces, turns, strict=True)
-        ]
-    )
+    moved = [
+        shapely.transform(piece, lambda points, turn=turn: points - [360 * turn, 0])
+        for piece, turn in zip(pieces, turns, strict=True)
+    ]
+    return shapely.union_all(moved, grid_size=_GRID)
 
 
 def _features(batch: pa.RecordBatch, to_lonlat: LonLat) -> Iterator[str]:

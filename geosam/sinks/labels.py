@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -21,6 +21,7 @@ from rasterio.io import DatasetWriter
 
 from geosam.arrays import Labels
 from geosam.errors import SinkError
+from geosam.scene import Scene
 from geosam.sinks.staging import check_path, named_errors, staged
 
 EXTENSIONS = (".tif", ".tiff")
@@ -29,15 +30,6 @@ EXTENSIONS = (".tif", ".tiff")
 _BLOCK = 512
 _BLOCK_ROWS = 64
 _CACHE_BYTES = 64 << 20
-
-
-class Placed(Protocol):
-    """Anything with a geobox, such as a scene."""
-
-    @property
-    def geobox(self) -> GeoBox | GCPGeoBox:
-        """The pixel grid and its place in the world."""
-        ...
 
 
 class LabelSink:
@@ -79,7 +71,7 @@ class LabelSink:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        scene: Placed | GeoBox | GCPGeoBox,
+        scene: Scene | GeoBox | GCPGeoBox,
         *,
         metadata: Mapping[str, object] | None = None,
         overwrite: bool = True,
@@ -91,7 +83,7 @@ class LabelSink:
         self._written = 0
         self._held = np.zeros((0, self._width), np.int32)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "LabelSink":
         with ExitStack() as stack:
             self._part = stack.enter_context(staged(self.path))
             self._strips = self._part.with_name("strips.tif")
@@ -169,7 +161,7 @@ class LabelSink:
             if kind is not None:
                 return
             if self._written < self._height:
-                missing = f"rows {self._written} to {self._height} were never written"
+                missing = f"rows {self._written + len(self._held)} to {self._height} were never written"
                 raise SinkError(f"{self.path}: {missing}", expected=f"all {self._height} rows")
             with rasterio.open(self._strips, "r+") as strips:
                 strips.build_overviews(_factors(self._height, self._width), Resampling.mode)

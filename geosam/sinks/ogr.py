@@ -20,6 +20,9 @@ _OPTIONS = {
     "FlatGeobuf": {"SPATIAL_INDEX": "YES"},
 }
 
+_INCOMPLETE = {"GPKG": {}, "FlatGeobuf": {"SPATIAL_INDEX": "NO"}}
+"""What changes if a row has no geometry, which the index of a FlatGeobuf does not allow."""
+
 
 def write_geopackage(spool: Spool, path: Path, metadata: Mapping[str, object], *, layer: str, style: bool) -> None:
     """Write polygons as the only layer of a GeoPackage, with a spatial index and a default style.
@@ -68,7 +71,7 @@ def _write(spool: Spool, path: Path, metadata: Mapping[str, object], *, layer: s
             geometry_type="MultiPolygon",
             crs=spool.crs.to_wkt() if spool.crs is not None else None,
             layer_metadata={"geosam": json.dumps(metadata, ensure_ascii=False)} if metadata else None,
-            layer_options=_OPTIONS[driver],
+            layer_options=_OPTIONS[driver] | ({} if spool.complete else _INCOMPLETE[driver]),
         )
 
 

@@ -77,7 +77,7 @@ def picture(
     target = check_path(path, EXTENSIONS, overwrite=overwrite)
     image = Image.fromarray(draw(scene, frame, max_side=max_side))
     with staged(target) as part, named_errors(target):
-        image.save(part, optimize=True)
+        image.save(part)
     return target
 
 
@@ -114,12 +114,11 @@ def colours(ids: Int64[np.ndarray, "n"]) -> UInt8[np.ndarray, "n 3"]:
     Examples
     --------
     >>> colours(np.array([1, 2, 1])).tolist()
-    [[65, 105, 222], [92, 222, 65], [65, 105, 222]]
+    [[64, 110, 221], [155, 221, 64], [64, 110, 221]]
     """
     hues = ids * _GOLDEN_TURN % 1.0
-    return (
-        np.array([np.multiply(hls_to_rgb(hue, 0.5625, 0.703125), 255) for hue in hues]).reshape(-1, 3).astype(np.uint8)
-    )
+    shares = np.array([hls_to_rgb(hue, 0.56, 0.7) for hue in hues]).reshape(-1, 3)
+    return (shares * 255).astype(np.uint8)
 
 
 def _background(scene: Scene, enlarged: int) -> Canvas:
@@ -151,7 +150,8 @@ def _fill(canvas: Canvas, shapes: np.ndarray, ids: Int64[np.ndarray, "n"]) -> No
     burnt = [(shapes[row], number) for number, row in enumerate(order, start=1) if not shapely.is_empty(shapes[row])]
     if not burnt:
         return
-    top = rasterize(burnt, out_shape=canvas.shape[:2], dtype="int32", transform=Affine.identity())
+    top = np.zeros(canvas.shape[:2], np.int32)
+    rasterize(burnt, out=top, transform=Affine.identity())
     palette = np.concatenate([[[0, 0, 0]], colours(ids[order])]).astype(np.float32)
     inside = top > 0
     canvas[inside] += _FILL * (palette[top[inside]] - canvas[inside])

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import geopandas as gpd
 import numpy as np
@@ -49,12 +48,15 @@ class Spool:
         CRS of the geometries, None if they have none.
     bounds
         ``(x_min, y_min, x_max, y_max)`` of all polygons in CRS units, NaN if there is none.
+    complete
+        True if every row has a geometry.
     """
 
     files: tuple[Path, ...]
     columns: Mapping[str, pa.DataType]
     crs: CRS | None
     bounds: tuple[float, float, float, float]
+    complete: bool
 
     @property
     def schema(self) -> pa.Schema:
@@ -64,7 +66,18 @@ class Spool:
         )
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Read the polygons back in their order, cast to the common columns."""
+        """Read the polygons back in their order and the common columns, in batches that do not depend on the frames."""
+        held: list[pa.RecordBatch] = []
+        for batch in self._fitting():
+            held.append(batch)
+            if sum(part.num_rows for part in held) >= _ROWS:
+                *whole, rest = pa.Table.from_batches(held).combine_chunks().to_batches(_ROWS)
+                yield from whole
+                held = [rest]
+        if held:
+            yield from pa.Table.from_batches(held).combine_chunks().to_batches(_ROWS)
+
+    def _fitting(self) -> Iterator[pa.RecordBatch]:
         for file in self.files:
             with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as reader:
                 for batch in reader:
@@ -104,10 +117,11 @@ class _Spooler:
         self._columns: dict[str, pa.DataType] = {}
         self._names: dict[object, str] = {}
         self._bounds = np.full(4, np.nan)
+        self._complete = True
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
         self._schema: pa.Schema | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "_Spooler":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,11 +136,12 @@ class _Spooler:
     def spool(self) -> Spool:
         columns = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in self._columns.items()}
         x_min, y_min, x_max, y_max = map(float, self._bounds)
-        return Spool(tuple(self._files), columns, self._crs, (x_min, y_min, x_max, y_max))
+        return Spool(tuple(self._files), columns, self._crs, (x_min, y_min, x_max, y_max), self._complete)
 
     def _to_batch(self, rows: gpd.GeoDataFrame) -> pa.RecordBatch:
-        geometries = _multipolygons(rows.geometry.to_numpy())
-        box = shapely.total_bounds(geometries)
+        geometries = as_multipolygons(rows.geometry.to_numpy())
+        self._complete &= not shapely.is_missing(geometries).any()
+        box = shapely.total_bounds(geometries) if len(geometries) else self._bounds
         self._bounds = np.concatenate([np.fmin(self._bounds, box)[:2], np.fmax(self._bounds, box)[2:]])
         arrays = {
             self._name(name): series_to_array(pd.Series(rows[name]))
@@ -158,14 +173,14 @@ class _Spooler:
 
 
 def _candidates(name: str) -> Iterator[str]:
-    yield name
+    yield name or "column"
     number = 0
     while True:
         number += 1
         yield f"{name}_{number}"
 
 
-def _multipolygons(geometries: np.ndarray) -> np.ndarray:
+def as_multipolygons(geometries: np.ndarray) -> np.ndarray:
     """Make every geometry a two-dimensional multipolygon; an empty or absent one becomes None."""
     geometries = np.array(shapely.force_2d(geometries), dtype=object)
     geometries[shapely.is_empty(geometries)] = None
