@@ -9,7 +9,7 @@ in which they were computed.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -54,6 +54,8 @@ class InstanceSet:
         Whether any of its instances ends where the scene has no data.
     stops
         The row below the object's last pixel, in scene px: once a reader has come that far, the object is complete.
+    owned_px
+        Pixels of the object in the cores of the windows that saw it: its area but for what is filled in later.
     """
 
     starts: Int64[np.ndarray, "windows"]
@@ -64,6 +66,7 @@ class InstanceSet:
     n_windows: Int32[np.ndarray, "n"]
     touches_nodata: Flags
     stops: Ids
+    owned_px: Ids
 
     def __len__(self) -> int:
         return len(self.predicted_iou)
@@ -72,6 +75,11 @@ class InstanceSet:
         """Object id of each label of the window at `index`, beginning with 0 for the background."""
         ids = self.object_ids[self.starts[index] : self.starts[index + 1]]
         return np.concatenate([np.zeros(1, np.int32), ids])
+
+    def keep(self, kept: Flags) -> "InstanceSet":
+        """The same objects, of which those that are not kept have no pixel any more; the numbers stay."""
+        flags = np.concatenate([np.zeros(1, bool), kept])
+        return replace(self, object_ids=np.where(flags[self.object_ids], self.object_ids, 0).astype(np.int32))
 
 
 def stitch(plan: WindowPlan, load: Load) -> InstanceSet:
@@ -208,6 +216,7 @@ class _Sightings:
             n_windows=np.bincount(visits, minlength=n + 1)[1:].astype(np.int32),
             touches_nodata=np.bincount(ids, column["touches_nodata"], n + 1)[1:] > 0,
             stops=_reduce(np.maximum, column["stop"], ids - 1, n),
+            owned_px=np.bincount(ids, column["owned"], n + 1)[1:].astype(np.int64),
         )
 
 
@@ -215,6 +224,7 @@ _COLUMNS = {
     "first": np.zeros(0, np.int64),
     "stop": np.zeros(0, np.int64),
     "pixels": np.zeros(0, np.int32),
+    "owned": np.zeros(0, np.int32),
     "window": np.zeros(0, np.int32),
     "predicted_iou": np.zeros(0, np.float32),
     "stability": np.zeros(0, np.float32),
@@ -224,7 +234,9 @@ _COLUMNS = {
 
 def _describe(plan: WindowPlan, index: int, seen: WindowInstances) -> dict[str, np.ndarray]:
     """For each instance of a window: its first pixel in the scene, the row below its last, its size, and its scores."""
-    window = plan[index].window
+    window, core = plan[index].window, plan[index].core
+    top, left = core.row_off - window.row_off, core.col_off - window.col_off
+    owned = seen.labels[top : top + core.height, left : left + core.width]
     labels, places = seen.labels.ravel(), np.arange(seen.labels.size)
     first, last = np.zeros(len(seen) + 1, np.int64), np.zeros(len(seen) + 1, np.int64)
     first[labels[::-1]] = places[::-1]
@@ -234,6 +246,7 @@ def _describe(plan: WindowPlan, index: int, seen: WindowInstances) -> dict[str, 
         "first": (row + window.row_off) * plan.shape[1] + col + window.col_off,
         "stop": last[1:] // window.width + window.row_off + 1,
         "pixels": np.bincount(labels, minlength=len(seen) + 1)[1:].astype(np.int32),
+        "owned": np.bincount(owned.ravel(), minlength=len(seen) + 1)[1:].astype(np.int32),
         "window": np.full(len(seen), index, np.int32),
         "predicted_iou": seen.predicted_iou,
         "stability": seen.stability,

@@ -225,6 +225,19 @@ class Scene:
             raise OptionError(f"resolution={resolution!r}", expected="a working grid of at most 2^50 pixels")
         return replace(self, whole=(h, w), crop=crop_to(self.area, self.raster.info.shape, (h, w)))
 
+    def coarsened(self, factor: float) -> "Scene":
+        """The same scene on a grid whose pixels are `factor` times as large, as nearly as the grid comes out even.
+
+        Raises
+        ------
+        OptionError
+            If the factor is not positive.
+        """
+        if factor <= 0:
+            raise OptionError(f"factor={factor}", expected="a positive number")
+        h, w = (max(1, round(n / factor)) for n in self.whole)
+        return replace(self, whole=(h, w), crop=crop_to(self.area, self.raster.info.shape, (h, w)))
+
     def within(self, geometry: Any, crs: Any = None) -> "Scene":
         """The part of the scene in an area: cropped to its bounding box in whole pixels, not valid outside it.
 

@@ -1,0 +1,37 @@
+"""``geosam demo``: the bundled scene, segmented."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("demo"),
+    model: Annotated[str, typer.Option(help="Name or path of the model.")] = "nano",
+) -> None:
+    """Segment the bundled village scene with the built-in model: GeoPackage, label COG and picture."""
+    import geopandas
+    from rich.console import Console
+
+    import geosam
+    from geosam.cli.show import show_report
+    from geosam.execute import progress_bar
+    from geosam.sinks import picture
+
+    scene = geosam.open_scene(sample("village_before.tif"))
+    output.mkdir(parents=True, exist_ok=True)
+    layer = output / "village.gpkg"
+    with progress_bar() as progress:
+        report = geosam.segment_to_file(
+            scene, layer, labels=output / "village_labels.tif", model=model, min_area=8, progress=progress
+        )
+    report.outputs.append(picture(scene, geopandas.read_file(layer), output / "village.png"))
+    show_report(report, Console())
+
+
+def sample(name: str) -> Path:
+    """Path of a file of the bundled sample data, in an installed package or in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside, beside = package / "sample_data" / name, package.parent / "sample_data" / name
+    return inside if inside.exists() else beside

@@ -1,0 +1,58 @@
+"""What the commands say at their end."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from geosam.pipeline import Forecast, Report
+
+SHOWN = 5
+"""Skipped prompts that are named; the others are counted."""
+
+
+def show_report(report: Report, console: Console) -> None:
+    """Say what was done, what was skipped and why, and where the outputs are."""
+    passes = f"{report.encoded} encoded"
+    more = {"recalled": "from the store", "resumed": "from an interrupted run", "empty": "without data"}
+    for name, words in more.items():
+        if count := getattr(report, name):
+            passes += f", {count} {words}"
+    console.print(f"{report.objects} objects in {seconds(report.seconds)}; {report.windows} windows: {passes}")
+    for name, reason in report.skipped[:SHOWN]:
+        console.print(f"skipped prompt {name}: {reason}", style="yellow", markup=False)
+    if len(report.skipped) > SHOWN:
+        console.print(f"… and {len(report.skipped) - SHOWN} more prompts skipped", style="yellow")
+    for path in report.outputs:
+        console.print(f"  {shown(path)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_forecast(forecast: Forecast, console: Console) -> None:
+    """Say what a run will cost."""
+    h, w = forecast.shape
+    empty = f", {forecast.empty} without data" if forecast.empty else ""
+    console.print(f"{w} × {h} px; window {forecast.window}, overlap {forecast.overlap} or more")
+    console.print(
+        f"{forecast.windows} windows{empty}; {forecast.passes} encoder passes, {forecast.points} points in each"
+    )
+    console.print(f"about {seconds(forecast.seconds)} and {forecast.peak_bytes / 1e9:.1f} GB of memory on this machine")
+
+
+def seconds(value: float) -> str:
+    """A duration as people say it.
+
+    Examples
+    --------
+    >>> seconds(4.21), seconds(75), seconds(8000)
+    ('4.2 s', '1 min 15 s', '2 h 13 min')
+    """
+    if value < 60:
+        return f"{value:.1f} s"
+    if value < 3600:
+        return f"{value // 60:.0f} min {value % 60:.0f} s"
+    return f"{value // 3600:.0f} h {value % 3600 // 60:.0f} min"
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

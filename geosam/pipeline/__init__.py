@@ -1,0 +1,237 @@
+"""The whole flow: a scene goes in, polygons come out.
+
+`segment` gives a GeoDataFrame, `segment_to_file` streams to a file in bounded memory, `encode` fills an embedding
+store, `plan` says beforehand what a run will cost.
+
+==========  ===========================================================
+module      responsibility
+==========  ===========================================================
+options     what a run is asked for, and what it says at its end
+request     the same with every name and path resolved
+run         a request being carried out: journal, store, progress
+everything  every object of the scene, stitched across windows
+prompted    one polygon for each prompt
+forecast    windows, passes, time and memory, before starting
+==========  ===========================================================
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from geopandas import GeoDataFrame
+
+from geosam import sinks
+from geosam.execute import Journal, Progress, prefetch
+from geosam.pipeline.everything import Strips, find_everything
+from geosam.pipeline.forecast import Forecast, forecast
+from geosam.pipeline.options import Report, SegmentOptions
+from geosam.pipeline.prompted import find_prompted
+from geosam.pipeline.request import Network, Request
+from geosam.pipeline.run import Run, open_store
+
+__all__ = ["Forecast", "Report", "SegmentOptions", "encode", "plan", "segment", "segment_to_file"]
+
+Model = str | PathLike[str] | Network
+
+
+def segment(
+    scene: Any,
+    prompts: Any = None,
+    *,
+    model: Model = "nano",
+    options: SegmentOptions | None = None,
+    store: Any = None,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> GeoDataFrame:
+    """Segment a scene into polygons: every object, or those that prompts point at.
+
+    Parameters
+    ----------
+    scene
+        A `Scene` from `geosam.open_scene`, or whatever that function opens.
+    prompts
+        None for every object. Else a `Prompts`, a vector file, a GeoDataFrame or geometries (points, boxes, polygons)
+        in any CRS, a label raster or a label array; each gives one polygon, with its id and attributes.
+    model
+        Name of a model, path of a weights file, or a network.
+    options
+        See `SegmentOptions`; each of its fields may also be given by its name, as in ``min_area=20``.
+    store
+        Folder or `EmbeddingStore` in which embeddings are kept for later runs; ``"auto"`` for the cache folder.
+    progress
+        Shows how far the run is, such as a `geosam.execute.Bar`.
+
+    Returns
+    -------
+    GeoDataFrame
+        One row for each object, in the scene's CRS, with the documented columns (`geosam.polygons.COLUMNS`). Its
+        ``attrs["geosam"]`` says how it was made, ``attrs["skipped"]`` which prompts gave nothing, and why.
+
+    Raises
+    ------
+    SceneError, PromptError, ModelError, OptionError
+        If the scene, the prompts, the model or an option cannot be used.
+
+    Examples
+    --------
+    >>> from geosam.testing import TruthNetwork, blob_labels, label_scene
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = label_scene(f"{folder}/scene.tif", blob_labels((200, 300), count=5, large=0))
+    ...     found = segment(path, model=TruthNetwork(side=128), spacing_px=4)
+    >>> len(found) > 0 and bool(found.geometry.is_valid.all())
+    True
+    """
+    request = Request.of(scene, prompts, model=model, options=options, changes=changes)
+    with tempfile.TemporaryDirectory(prefix="geosam-") as folder, Journal(folder, request.key) as journal:
+        run = Run(request, journal, open_store(store), progress or Progress())
+        frames = list(find(run))
+    full = [frame for frame in frames if len(frame)] or frames[:1]
+    whole = GeoDataFrame(pd.concat(full, ignore_index=True)) if len(full) > 1 else full[0]
+    whole.attrs = {"geosam": request.metadata, "skipped": run.report.skipped}
+    return whole
+
+
+def segment_to_file(
+    scene: Any,
+    output: str | PathLike[str],
+    prompts: Any = None,
+    *,
+    labels: str | PathLike[str] | None = None,
+    layer: str | None = None,
+    overwrite: bool = True,
+    model: Model = "nano",
+    options: SegmentOptions | None = None,
+    store: Any = None,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> Report:
+    """Segment a scene and stream the polygons to a file, in memory that does not grow with the scene.
+
+    The file appears when it is whole. If the run is interrupted, the same call goes on from the windows that are done;
+    they lie in a hidden folder beside the output until then.
+
+    Parameters
+    ----------
+    scene, prompts, model, options, store, progress, changes
+        As for `segment`.
+    output
+        ``.gpkg``, ``.parquet``, ``.fgb`` or ``.geojson``.
+    labels
+        Also write the object ids as an int32 cloud-optimized GeoTIFF here.
+    layer
+        Name of the layer; the file's name if not given.
+    overwrite
+        Whether existing outputs may be replaced.
+
+    Returns
+    -------
+    Report
+        What was done, what was skipped and why.
+
+    Raises
+    ------
+    SinkError
+        If an output cannot be written; known before any work is done where possible.
+    SceneError, PromptError, ModelError, OptionError
+        As for `segment`.
+    """
+    begin = time.perf_counter()
+    request = Request.of(scene, prompts, model=model, options=options, changes=changes)
+    target = sinks.check_writable(output, overwrite=overwrite, has_crs=request.scene.crs is not None)
+    label_target = sinks.check_writable(labels, formats=sinks.LABEL_FORMATS, overwrite=overwrite) if labels else None
+    report = Report(outputs=[target, label_target] if label_target else [target])
+    with Journal.beside(target, request.key) as journal:
+        run = Run(request, journal, open_store(store), progress or Progress(), report)
+        with _label_sink(label_target, request) as sink:
+            frames = counted(find(run, tap(sink)), report)
+            sinks.write(frames, target, layer=layer, metadata=request.metadata, crs=request.scene.crs)
+        journal.remove()
+    report.seconds = time.perf_counter() - begin
+    return report
+
+
+def find(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
+    """Polygons in batches; `tap` sees the label strips on their way."""
+    if run.request.prompts is None:
+        return find_everything(run, tap)
+    return find_prompted(run, run.request.prompts, tap)
+
+
+def tap(sink: sinks.LabelSink | None) -> Callable[[Strips], Strips]:
+    """Write the strips of labels down as they pass, or let them pass."""
+
+    def write(strips: Strips) -> Strips:
+        for row_off, labels in strips:
+            if sink is not None:
+                sink.write(row_off, labels)
+            yield row_off, labels
+
+    return write
+
+
+def counted(frames: Iterator[GeoDataFrame], report: Report) -> Iterator[GeoDataFrame]:
+    """The same frames, their rows counted in the report."""
+    for frame in frames:
+        report.objects += len(frame)
+        yield frame
+
+
+def _label_sink(path: Path | None, request: Request) -> Any:
+    """The label raster's sink, or a stand-in where none is asked for."""
+    return sinks.LabelSink(path, request.scene, metadata=request.metadata) if path else nullcontext()
+
+
+def encode(
+    scene: Any,
+    *,
+    model: Model = "nano",
+    options: SegmentOptions | None = None,
+    store: Any = "auto",
+    progress: Progress | None = None,
+    **changes: Any,
+) -> Report:
+    """Fill an embedding store with all windows of a scene, so that later prompts need no encoder.
+
+    Parameters
+    ----------
+    scene, model, options, store, progress, changes
+        As for `segment`.
+
+    Returns
+    -------
+    Report
+        How many windows were encoded, were there already, or have no data.
+    """
+    begin = time.perf_counter()
+    request = Request.of(scene, None, model=model, options=options, changes=changes)
+    with tempfile.TemporaryDirectory(prefix="geosam-") as folder, Journal(folder, request.key) as journal:
+        run = Run(request, journal, open_store(store), progress or Progress())
+        plan = run.plan()
+        full = [planned.window for planned in plan if run.scene.has_data(planned.window)]
+        chips = prefetch(run.scene.read(window) for window in full)
+        for chip in run.progress.track(chips, "encode", total=len(full)):
+            run.embed(run.scene, chip)
+    run.report.windows, run.report.empty = len(plan), len(plan) - len(full)
+    run.report.seconds = time.perf_counter() - begin
+    return run.report
+
+
+def plan(scene: Any, *, model: Model = "nano", options: SegmentOptions | None = None, **changes: Any) -> Forecast:
+    """Say what segmenting everything in a scene will cost on this machine: windows, passes, seconds, memory.
+
+    One window of the scene is segmented to find out.
+
+    Parameters
+    ----------
+    scene, model, options, changes
+        As for `segment`.
+    """
+    request = Request.of(scene, None, model=model, options=options, changes=changes)
+    return forecast(request)

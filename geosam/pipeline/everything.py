@@ -1,0 +1,79 @@
+"""Everything mode: every object of the scene, each once, none overlapping another."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from geopandas import GeoDataFrame
+
+from geosam.execute import prefetch
+from geosam.instances import InstanceSet, WindowInstances, assemble, flatten, stitch
+from geosam.masks import segment_everything
+from geosam.pipeline.run import Run
+from geosam.polygons import instance_frame, outline, polygonize
+from geosam.scene import Chip
+from geosam.windows import PlannedWindow, WindowPlan
+
+Strips = Iterator[tuple[int, np.ndarray]]
+
+
+def find_everything(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
+    """Polygons of all objects, in batches, each object as soon as its last row of pixels is known.
+
+    Parameters
+    ----------
+    run
+        The scene, the network and the options.
+    tap
+        Sees the strips of labels on their way to the polygons, such as a label raster that writes them down.
+    """
+    plan = run.plan()
+    load = segment_windows(run, plan)
+    instances = within_limits(run, stitch(plan, load))
+    strips = tap(assemble(plan, instances, load))
+    style = run.request.options.outline
+    for ids, geometries_px in polygonize(strips, stops=instances.stops, tolerance_px=run.tolerance_px):
+        drawn = outline(geometries_px, style) if style else geometries_px
+        yield instance_frame(ids, drawn, run.scene, instances=instances, model=run.network.name)
+    none = np.zeros(0, np.int32), np.zeros(0, object)
+    yield instance_frame(*none, run.scene, instances=instances, model=run.network.name)
+
+
+def within_limits(run: Run, instances: InstanceSet) -> InstanceSet:
+    """Only the objects whose area lies within the limits that were asked for, measured in whole pixels."""
+    area = instances.owned_px * run.request.m2_per_px
+    return instances.keep((area >= run.request.options.min_area) & (area <= run.request.options.max_area))
+
+
+def segment_windows(run: Run, plan: WindowPlan) -> Callable[[int], WindowInstances | None]:
+    """Segment every window that has data; returns the loader of their results, None for an empty window."""
+    full = {planned.index: planned for planned in plan if run.scene.has_data(planned.window)}
+    done = set(run.journal.names())
+    todo = [planned for index, planned in full.items() if entry(index) not in done]
+    run.report.windows, run.report.empty = len(plan), len(plan) - len(full)
+    run.report.resumed = len(full) - len(todo)
+    chips = prefetch(run.scene.read(planned.window) for planned in todo)
+    with run.progress.stage("segment", len(full), done=run.report.resumed) as stage:
+        for planned, chip in zip(todo, chips, strict=True):
+            run.journal.put(entry(planned.index), segment_window(run, planned, chip).to_arrays())
+            stage.advance()
+
+    def load(index: int) -> WindowInstances | None:
+        planned = full.get(index)
+        if planned is None:
+            return None
+        again = run.once(entry(index), lambda: segment_window(run, planned, run.scene.read(planned.window)).to_arrays())
+        return WindowInstances.from_arrays(index, again)
+
+    return load
+
+
+def segment_window(run: Run, planned: PlannedWindow, chip: Chip) -> WindowInstances:
+    """Every object that the network finds in one window, without overlaps."""
+    embedding = run.embed(run.scene, chip)
+    options = run.request.options.everything(run.network)
+    return flatten(segment_everything(embedding, run.network, chip.valid, options), planned.index)
+
+
+def entry(index: int) -> str:
+    """The journal's name for a window of everything mode."""
+    return f"window-{index:06d}"

@@ -1,0 +1,120 @@
+"""What a run is asked for, and what it says at its end."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from geosam.errors import OptionError
+from geosam.masks import EverythingOptions
+from geosam.windows import WindowPlan
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """How a scene is segmented; every field has a default that suits maps.
+
+    Attributes
+    ----------
+    window
+        Side of a window in px; by default what the model was made for.
+    overlap
+        Least overlap of neighbouring windows in px; by default an eighth of the window.
+    spacing_px
+        Distance between the grid points of everything mode, in px.
+    pred_iou_threshold, stability_threshold
+        Masks below either are dropped in everything mode; in [0, 1]. None takes what suits the model.
+    min_area, max_area
+        Limits of an object's area in m² (px² for a scene without a CRS); everything mode.
+    simplify
+        Tolerance of the shared-border simplification in CRS units; 0 keeps the pixel outline.
+    outline
+        ``None``, ``"regular"`` (buildings: straight edges, right angles) or ``"smooth"``; needs ``geosam[outline]``.
+    refine
+        Rounds in which a prompt's mask is fed back to the decoder.
+
+    Raises
+    ------
+    OptionError
+        If a value is out of its range, or `simplify` and `outline` are asked for together.
+
+    Examples
+    --------
+    >>> SegmentOptions(min_area=20).plan((2000, 3000), side=1024).grid
+    (3, 4)
+    """
+
+    window: int | None = None
+    overlap: int | None = None
+    spacing_px: int = 32
+    pred_iou_threshold: float | None = None
+    stability_threshold: float | None = None
+    min_area: float = 0.0
+    max_area: float = float("inf")
+    simplify: float = 0.0
+    outline: str | None = None
+    refine: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_area <= self.max_area:
+            raise OptionError(
+                f"min_area={self.min_area}, max_area={self.max_area}", expected="0 <= min_area <= max_area"
+            )
+        if not 0 <= self.simplify < float("inf"):
+            raise OptionError(f"simplify={self.simplify}", expected="a tolerance in CRS units, 0 or more")
+        if self.outline not in {None, "regular", "smooth"}:
+            raise OptionError(f"outline={self.outline!r}", expected="'regular' or 'smooth'")
+        if self.outline and self.simplify:
+            raise OptionError("simplify together with outline", expected="one of them", hint="leave one out")
+        for name in ("window", "spacing_px"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"{name}={value}", expected="a positive number of pixels")
+
+    def plan(self, shape: tuple[int, int], *, side: int) -> WindowPlan:
+        """Windows over a grid of `shape` pixels for a network that takes windows of `side` pixels."""
+        size = self.window or side
+        return WindowPlan(shape, size=size, overlap=size // 8 if self.overlap is None else self.overlap)
+
+    def everything(self, network: Any) -> EverythingOptions:
+        """The options of everything mode; thresholds that were not asked for are those that suit the network.
+
+        Area limits are no part of them: they hold for whole objects, and a window may cut one.
+        """
+        asked = {"pred_iou_threshold": self.pred_iou_threshold, "stability_threshold": self.stability_threshold}
+        suited = getattr(network, "thresholds", {})
+        given = {name: value for name, value in asked.items() if value is not None}
+        return EverythingOptions.preset("maps", spacing_px=self.spacing_px, **{**suited, **given})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for the layer's metadata."""
+        return {key: value for key, value in asdict(self).items() if value not in (None, float("inf"))}
+
+
+@dataclass
+class Report:
+    """What a run did, what it skipped and why; filled while the run goes on.
+
+    Attributes
+    ----------
+    objects
+        Polygons written.
+    windows, empty
+        Windows of the plan; those without data.
+    encoded, recalled, resumed
+        Windows that went through the encoder; whose embedding came from the store; whose result an interrupted run
+        had left.
+    skipped
+        ``(id, reason)`` of every prompt that gave no polygon.
+    outputs
+        Files written.
+    """
+
+    objects: int = 0
+    windows: int = 0
+    empty: int = 0
+    encoded: int = 0
+    recalled: int = 0
+    resumed: int = 0
+    seconds: float = 0.0
+    skipped: list[tuple[Any, str]] = field(default_factory=list)
+    outputs: list[Path] = field(default_factory=list)

@@ -1,0 +1,124 @@
+"""What a run is asked for, with every name and path resolved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from hashlib import sha256
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from shapely import to_wkb
+
+from geosam import __version__
+from geosam.embeddings import ImageEncoder
+from geosam.errors import OptionError
+from geosam.masks import MaskDecoder
+from geosam.pipeline.options import SegmentOptions
+from geosam.prompts import Prompts
+from geosam.sam.registry import load_model
+from geosam.scene import Scene, open_scene
+
+RASTERS = {".tif", ".tiff", ".vrt", ".jp2", ".png"}
+"""Extensions of prompt files that hold masks, not features."""
+
+
+class Network(ImageEncoder, MaskDecoder, Protocol):
+    """What a model gives to the pipeline: an encoder and a decoder over numpy arrays, and a name."""
+
+    @property
+    def name(self) -> str:
+        """What the column `model` says."""
+        ...
+
+    def logits_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of the mask logits for a window of `shape` pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """A scene, a network, options, and the prompts if there are any.
+
+    Raises
+    ------
+    SceneError, PromptError, ModelError, OptionError
+        If one of them cannot be used.
+    """
+
+    scene: Scene
+    network: Network
+    options: SegmentOptions
+    prompts: Prompts | None = None
+
+    @classmethod
+    def of(
+        cls, scene: Any, prompts: Any, *, model: Any, options: SegmentOptions | None, changes: Mapping[str, Any]
+    ) -> "Request":
+        """Open the scene, read the prompts, load the model and check the options; see `geosam.segment`."""
+        chosen = changed(options or SegmentOptions(), changes)
+        opened = open_scene(scene)
+        found = None if prompts is None else to_prompts(prompts, opened)
+        return cls(opened, to_network(model), chosen, found)
+
+    @property
+    def m2_per_px(self) -> float:
+        """Ground area of a pixel in m²; 1 for a scene without a CRS, whose areas are in pixels."""
+        return self.scene.resolution_m**2 if self.scene.crs else 1.0
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the output's metadata says of how it was made."""
+        return {
+            "geosam": __version__,
+            "scene": self.scene.source,
+            "fingerprint": self.scene.fingerprint,
+            "bands": list(self.scene.bands),
+            "stretch": self.scene.stretch.to_dict(),
+            "resolution_m": self.scene.resolution_m if self.scene.crs else None,
+            "model": self.network.name,
+            "model_key": self.network.key,
+            "options": self.options.to_dict(),
+            "prompts": None if self.prompts is None else len(self.prompts),
+        }
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Everything that the result of a window depends on; a run with another key starts anew."""
+        prompts = None if self.prompts is None else digest(self.prompts)
+        return {**self.metadata, "scene": self.scene.key, "prompts": prompts}
+
+
+def changed(options: SegmentOptions, changes: Mapping[str, Any]) -> SegmentOptions:
+    """The options with some fields changed by name."""
+    names = [field.name for field in fields(SegmentOptions)]
+    unknown = sorted(set(changes) - set(names))
+    if unknown:
+        raise OptionError(f"unknown option {', '.join(unknown)}", expected=f"any of {', '.join(names)}")
+    return replace(options, **changes)
+
+
+def to_network(model: Any) -> Network:
+    """The network itself, or the one that a name or a path stands for."""
+    return load_model(model) if isinstance(model, str | PathLike) else model
+
+
+def to_prompts(prompts: Any, scene: Scene) -> Prompts:
+    """Prompts from whatever names them: features, a file of features or masks, an array of masks."""
+    if isinstance(prompts, Prompts):
+        return prompts
+    is_raster = isinstance(prompts, str | PathLike) and Path(fspath(prompts)).suffix.lower() in RASTERS
+    if is_raster or isinstance(prompts, np.ndarray):
+        return Prompts.from_masks(prompts, scene)
+    return Prompts.from_features(prompts, scene)
+
+
+def digest(prompts: Prompts) -> str:
+    """Identity of the prompts' rows and geometry, 64 hex digits."""
+    found = sha256()
+    for prompt in prompts:
+        found.update(repr((prompt.row, prompt.id)).encode())
+        for array in (prompt.points_px, prompt.labels, prompt.box_px):
+            found.update(b"-" if array is None else array.tobytes())
+        found.update(b"-" if prompt.polygon_px is None else to_wkb(prompt.polygon_px))
+    return found.hexdigest()

@@ -1,0 +1,95 @@
+"""One run: a request, and where its results are kept while it goes on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from geosam.embeddings import Embedding, embed, recall
+from geosam.execute import Journal, Progress
+from geosam.pipeline.options import Report
+from geosam.pipeline.request import Network, Request
+from geosam.sam.registry import cache_folder
+from geosam.scene import Chip, Scene
+from geosam.store import EmbeddingStore
+from geosam.windows import WindowPlan
+
+AUTO_STORE_BYTES = 4 << 30
+"""Limit of the store in the cache folder."""
+
+
+@dataclass
+class Run:
+    """A request that is being carried out.
+
+    Attributes
+    ----------
+    request
+        The scene, the network, the options and the prompts.
+    journal
+        Results of windows, kept until the output is whole, so that an interrupted run can go on.
+    store
+        Embeddings kept for later runs, or None.
+    progress
+        Shows how far the run is.
+    report
+        What was done so far.
+    """
+
+    request: Request
+    journal: Journal
+    store: EmbeddingStore | None = None
+    progress: Progress = field(default_factory=Progress)
+    report: Report = field(default_factory=Report)
+
+    @property
+    def scene(self) -> Scene:
+        """The scene at its working resolution."""
+        return self.request.scene
+
+    @property
+    def network(self) -> Network:
+        """The encoder and decoder."""
+        return self.request.network
+
+    @property
+    def tolerance_px(self) -> float:
+        """The tolerance of the simplification in pixels of the scene."""
+        return self.request.options.simplify / self.scene.frame.resolution
+
+    def plan(self, scene: Scene | None = None) -> WindowPlan:
+        """The windows of the scene, or of a coarser view of it."""
+        return self.request.options.plan((scene or self.scene).shape, side=self.network.side)
+
+    def embed(self, scene: Scene, chip: Chip) -> Embedding:
+        """The chip's embedding, from the store where it has one, else encoded and kept."""
+        if self.store is None:
+            self.report.encoded += 1
+            return embed(chip, self.network)
+        key = self.store.key(scene.fingerprint, chip.window, model_key=self.network.key)
+        arrays = self.store.get(key)
+        if arrays is not None:
+            self.report.recalled += 1
+            return recall(chip, arrays, self.network.key)
+        self.report.encoded += 1
+        embedding = embed(chip, self.network)
+        self.store.put(key, embedding.arrays)
+        return embedding
+
+    def once(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """The journal's entry `name`, made and kept if it is not there."""
+        arrays = self.journal.get(name)
+        if arrays is None:
+            arrays = make()
+            self.journal.put(name, arrays)
+        return arrays
+
+
+def open_store(store: Any) -> EmbeddingStore | None:
+    """A store from its folder, ``"auto"`` for the one in the cache folder, None for none."""
+    if store is None or isinstance(store, EmbeddingStore):
+        return store
+    if store == "auto":
+        return EmbeddingStore(cache_folder() / "embeddings", AUTO_STORE_BYTES)
+    return EmbeddingStore(store)
