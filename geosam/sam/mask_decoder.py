@@ -33,6 +33,8 @@ class MaskDecoder(nn.Module):
         Hidden width of the head that predicts each mask's IoU.
     fine_channels
         Channels of the encoder's features at stride 8 and 4 that sharpen the upscaling; ``()`` for none.
+    hint_channels
+        Channels of the maps of each prompt that join the last upscaling; 0 for none.
     activation
         Activation of the upscaling.
     """
@@ -47,6 +49,7 @@ class MaskDecoder(nn.Module):
         multimask: int = 3,
         iou_hidden: int = 256,
         fine_channels: tuple[int, ...] = (),
+        hint_channels: int = 0,
         activation: type[nn.Module] = nn.GELU,
     ) -> None:
         super().__init__()
@@ -64,6 +67,7 @@ class MaskDecoder(nn.Module):
         self.output_hypernetworks_mlps = nn.ModuleList(Mlp(width, width, width // 8) for _ in range(masks))
         self.iou_prediction_head = Mlp(width, iou_hidden, masks)
         widths = (width // 4, width // 8)
+        self.hint_projection = nn.Conv2d(hint_channels, width // 8, 1) if hint_channels else None
         self.fine_projections = nn.ModuleList(
             nn.Conv2d(c, out, 1) for c, out in zip(fine_channels, widths, strict=bool(fine_channels))
         )
@@ -77,6 +81,7 @@ class MaskDecoder(nn.Module):
         dense: Float[Tensor, "m c _ _"],
         present: Bool[Tensor, "n t"] | None = None,
         fine: Fine = (),
+        hints: Float[Tensor, "n _ mh mw"] | None = None,
     ) -> tuple[Float[Tensor, "n k mh mw"], Float[Tensor, "n k"]]:
         """Predict all masks of ``n`` prompts on ``b`` images: the one for clear prompts first, then the alternatives.
 
@@ -92,17 +97,18 @@ class MaskDecoder(nn.Module):
         keys = image + dense  # 1 or n c gh gw: one for all prompts as long as it knows of none
         pe = positions.flatten(1).T[None]  # 1 gh*gw c
         tokens, keys = self.transformer(tokens, keys.flatten(2).transpose(1, 2), pe, present)  # n 1+k+t c, n gh*gw c
-        pixels = self._upscale(keys.transpose(1, 2).reshape(n, c, gh, gw), fine)  # n c/8 mh mw
+        pixels = self._upscale(keys.transpose(1, 2).reshape(n, c, gh, gw), fine, hints)  # n c/8 mh mw
         heads = enumerate(self.output_hypernetworks_mlps, start=1)
         classifiers = torch.stack([head(tokens[:, i]) for i, head in heads], 1)  # n k c/8
         logits = (classifiers @ pixels.flatten(2)).unflatten(2, pixels.shape[2:])  # n k mh mw
         return logits, self.iou_prediction_head(tokens[:, 0])  # n k mh mw, n k
 
-    def _upscale(self, x: Tensor, fine: Fine) -> Tensor:
+    def _upscale(self, x: Tensor, fine: Fine, hints: Tensor | None) -> Tensor:
         up1, norm, act1, up2, act2 = self.output_upscaling
         eighth, quarter = [project(f) for project, f in zip(self.fine_projections, fine, strict=True)] or (None, None)
         x = act1(norm(_add_per_image(up1(x), eighth)))  # n c/4 2gh 2gw
-        return act2(_add_per_image(up2(x), quarter))  # n c/8 4gh 4gw
+        x = _add_per_image(up2(x), quarter)  # n c/8 4gh 4gw
+        return act2(x if self.hint_projection is None else x + self.hint_projection(hints))  # n c/8 4gh 4gw
 
 
 def _add_per_image(x: Tensor, shared: Tensor | None) -> Tensor:

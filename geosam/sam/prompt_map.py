@@ -1,9 +1,10 @@
 """Points and boxes drawn as a map over the image embedding, for a model that must learn quickly.
 
-The published model tells its mask decoder about points and boxes through tokens only, and learns during days of training to
-attend to the place that a token names. A small model trained from scratch gets, beside the tokens, the geometry of the prompt
-in every cell: how far the sides of the box and the nearest clicks are. Interactive segmentation networks have done so
-since Xu et al. 2016, "Deep Interactive Object Selection"; here it costs two 1 × 1 convolutions at stride 16.
+The published model tells its mask decoder about points and boxes through tokens only, and learns during days of
+training to attend to the place that a token names. A small model trained from scratch gets, beside the tokens, the
+geometry of the prompt in every cell: how far the sides of the box and the nearest clicks are. Interactive segmentation
+networks have done so since Xu et al. 2016, "Deep Interactive Object Selection"; here it costs two 1 × 1 convolutions
+at stride 16.
 """
 
 import torch

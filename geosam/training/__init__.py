@@ -2,8 +2,8 @@
 
 `config`: one file says everything about a run. `real`: pictures with truth that may be learned from. `samples`: crops,
 augmentation, objects, first prompts. `batches`: the same batch for the same seed and step, made in other processes.
-`corrections`: clicks where an answer is wrong. `losses`, `dense`: what is minimised. `checkpoints`: save, resume, export.
-`peek`: held-out quality during a run. `curves`: CSV and PNG. `trainer`: `train`.
+`answers`: prompts asked and corrected. `corrections`: clicks where an answer is wrong. `losses`, `dense`: what is
+minimised. `checkpoints`: save, resume. `peek`: held-out quality. `curves`: CSV and PNG. `trainer`: `train`.
 """
 
 from importlib import import_module

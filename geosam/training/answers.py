@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -50,7 +51,7 @@ class Asked:
 def batch_to_truth(batch: Batch, device: torch.device) -> Truth:
     """Bring a batch to a device."""
 
-    def tensor(array) -> Tensor:  # noqa: ANN001 - any of the batch's arrays
+    def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device, non_blocking=True)
 
     targets = tensor(batch.targets).flatten(0, 1).float() / 255

@@ -15,6 +15,7 @@ from geosam.errors import OptionError
 from geosam.training.config import DataOptions, TrainConfig
 from geosam.training.real import RealImage, open_rows, read_images
 from geosam.training.samples import Sample, draw_sample
+from geosam.training.team import ALONE, Team
 from geosam.training.world import World, render
 
 AHEAD = 3
@@ -39,19 +40,25 @@ class Batch:
     kinds: Int64[np.ndarray, "b"]
 
 
-def make_batch(config: TrainConfig, data: Path | None, step: int) -> Batch:
-    """Make the batch of a step: nothing but the configuration, the data folder and the step decides what is in it."""
+def make_batch(config: TrainConfig, data: Path | None, step: int, team: Team = ALONE) -> Batch:
+    """Make one process's share of the batch of a step.
+
+    Nothing but the configuration, the data folder and the step decides what is in the batch; image by image the
+    processes of a team take turns.
+    """
     options = config.data
     rng = np.random.default_rng([config.seed, step])
     side = int(options.sides[rng.integers(len(options.sides))])
     count = options.images(side)
     real = rng.random(count) < (options.real if data is not None else 0.0)
-    samples = []
-    for slot in range(count):
-        pictures = _real_pictures(data, held_out=False) if real[slot] and data is not None else None
-        samples.append(_sample(rng, config, pictures, side=side, place=(step, slot)))
     kinds = np.sort(rng.choice(len(options.kinds), count, p=np.array(options.kinds) / sum(options.kinds)))
-    return stack(samples, kinds.astype(np.int64))
+    own = range(team.rank % count, count, team.size)
+    samples = []
+    for slot in own:
+        pictures = _real_pictures(data, held_out=False) if real[slot] and data is not None else None
+        dice = np.random.default_rng([config.seed, step, slot])
+        samples.append(_sample(dice, config, pictures, side=side, place=(step, slot)))
+    return stack(samples, kinds[own].astype(np.int64))
 
 
 def stack(samples: list[Sample], kinds: Int64[np.ndarray, "b"]) -> Batch:
@@ -86,7 +93,7 @@ def _draw_picture(rng: np.random.Generator, pictures: dict[str, list[RealImage]]
 
 
 def _rendered(config: TrainConfig, place: tuple[int, int], attempt: int) -> World:
-    """Render the world of a slot, which serves a few steps; the slots change theirs in turn, one or two at each step."""
+    """Render the world of a slot, which serves a few steps; the slots change theirs in turn."""
     step, slot = place
     options: DataOptions = config.data
     generation = (step + slot) // options.render_uses
@@ -113,10 +120,12 @@ def held_out_pictures(data: Path) -> list[RealImage]:
     return [image for images in _real_pictures(data, held_out=True).values() for image in images]
 
 
-def iterate(config: TrainConfig, data: Path | None, *, first: int, last: int, workers: int) -> Iterator[Batch]:
+def iterate(
+    config: TrainConfig, data: Path | None, *, first: int, last: int, workers: int, team: Team = ALONE
+) -> Iterator[Batch]:
     """Give the batches of steps ``first`` to ``last``, in order, made by so many processes; 0 makes them right here."""
     if not workers:
-        yield from (make_batch(config, data, step) for step in range(first, last))
+        yield from (make_batch(config, data, step, team) for step in range(first, last))
         return
     pools = [ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_lower) for _ in range(workers)]
     pending: deque[Future[Batch]] = deque()
@@ -124,7 +133,7 @@ def iterate(config: TrainConfig, data: Path | None, *, first: int, last: int, wo
         for step in range(first, last + AHEAD * workers):
             if step < last:  # steps that share renderings go to the same process
                 pool = pools[(step // config.data.render_uses) % workers]
-                pending.append(pool.submit(make_batch, config, data, step))
+                pending.append(pool.submit(make_batch, config, data, step, team))
             if step >= first + AHEAD * workers and pending:
                 yield pending.popleft().result()
         while pending:

@@ -64,7 +64,7 @@ def load(path: Path, *, parts: Mapping[str, Any], digest: str | None) -> Progres
 
 
 class Average:
-    """A running average of a network's parameters, which answers better than the last ones (Polyak and Juditsky 1992)."""
+    """A running average of a network's parameters, which answers better than the last (Polyak and Juditsky 1992)."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -75,7 +75,7 @@ class Average:
         """Move towards the network; early in a run faster, so that the random start is soon forgotten."""
         decay = min(self.decay, (1 + step) / (10 + step))
         own, new = list(self.values.values()), list(network.parameters())
-        torch._foreach_lerp_(own, new, 1 - decay)  # noqa: SLF001 - what torch.optim itself averages with
+        torch._foreach_lerp_(own, new, 1 - decay)
 
     @torch.no_grad()
     def apply(self, network: nn.Module) -> None:

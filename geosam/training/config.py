@@ -136,7 +136,7 @@ def _section(name: str, values: dict[str, Any]) -> object:
     return _filled(_SECTIONS[name], _tuples(values), f"[{name}]")
 
 
-def _filled(kind: Any, values: dict[str, Any], where: str) -> Any:  # noqa: ANN401 - any of the classes above
+def _filled(kind: Any, values: dict[str, Any], where: str) -> Any:
     wanted, given = {each.name for each in fields(kind)}, set(values)
     if wanted != given:
         problem = f"{where}: missing {sorted(wanted - given)}, unknown {sorted(given - wanted)}"
@@ -144,7 +144,7 @@ def _filled(kind: Any, values: dict[str, Any], where: str) -> Any:  # noqa: ANN4
     return kind(**values)
 
 
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
+def _tuples(value: Any) -> Any:
     """Lists become tuples, at any depth."""
     if isinstance(value, dict):
         return {key: _tuples(each) for key, each in value.items()}

@@ -1,9 +1,9 @@
 """Clicks where an answer is wrong, as a person would place the next one."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 
 def draw_corrections(
@@ -31,5 +31,5 @@ def draw_corrections(
 def depth(mask: Bool[Tensor, "n m m"]) -> Float[Tensor, "n m m"]:
     """Give pixels of a mask a weight that grows from its rim inwards, up to 27 times; 0 elsewhere."""
     inside = mask.float()[:, None]  # n 1 m m
-    around = F.avg_pool2d(inside, 5, stride=1, padding=2, count_include_pad=False)  # n 1 m m
+    around = functional.avg_pool2d(inside, 5, stride=1, padding=2, count_include_pad=False)  # n 1 m m
     return (inside * (3 * around) ** 3)[:, 0]

@@ -1,14 +1,15 @@
 """What is minimised: how far masks are from the truth, and predicted IoUs from the IoUs reached.
 
-After Kirillov et al. 2023, "Segment Anything", appendix A: focal and dice loss (Lin et al. 2017; Milletari et al. 2016), the
-best of three masks for an ambiguous prompt, the IoU by regression. The first part of training takes cross-entropy instead of the
-focal loss, which learns twice as fast from scratch. Pixels far from the object count less: most of them are easy.
+After Kirillov et al. 2023, "Segment Anything", appendix A: focal and dice loss (Lin et al. 2017; Milletari et al.
+2016), the best of three masks for an ambiguous prompt, the IoU by regression. The first part of training takes cross-
+entropy instead of the focal loss, which learns twice as fast from scratch. Pixels far from the object count less: most
+of them are easy.
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional
 
 FAR = 0.15
 """Weight of a pixel outside the object's surroundings."""
@@ -34,7 +35,7 @@ def cross_entropy(
 ) -> Float[Tensor, "n k"]:
     """Mean binary cross-entropy of each mask."""
     truth = targets[:, None].expand_as(logits)
-    losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    losses = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     return (losses * weights[:, None]).mean((2, 3))
 
 
@@ -43,7 +44,7 @@ def focal(
 ) -> Float[Tensor, "n k"]:
     """Mean focal loss of each mask, γ = 2, α = 0.25."""
     truth = targets[:, None].expand_as(logits)
-    losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    losses = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     p = logits.sigmoid()
     missed = (p - truth).abs().square()
     alpha = 0.25 * truth + 0.75 * (1 - truth)
@@ -85,5 +86,5 @@ def reached_iou(logits: Float[Tensor, "n k m m"], targets: Float[Tensor, "n m m"
 
 
 def answer_loss(losses: Float[Tensor, "n 4"], ambiguous: Bool[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """Choose what an answer is judged by: the best of the three alternatives after a lone click, else the first mask."""
+    """Choose what an answer is judged by: the best of three alternatives after a lone click, else the first mask."""
     return torch.where(ambiguous, losses[:, 1:].amin(1), losses[:, 0])

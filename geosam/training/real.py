@@ -1,7 +1,7 @@
 """Real pictures with truth that weights which are given away may be learned from.
 
-The data folder holds ``train/manifest.csv``, a row per picture. Only rows of the training split whose ``terms`` are ``open``
-are ever read; the folder is no part of geosam, and training works without it.
+The data folder holds ``train/manifest.csv``, a row per picture. Only rows of the training split whose ``terms`` are
+``open`` are ever read; the folder is no part of geosam, and training works without it.
 """
 
 import csv

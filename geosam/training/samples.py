@@ -15,6 +15,9 @@ STRIDE = 4
 CLICK, BOX, BOTH = range(3)
 """Kinds of first prompts."""
 
+LARGE_PX = 6400
+"""Objects beyond this area are not asked for more often than those of this area."""
+
 JITTER, JITTER_PX = 0.1, 20.0
 """Standard deviation of a box's sides as a share of its size, and the most that they move."""
 
@@ -128,7 +131,7 @@ def turn(
 
 
 def recolour(rng: np.random.Generator, image: UInt8[np.ndarray, "3 s s"]) -> UInt8[np.ndarray, "3 s s"]:
-    """Change brightness, contrast, gamma, saturation and the bands' gains; now and then swap bands or drop colour."""
+    """Change brightness, contrast, gamma, saturation and the bands' gains; sometimes swap bands or drop colour."""
     x = image.astype(np.float32) / 255
     if rng.random() < 0.8:
         x = x ** np.float32(np.exp(rng.normal(0, 0.2)))
@@ -155,7 +158,7 @@ def choose_objects(
     if not len(large[0]):
         return None
     ground = np.argwhere(levels[0] == 0) if background else np.empty((0, 2), int)
-    wholes = spread(rng, large[0], options.prompts)
+    wholes = spread(rng, large[0], levels[0], options.prompts)
     masks, real = [], []
     for whole in wholes:
         chance = rng.random()
@@ -177,10 +180,12 @@ def large_labels(labels: Int32[np.ndarray, "h w"], minimum_px: int) -> Int64[np.
     return np.flatnonzero(sizes >= minimum_px)
 
 
-def spread(rng: np.random.Generator, values: Int64[np.ndarray, "n"], count: int) -> Int64[np.ndarray, "k"]:
-    """Draw ``count`` values, each as often as the others, give or take one."""
-    rounds = -(-count // len(values))
-    return np.concatenate([rng.permutation(values) for _ in range(rounds)])[:count]
+def spread(
+    rng: np.random.Generator, values: Int64[np.ndarray, "n"], labels: Int32[np.ndarray, "h w"], count: int
+) -> Int64[np.ndarray, "k"]:
+    """Draw ``count`` labels, the large more often, so that cars do not crowd out roofs; none twice if they suffice."""
+    lengths = np.sqrt(np.minimum(np.bincount(labels.ravel())[values], LARGE_PX))
+    return rng.choice(values, count, replace=len(values) < count, p=lengths / lengths.sum())
 
 
 def spot(shape: tuple[int, ...], y: int, x: int) -> Bool[np.ndarray, "h w"]:
@@ -219,7 +224,7 @@ def box_of(mask: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "4"]:
 
 
 def jitter_boxes(rng: np.random.Generator, boxes: Float32[np.ndarray, "k 4"], side: int) -> Float32[np.ndarray, "k 4"]:
-    """Move every side of every box by up to a tenth of the box, as people and detectors do; some boxes hardly at all."""
+    """Move every side of every box by about a tenth of the box, as people and detectors do; some hardly at all."""
     size = boxes[:, 2:] - boxes[:, :2]  # k 2
     spread_px = JITTER * np.concatenate([size, size], 1) * rng.random((len(boxes), 1))  # k 4
     moved = boxes + np.clip(rng.normal(0, 1, boxes.shape) * spread_px, -JITTER_PX, JITTER_PX)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -24,6 +25,7 @@ from geosam.training.config import TrainConfig, read_config
 from geosam.training.curves import draw_curves, write_csv
 from geosam.training.dense import DenseHead, dense_loss
 from geosam.training.peek import held_out, peek
+from geosam.training.team import ALONE, Team, run_together
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Run:
     average: Average
     progress: Progress
     device: torch.device
+    team: Team
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -65,6 +68,7 @@ def train(
     *,
     data: str | os.PathLike[str] | None = None,
     resume: bool = True,
+    processes: int = 1,
     workers: int = 1,
     save_minutes: float = 4.0,
     peek_minutes: float = 8.0,
@@ -83,8 +87,10 @@ def train(
         read; None trains on the procedural world alone.
     resume
         Whether to go on from a checkpoint in ``out``.
+    processes
+        Processes that share the work of each step; on a CPU as many as cores may be used.
     workers
-        Processes that make batches; 0 makes them in this one.
+        Processes that make batches for each of these; 0 makes them there.
     save_minutes, peek_minutes
         Time between checkpoints, and between looks at held-out quality.
     start_from
@@ -105,31 +111,57 @@ def train(
     config = config if isinstance(config, TrainConfig) else read_config(config)
     folder, pictures = Path(out), None if data is None else Path(data)
     folder.mkdir(parents=True, exist_ok=True)
-    run = start(config)
-    checkpoint = folder / NAME
-    if resume and checkpoint.is_file():
-        run.progress = load(checkpoint, parts=run.parts, digest=config.digest)
+    beginning = folder / NAME if resume and (folder / NAME).is_file() else start_from
+    sitting = Sitting(folder, pictures, beginning and Path(beginning), workers, save_minutes, peek_minutes)
+    run_together(_sit, processes, config, sitting)
+    return folder / f"{config.name}.safetensors"
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """Where a run writes, what it reads and begins from, and how often it looks up."""
+
+    folder: Path
+    data: Path | None
+    beginning: Path | None
+    workers: int
+    save_minutes: float
+    peek_minutes: float
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that it goes on from."""
+        return self.folder / NAME
+
+
+def _sit(team: Team, config: TrainConfig, sitting: Sitting) -> None:
+    if not logging.getLogger().handlers and team.size > 1:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    run = start(config, team)
+    if sitting.beginning == sitting.checkpoint:
+        run.progress = load(sitting.checkpoint, parts=run.parts, digest=config.digest)
         log.info("resumed at step %d", run.progress.step)
-    elif start_from is not None:
-        load(Path(start_from), parts={k: run.parts[k] for k in ("network", "head", "average")}, digest=None)
-    _loop(run, folder, pictures, workers=workers, save_minutes=save_minutes, peek_minutes=peek_minutes)
-    save(checkpoint, parts=run.parts, progress=run.progress, digest=config.digest)
-    return export(run, folder)
+    elif sitting.beginning is not None:
+        load(sitting.beginning, parts={k: run.parts[k] for k in ("network", "head", "average")}, digest=None)
+    _loop(run, sitting)
+    if team.leads:
+        _save(run, sitting)
+        export(run, sitting.folder)
 
 
-def start(config: TrainConfig) -> Run:
+def start(config: TrainConfig, team: Team = ALONE) -> Run:
     """Build the network with random weights and what it takes to train it; the seed decides all of it."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build(spec_of(config))
-        head = DenseHead(config.model.width, tuple(config.model.encoder_sizes["fine_channels"]))
+        head = DenseHead(config.model.encoder_sizes["fine_channels"][-1])
     network.to(device, memory_format=torch.channels_last).train()
     head.to(device)
     optimiser = torch.optim.AdamW(
         _groups(network, head, config), lr=config.optimiser.rate, betas=(0.9, 0.98), fused=True
     )
-    return Run(config, network, head, optimiser, Average(network, config.optimiser.ema), Progress(), device)
+    return Run(config, network, head, optimiser, Average(network, config.optimiser.ema), Progress(), device, team)
 
 
 def spec_of(config: TrainConfig) -> SamSpec:
@@ -170,50 +202,57 @@ def rate_at(config: TrainConfig, step: int, share: float) -> float:
     return options.rate * min(1.0, (step + 1) / options.warm_up) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
-def _loop(run: Run, folder: Path, data: Path | None, *, workers: int, save_minutes: float, peek_minutes: float) -> None:
-    config, progress = run.config, run.progress
-    looks = held_out(config, data) if peek_minutes > 0 else {}
-    batches = iterate(config, data, first=progress.step, last=config.optimiser.steps, workers=workers)
+def _loop(run: Run, sitting: Sitting) -> None:
+    config, progress, team = run.config, run.progress, run.team
+    looks = held_out(config, sitting.data) if sitting.peek_minutes > 0 and team.leads else {}
+    last = config.optimiser.steps
+    batches = iterate(config, sitting.data, first=progress.step, last=last, workers=sitting.workers, team=team)
     saved = peeked = clock = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, disable=None) as bar:
-        task = bar.add_task(config.name, total=config.optimiser.steps, completed=progress.step)
+    with Bar(*columns, disable=None if team.leads else True) as bar:
+        task = bar.add_task(config.name, total=last, completed=progress.step)
         for batch in batches:
             row = run_step(run, batch)
             now = time.monotonic()
-            progress.step, progress.minutes, clock = progress.step + 1, progress.minutes + (now - clock) / 60, now
+            progress.minutes += team.mean((now - clock) / 60)
+            progress.step, clock = progress.step + 1, now
             bar.update(task, completed=progress.step)
-            if progress.step % REPORT_STEPS == 0:
+            if progress.step % REPORT_STEPS == 0 and team.leads:
                 progress.history.append({"step": progress.step, "minutes": progress.minutes, **row})
                 log.info("%s", {k: round(v, 4) for k, v in progress.history[-1].items()})
-            if looks and now - peeked > peek_minutes * 60:
-                _look(run, folder, looks)
+            if looks and now - peeked > sitting.peek_minutes * 60:
+                _look(run, looks)
                 peeked = time.monotonic()
-            if now - saved > save_minutes * 60:
-                save(folder / NAME, parts=run.parts, progress=progress, digest=config.digest)
+            if now - saved > sitting.save_minutes * 60 and team.leads:
+                _save(run, sitting)
                 saved = time.monotonic()
             if run.share >= 1:
                 break
     if looks:
-        _look(run, folder, looks)
+        _look(run, looks)
     batches.close()
 
 
-def _look(run: Run, folder: Path, looks: dict[str, Batch]) -> None:
+def _save(run: Run, sitting: Sitting) -> None:
+    history = run.progress.history
+    save(sitting.checkpoint, parts=run.parts, progress=run.progress, digest=run.config.digest)
+    write_csv(sitting.folder / "curves.csv", history)
+    shown = ["box world", "click world", "box real", "click real", "iou_first", "iou_corrected"]
+    draw_curves(sitting.folder / "curves.png", history, shown)
+
+
+def _look(run: Run, looks: dict[str, Batch]) -> None:
     network = deepcopy(run.network).to("cpu")
     run.average.apply(network)
     scores = peek(network, looks)
     run.progress.history.append({"step": run.progress.step, "minutes": run.progress.minutes, **scores})
     log.info("held out: %s", {k: round(v, 3) for k, v in scores.items()})
-    write_csv(folder / "curves.csv", run.progress.history)
-    shown = ["box world", "click world", "box real", "click real", "iou_first", "iou_corrected"]
-    draw_curves(folder / "curves.png", run.progress.history, shown)
 
 
 def run_step(run: Run, batch: Batch) -> dict[str, float]:
     """Take one step: forwards, backwards, move; give back what is worth reporting."""
     config, step = run.config, run.progress.step
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 64 + run.team.rank)
     truth = batch_to_truth(batch, run.device)
     for group in run.optimiser.param_groups:
         group["lr"] = rate_at(config, step, run.share)
@@ -223,7 +262,8 @@ def run_step(run: Run, batch: Batch) -> dict[str, float]:
     run.optimiser.zero_grad()
     loss.backward()
     run.network.prompt_encoder.pe_layer.origin.zero_()
-    parameters = [p for group in run.optimiser.param_groups for p in group["params"] if p.grad is not None]
+    parameters = [p for group in run.optimiser.param_groups for p in group["params"]]
+    run.team.average_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimiser.clip)
     if bool(norm.isfinite()):
         run.optimiser.step()
@@ -267,10 +307,10 @@ def losses_of(run: Run, truth: Truth, generator: torch.Generator) -> tuple[Tenso
     return config.losses.dense * dense + masks + config.losses.iou * ious, row
 
 
-def _precision(device: torch.device) -> Any:  # noqa: ANN401 - a context manager
-    """Compute in bfloat16 where the processor does so quickly; attention by plain products, whose backward is quick too."""
+def _precision(device: torch.device) -> Any:
+    """Compute in bfloat16 where the processor does so quickly."""
     if device.type == "cpu":
-        capable = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
+        capable = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         if not capable:
             return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)

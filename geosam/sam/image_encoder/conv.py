@@ -1,23 +1,28 @@
 """The small image encoder of `nano`: plain 3 × 3 convolutions, quick to run and quick to learn on a CPU.
 
-Why plain convolutions: measured on two cores in bfloat16, a dense 3 × 3 convolution runs forwards and backwards at about
-400 GFLOP/s, a depthwise 7 × 7 at about 20, so the mobile networks that are small on paper are slow to train here. There are no
-learned positions, so any side works, and no batch statistics, so that a batch of one behaves like a batch of many.
+Why plain convolutions: measured on two cores in bfloat16, a dense 3 × 3 convolution runs forwards and backwards at
+about 400 GFLOP/s, a depthwise 7 × 7 at about 20, so the mobile networks that are small on paper are slow to train here.
+There are no learned positions, so any side works, and no batch statistics, so that a batch of one behaves like a batch
+of many.
 
-Each block is a pre-activation residual block (He et al. 2016, "Identity Mappings in Deep Residual Networks") with a single
-layer normalisation over channels as in ConvNeXt (Liu et al. 2022). A light pyramid (Lin et al. 2017, "Feature Pyramid Networks")
-brings the deepest stage back to stride 16; strides 8 and 4 leave as fine features for the mask decoder.
+Each block is a pre-activation residual block (He et al. 2016, "Identity Mappings in Deep Residual Networks") with a
+single layer normalisation over channels as in ConvNeXt (Liu et al. 2022). A light pyramid (Lin et al. 2017, "Feature
+Pyramid Networks") brings the deepest stage back to stride 16; strides 8 and 4 leave as fine features for the mask
+decoder.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from geosam.errors import OptionError
 from geosam.sam.blocks import Features
 
 STRIDES = (4, 8, 16, 32)
 """Input pixels per output pixel, stage by stage."""
+
+MERGED = 48
+"""Channels in which all scales are merged before the finest features."""
 
 SIDE_MULTIPLE = STRIDES[-1]
 """Sides of the input are multiples of this many pixels."""
@@ -47,7 +52,7 @@ class Block(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Refine ``image``, *b c h w*, keeping its shape."""
-        branch = F.relu(self.widen(self.norm(image)))  # b c h w
+        branch = functional.relu(self.widen(self.norm(image)))  # b c h w
         return image + self.scale.to(branch.dtype) * self.merge(branch)  # b c h w
 
 
@@ -103,18 +108,27 @@ class ConvEncoder(nn.Module):
         self.deep = nn.Conv2d(widths[3], out, 1)
         self.smooth = nn.Sequential(nn.ReLU(), nn.Conv2d(out, out, 3, padding=1))
         self.eighth = nn.Conv2d(widths[1], fine_channels[0], 1)
-        self.quarter = nn.Conv2d(widths[0], fine_channels[1], 1)
+        self.merges = nn.ModuleList(nn.Conv2d(c, MERGED, 1) for c in (out, fine_channels[0], widths[0]))
+        self.quarter = nn.Conv2d(MERGED, fine_channels[1], 1)
         self.norm = PixelNorm(out)
 
     def forward(self, image: Tensor) -> Features:
         """Encode ``image``, *b 3 h w*, sides of a multiple of 32."""
         levels = []
-        image = F.relu(self.stem(image))  # b w0/2 h/2 w/2
+        image = functional.relu(self.stem(image))  # b w0/2 h/2 w/2
         for down, stage in zip(self.downs, self.stages, strict=True):
             image = stage(down(image))  # b c h/s w/s
             levels.append(image)
         quarter, eighth, sixteenth, deepest = levels
-        deep = F.interpolate(self.deep(deepest), scale_factor=2.0, mode="bilinear")  # b c h/16 w/16
+        deep = functional.interpolate(self.deep(deepest), scale_factor=2.0, mode="bilinear")  # b c h/16 w/16
         merged = self.lateral(sixteenth) + deep  # b c h/16 w/16
         coarse = self.norm(merged + self.smooth(merged))  # b c h/16 w/16
-        return Features(coarse, (self.eighth(eighth), self.quarter(quarter)))
+        eighth = self.eighth(eighth)  # b c8 h/8 w/8
+        return Features(coarse, (eighth, self._finest(coarse, eighth, quarter)))
+
+    def _finest(self, coarse: Tensor, eighth: Tensor, quarter: Tensor) -> Tensor:
+        """What every pixel belongs to, told from all scales."""
+        deepest, middle, own = self.merges
+        merged = middle(eighth) + functional.interpolate(deepest(coarse), scale_factor=2.0, mode="bilinear")
+        merged = own(quarter) + functional.interpolate(merged, scale_factor=2.0, mode="bilinear")  # b m h/4 w/4
+        return self.quarter(functional.relu(merged))  # b c4 h/4 w/4

@@ -10,10 +10,13 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.conv import ConvEncoder
 from geosam.sam.image_encoder.vit import VitEncoder
+from geosam.sam.likeness import CHANNELS as LIKENESS_CHANNELS
+from geosam.sam.likeness import Likeness
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.prompt_encoder import PromptEncoder
 from geosam.sam.prompt_map import PromptMap
@@ -44,7 +47,8 @@ class SamSpec:
     decoder_sizes
         Keywords of `MaskDecoder`, where they differ from the published ones.
     drawn
-        Whether points and boxes are also drawn as a map over the image embedding (`PromptMap`).
+        Whether points and boxes are also drawn as maps: where they lie (`PromptMap`) and what looks like what they mark
+        (`Likeness`).
     position_side
         Pixels that the positional encoding takes as its unit, whatever the input's side; 0 for the input's own side.
     url, sha256, bytes
@@ -80,7 +84,8 @@ def build(spec: SamSpec) -> "Sam":
     else:
         encoder = ConvEncoder(out=spec.width, **spec.encoder_sizes)
     fine = tuple(spec.encoder_sizes.get("fine_channels", ()))
-    decoder = MaskDecoder(spec.width, fine_channels=fine, **spec.decoder_sizes)
+    hints = LIKENESS_CHANNELS if spec.drawn else 0
+    decoder = MaskDecoder(spec.width, fine_channels=fine, hint_channels=hints, **spec.decoder_sizes)
     return Sam(encoder, PromptEncoder(spec.width), decoder, spec)
 
 
@@ -99,6 +104,8 @@ class Sam(nn.Module):
         self.mask_decoder = mask_decoder
         self.spec = spec
         self.prompt_map = PromptMap(spec.width, stride=STRIDE) if spec.drawn else None
+        self.likeness = Likeness() if spec.drawn else None
+        self.likeness_map = nn.Conv2d(LIKENESS_CHANNELS, spec.width, 1) if spec.drawn else None
         # on the CPU even where the parameters are laid out without storage, because no file fills these
         self.register_buffer("pixel_mean", torch.tensor(MEAN, device="cpu"), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(DEVIATION, device="cpu"), persistent=False)
@@ -141,14 +148,23 @@ class Sam(nn.Module):
         gh, gw = features.coarse.shape[-2:]
         side = self.spec.position_side or STRIDE * max(gh, gw)
         sparse, present, dense = self.prompt_encoder(points, labels, side=side, boxes=boxes, masks=masks)
-        if self.prompt_map is not None:
-            dense = dense + self.prompt_map(points, labels, grid=(gh, gw), boxes=boxes)  # n c gh gw
+        hints = None
+        if self.prompt_map is not None and self.likeness is not None and self.likeness_map is not None:
+            hints = self.likeness(features.fine[-1], points, labels, boxes=boxes)  # n l 4gh 4gw
+            drawn = self.prompt_map(points, labels, grid=(gh, gw), boxes=boxes)  # n c gh gw
+            dense = dense + drawn + self.likeness_map(functional.avg_pool2d(hints, 4))  # n c gh gw
         positions = self.prompt_encoder.pe_layer.grid(gh, gw, cells=side / STRIDE)  # c gh gw
         kept = (
             features.coarse.dtype
-        )  # the maps stay as precise as the features, no more: at half precision half the traffic
+        )  # the maps stay as precise as the features, no more: half the traffic at half precision
         logits, iou = self.mask_decoder(
-            features.coarse, positions.to(kept), sparse, present=present, dense=dense.to(kept), fine=features.fine
+            features.coarse,
+            positions.to(kept),
+            sparse,
+            present=present,
+            dense=dense.to(kept),
+            fine=features.fine,
+            hints=hints,
         )  # n 4 4gh 4gw, n 4
         chosen = {True: slice(1, None), False: slice(0, 1), None: slice(None)}[multimask]
         return logits[:, chosen], iou[:, chosen]  # n k 4gh 4gw, n k
