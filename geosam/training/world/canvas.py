@@ -64,9 +64,12 @@ class Canvas:
     @cached_property
     def leaves(self) -> Float32[np.ndarray, "h w"]:
         """Height of the tufts of a crown, 0 to 1: lumps about a metre wide."""
-        shape = (self.side, self.side)
         spacing = round(1.3 / self.resolution_m)
-        return crown_field(self.rng, shape, spacing)[0] if spacing > 2 else np.clip(0.5 + 0.3 * self.grain, 0, 1)
+        if spacing <= 2:
+            return np.clip(0.5 + 0.3 * self.grain, 0, 1)
+        half = -(-self.side // 2)
+        tile = crown_field(self.rng, (half, half), spacing)[0]
+        return np.ascontiguousarray(np.tile(tile, (2, 2))[: self.side, : self.side])
 
     def add(self, kind: str) -> int:
         """Number of a new instance of a class."""

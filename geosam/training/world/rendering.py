@@ -90,7 +90,7 @@ def render(
     Examples
     --------
     >>> world = render(7, 64, theme="farmland")
-    >>> world.pixels.shape, len(world.classes) == world.labels.max()
+    >>> world.pixels.shape, len(world.classes) == int(world.labels.max())
     ((3, 64, 64), True)
     """
     if theme is not None and theme not in PLACES:

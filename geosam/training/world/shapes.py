@@ -157,8 +157,8 @@ class Occupancy:
         self.taken = np.zeros((cells, cells), bool)
 
     def _cells(self, x: float, y: float, size_m: tuple[float, float], angle: float):
-        nu = int(min(max(size_m[0] / self.step, 2), 40)) + 1
-        nv = int(min(max(size_m[1] / self.step, 2), 40)) + 1
+        nu = int(min(max(size_m[0] / self.step, 2), 24)) + 1
+        nv = int(min(max(size_m[1] / self.step, 2), 24)) + 1
         u, v = _unit_grid(nu, nv)
         cos, sin = math.cos(angle) / self.step, math.sin(angle) / self.step
         columns = np.floor(u * (size_m[0] * cos) - v * (size_m[1] * sin) + x / self.step).astype(np.int32)
