@@ -51,6 +51,8 @@ class SamSpec:
         (`Likeness`).
     position_side
         Pixels that the positional encoding takes as its unit, whatever the input's side; 0 for the input's own side.
+    thresholds
+        What suits its scores in everything mode, as keywords of `EverythingOptions`.
     url, sha256, bytes
         Where the weights can be had, and how to know them; an empty URL for weights inside the package.
     licence, source
@@ -65,6 +67,7 @@ class SamSpec:
     decoder_sizes: Mapping[str, Any] = field(default_factory=dict)
     drawn: bool = False
     position_side: int = 0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     url: str = ""
     sha256: str = ""
     bytes: int = 0

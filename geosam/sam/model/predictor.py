@@ -51,6 +51,11 @@ class Predictor:
         """The longest side in pixels of a window that it takes without making it smaller."""
         return self.sam.spec.side
 
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The options of everything mode that suit its scores."""
+        return dict(self.sam.spec.thresholds)
+
     def __repr__(self) -> str:
         return f"Predictor({self.key!r}, side={self.side}, device={str(self.device)!r})"
 
