@@ -257,7 +257,7 @@ def new_houses(buildings: tuple[Building, ...]) -> list[Building]:
         (250.0, 462.0, 0.2),
         (352.0, 486.0, 0.1),
         (336.0, 478.0, 0.1),
-        (176.0, 468.0, 1.4),
+        (198.0, 448.0, 1.4),
     )
     houses = []
     for (x, y, angle), colour in zip(places, colours, strict=True):
