@@ -77,7 +77,7 @@ class WindowInstances:
         )
 
 
-def flatten(masks: MaskSet, index: int, *, min_visible: float = 0.1) -> WindowInstances:
+def flatten(masks: MaskSet, index: int, *, min_visible: float | int = 0.1) -> WindowInstances:
     """Lay overlapping masks flat: larger ones below, smaller ones on top.
 
     Parameters

@@ -6,14 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 import shapely
+from jaxtyping import Int32
 
-from geosam.arrays import Ids, Labels
+from geosam.arrays import Ids
 from geosam.polygons.simplify import rings_to_polygons, simplify_rings
 from geosam.polygons.trace import Rings, trace
 
+Strip = tuple[int, Int32[np.ndarray, "_ w"]]
+"""First row, and the object ids of some rows of a scene."""
+
 
 def polygonize(
-    strips: Iterable[tuple[int, Labels]], *, stops: Ids | None = None, tolerance_px: float | int = 0
+    strips: Iterable[Strip], *, stops: Ids | None = None, tolerance_px: float | int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Trace the objects of a label raster.
 
@@ -85,8 +89,8 @@ class _Pieces(NamedTuple):
 
 
 def _with_neighbours(
-    strips: Iterable[tuple[int, Labels]],
-) -> Iterator[tuple[np.ndarray | None, tuple[int, Labels], np.ndarray | None]]:
+    strips: Iterable[Strip],
+) -> Iterator[tuple[np.ndarray | None, Strip, np.ndarray | None]]:
     """Each strip with the row of labels above and below it."""
     above, current = None, None
     for following in chain(strips, [None]):
