@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 
@@ -21,3 +22,9 @@ def dev_data(shared: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("needs the development data beside the repository")
     return folder
+
+
+hypothesis.settings.register_profile(
+    "geosam", deadline=None
+)  # a shared machine is slow now and then; tests never assert times
+hypothesis.settings.load_profile("geosam")

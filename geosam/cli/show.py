@@ -37,7 +37,7 @@ def show_forecast(forecast: Forecast, console: Console) -> None:
     console.print(f"about {seconds(forecast.seconds)} and {forecast.peak_bytes / 1e9:.1f} GB of memory on this machine")
 
 
-def seconds(value: float) -> str:
+def seconds(value: float | int) -> str:
     """A duration as people say it.
 
     Examples

@@ -46,11 +46,11 @@ class SegmentOptions:
     window: int | None = None
     overlap: int | None = None
     spacing_px: int = 32
-    pred_iou_threshold: float | None = None
-    stability_threshold: float | None = None
-    min_area: float = 0.0
-    max_area: float = float("inf")
-    simplify: float = 0.0
+    pred_iou_threshold: float | int | None = None
+    stability_threshold: float | int | None = None
+    min_area: float | int = 0.0
+    max_area: float | int = float("inf")
+    simplify: float | int = 0.0
     outline: str | None = None
     refine: int = 0
 
