@@ -66,6 +66,7 @@ def test_a_perfect_decoder_gives_back_the_truth_through_any_windows(truth, size,
     np.testing.assert_array_equal(whole(plan, objects, seen.get, rows), canonical(truth))
     assert len(objects) == len(np.setdiff1d(truth, [0]))
     assert not objects.missed
+    np.testing.assert_array_equal(objects.owned_px, np.bincount(canonical(truth).ravel())[1:])
     np.testing.assert_array_equal(objects.predicted_iou, np.float32(0.75))
 
 
@@ -148,6 +149,7 @@ def test_an_object_that_its_owner_missed_is_painted_by_its_neighbour():
         part = truth.copy()
         part[:, : each[1].window.col_off] = 0
         np.testing.assert_array_equal(whole(each, objects, seen.get), part)
+        assert objects.owned_px.tolist() == [(part > 0).sum()]
 
 
 def test_an_owner_that_saw_something_else_is_not_overpainted():
@@ -175,6 +177,16 @@ def test_scores_are_weighted_by_pixels_and_flags_add_up():
     assert objects.stability.tolist() == pytest.approx([(3 * 1 + 2 * 0.5) / 5])
     assert objects.touches_nodata.tolist() == [True]
     assert objects.n_windows.tolist() == [2]
+
+
+def test_objects_that_are_not_kept_leave_their_pixels_empty_and_the_numbers_stay():
+    truth = canonical(parcel_labels((60, 70), count=9, seed=2))
+    plan = WindowPlan(truth.shape, size=32, overlap=8)
+    seen = cut_windows(truth, plan)
+    objects = stitch(plan, seen.get)
+    kept = np.arange(len(objects)) % 2 == 0
+    found = whole(plan, objects.keep(kept), seen.get)
+    np.testing.assert_array_equal(found, np.where(truth % 2 == 1, truth, 0))
 
 
 def test_a_scene_without_objects_gives_an_empty_set_and_empty_strips():

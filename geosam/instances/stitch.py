@@ -55,7 +55,8 @@ class InstanceSet:
     stops
         The row below the object's last pixel, in scene px: once a reader has come that far, the object is complete.
     owned_px
-        Pixels of the object in the cores of the windows that saw it: its area but for what is filled in later.
+        The object's area in pixels: in the cores of the windows that saw it, and where it is painted into the core of
+        one that missed it (a pixel that several windows offer counts for each).
     """
 
     starts: Int64[np.ndarray, "windows"]
@@ -115,10 +116,15 @@ def stitch(plan: WindowPlan, load: Load) -> InstanceSet:
         seen = load(index)
         start = sightings.add(plan, index, seen)
         for strip in waiting.pop(index, ()):
-            match = _match(strip.labels, _cut(seen, plan, index, strip.window))
+            cut = _cut(seen, plan, index, strip.window)
+            match = _match(strip.labels, cut)
             pairs.append(match.pairs + np.array([strip.start - 1, start - 1]))
             found = {(strip.first, index): match.missed_by_first, (index, strip.first): match.missed_by_second}
             missed.update((key, labels) for key, labels in found.items() if len(labels))
+            sightings.offer(strip, match.missed_by_first, plan[strip.first].core, cut, start)
+            sightings.offer(
+                strip._replace(labels=cut), match.missed_by_second, plan[index].core, strip.labels, strip.start
+            )
         for other, window in strips:
             waiting[other].append(_Strip(index, start, window, _cut(seen, plan, index, window)))
     return sightings.join(np.concatenate(pairs), missed)
@@ -184,6 +190,7 @@ class _Sightings:
 
     starts: list[int] = field(default_factory=lambda: [0])
     columns: list[dict[str, np.ndarray]] = field(default_factory=list)
+    offers: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def add(self, plan: WindowPlan, index: int, seen: WindowInstances | None) -> int:
         """Take note of a window's instances; the number of instances before it."""
@@ -192,6 +199,18 @@ class _Sightings:
             self.columns.append(_describe(plan, index, seen))
         self.starts.append(start + (0 if seen is None else len(seen)))
         return start
+
+    def offer(self, strip: _Strip, missed: Numbers, core: Window, offered: np.ndarray, start: int) -> None:
+        """Count the pixels of instances that a window missed where they will be painted into its core."""
+        if len(missed):
+            top, left = (
+                max(0, a - b) for a, b in ((core.row_off, strip.window.row_off), (core.col_off, strip.window.col_off))
+            )
+            bottom = core.row_off + core.height - strip.window.row_off
+            right = core.col_off + core.width - strip.window.col_off
+            inside = (slice(top, max(bottom, 0)), slice(left, max(right, 0)))
+            counts = np.bincount(offered[inside][strip.labels[inside] == 0], minlength=int(missed.max()) + 1)
+            self.offers.append((missed + (start - 1), counts[missed]))
 
     def join(self, pairs: np.ndarray, missed: dict[tuple[int, int], Numbers]) -> InstanceSet:
         """The connected instances as objects, numbered by their first pixel."""
@@ -216,8 +235,15 @@ class _Sightings:
             n_windows=np.bincount(visits, minlength=n + 1)[1:].astype(np.int32),
             touches_nodata=np.bincount(ids, column["touches_nodata"], n + 1)[1:] > 0,
             stops=_reduce(np.maximum, column["stop"], ids - 1, n),
-            owned_px=np.bincount(ids, column["owned"], n + 1)[1:].astype(np.int64),
+            owned_px=np.bincount(ids, self._with_offers(column["owned"]), n + 1)[1:].astype(np.int64),
         )
+
+    def _with_offers(self, owned: np.ndarray) -> np.ndarray:
+        """Pixels of each instance, in cores of its own and in those of windows that missed it."""
+        owned = owned.astype(np.int64)
+        for instances, counts in self.offers:
+            owned[instances] += counts
+        return owned
 
 
 _COLUMNS = {

@@ -51,7 +51,7 @@ def measure(geometries_world: np.ndarray, crs: CRS | None) -> tuple[np.ndarray, 
     lon, lat = np.radians(transformer.transform(*rings.points.T))
     with np.errstate(invalid="ignore"):  # points off the projection's domain become NaN, and so do their polygons
         area, perimeter = rings.areas(lon, lat), rings.lengths(lon, lat)
-    polar = np.isin(np.arange(len(nothing)), rings.owner[rings.ring[np.abs(lat) > _POLAR]])
+    polar = np.isin(np.arange(len(nothing)), rings.owner[rings.ring[np.isfinite(lat) & (np.abs(lat) > _POLAR)]])
     if polar.any():
         area[polar] = _polar_areas(geometries[polar], crs)
     area[~np.isfinite(area)], perimeter[~np.isfinite(perimeter)] = np.nan, np.nan
@@ -65,7 +65,8 @@ def _densify(geometries: np.ndarray, crs: CRS) -> np.ndarray:
     )
     longest = EDGE_M / unit
     bounds = shapely.bounds(geometries)
-    large = ((bounds[:, 2:] - bounds[:, :2]) > longest).any(axis=1)
+    extent = (bounds[:, 2:] - bounds[:, :2]).max(axis=1)
+    large = (extent > longest) & (extent * unit < 2 * np.pi * _A)  # what exceeds the Earth has no measure anyway
     dense = geometries.copy()
     dense[large] = shapely.segmentize(geometries[large], longest)
     return dense

@@ -4,6 +4,7 @@ Each object is redrawn by itself, so that neighbours that shared a border no lon
 cover the ground without gaps.
 """
 
+import warnings
 from importlib import import_module
 from itertools import pairwise
 from typing import Any, Literal
@@ -51,7 +52,9 @@ def outline(geometries_px: np.ndarray, style: Outline, *, tolerance_px: float | 
     if style == "exact" or len(geometries_px) == 0:
         return geometries_px
     parts, owner = shapely.get_parts(geometries_px, return_index=True)
-    redrawn = _regularize(parts, tolerance_px) if style == "regular" else _smooth(parts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the libraries warn of each polygon that they leave as it is
+        redrawn = _regularize(parts, tolerance_px) if style == "regular" else _smooth(parts)
     before, after = shapely.area(parts), shapely.area(redrawn)
     unfit = shapely.is_missing(redrawn) | ~shapely.is_valid(redrawn) | ~(np.abs(after - before) <= before / 2)
     redrawn = np.where(unfit, parts, redrawn)
