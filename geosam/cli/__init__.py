@@ -1,30 +1,29 @@
 """The command line: ``geosam segment | plan | encode | models | train | demo``.
 
-Each command is a thin door to one library call. An error is one line on stderr and exit code 1; set ``GEOSAM_DEBUG=1``
-for a traceback. Ctrl-C and a polite kill end with 130 and leave what is done for the next run.
+Each command is a thin door to one library call. An error is one line on stderr and exit code 1, wrong usage exit
+code 2; set ``GEOSAM_DEBUG=1`` for a traceback. Ctrl-C and a polite kill end with 130 and leave what is done for the
+next run. Nothing heavy is imported before a command begins its work, so that ``--help`` is quick.
 """
 
 import logging
-import os
-import signal
-import sys
 from typing import Annotated
 
-import click
 import typer
 
 import geosam
 from geosam.cli.demo import demo
+from geosam.cli.failures import Commands, run
 from geosam.cli.models import models, train
-from geosam.cli.segment import encode, plan, segment
-from geosam.errors import GeosamError
+from geosam.cli.plan import encode, plan
+from geosam.cli.segment import segment
 
 app = typer.Typer(
     name="geosam",
-    help="Segment maps with Segment Anything: from a GeoTIFF to georeferenced polygons.",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (segment, plan, encode, models, demo, train):
     app.command()(command)
@@ -44,13 +43,17 @@ def options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to stderr.")] = False,
 ) -> None:
     """Segment maps with Segment Anything: from a GeoTIFF to georeferenced polygons."""
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: verbose or record.name != "geosam.prompts")  # the report says it at the end
     logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        handlers=[handler],
     )
 
 
 def main() -> None:
-    """Run the command line and turn every failure into one line and an exit code.
+    """Run the command line and leave with its exit code.
 
     Examples
     --------
@@ -58,27 +61,4 @@ def main() -> None:
     >>> CliRunner().invoke(app, ["--version"]).output.startswith("geosam ")
     True
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted: run the same command again to go on from the windows that are done", code=130)
-    except GeosamError as error:
-        _fail(f"error: {error}", code=1)
-    except MemoryError:
-        _fail("error: out of memory: try a smaller --window", code=1)
-    except OSError as error:
-        _fail(f"error: {error}", code=1)
-    except Exception as error:  # the last line of defence: a bug is one line too, and says how to report it
-        _fail(f"unexpected {type(error).__name__}: {error}\nset GEOSAM_DEBUG=1 for a traceback and report it", code=70)
-
-
-def _fail(message: str, *, code: int) -> None:
-    """Say on stderr what went wrong and leave."""
-    if os.environ.get("GEOSAM_DEBUG"):
-        raise
-    typer.echo(message, err=True)
-    sys.exit(code)
+    run(app)

@@ -7,17 +7,18 @@ import typer
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", metavar="FOLDER")] = Path(
+        "demo"
+    ),
     model: Annotated[str, typer.Option(help="Name or path of the model.")] = "nano",
 ) -> None:
     """Segment the bundled village scene with the built-in model: GeoPackage, label COG and picture."""
-    import geopandas
     from rich.console import Console
 
     import geosam
+    from geosam.cli.drawing import draw
     from geosam.cli.show import show_report
     from geosam.execute import progress_bar
-    from geosam.sinks import picture
 
     scene = geosam.open_scene(sample("village_before.tif"))
     output.mkdir(parents=True, exist_ok=True)
@@ -26,8 +27,8 @@ def demo(
         report = geosam.segment_to_file(
             scene, layer, labels=output / "village_labels.tif", model=model, min_area=8, progress=progress
         )
-    report.outputs.append(picture(scene, geopandas.read_file(layer), output / "village.png"))
-    show_report(report, Console())
+    report.outputs.append(draw(scene, layer, output / "village.png"))
+    show_report(report, Console(soft_wrap=True))
 
 
 def sample(name: str) -> Path:

@@ -27,21 +27,28 @@ def models() -> None:
 
 
 def train(
-    config: Annotated[Path | None, typer.Argument(help="Training configuration; by default the one of `nano`.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for checkpoints, curves and weights.")] = Path(
-        "runs/nano"
-    ),
+    config: Annotated[
+        Path | None, typer.Argument(help="Training configuration (TOML); default: the one of `nano`.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for checkpoint, curves and weights.", metavar="FOLDER")
+    ] = Path("runs/nano"),
     data: Annotated[
-        Path | None, typer.Option(help="Folder of real images with a manifest; none: rendered ones only.")
+        Path | None, typer.Option(help="Folder of real pictures with a manifest; none: rendered ones only.")
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Train this many steps instead of what the configuration says.")
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start anew instead of going on from the last checkpoint.")
-    ] = False,
+    processes: Annotated[int, typer.Option(help="Processes that share each step.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that make batches for each of them.", min=0)] = 1,
+    start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights to begin with.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, not from the last checkpoint.")] = False,
 ) -> None:
     """Train a small SAM, as the built-in `nano` was; an interrupted training goes on."""
+    import logging
+
+    from geosam.cli.show import shown
     from geosam.training import train as run
 
-    run(config, output, data=data, steps=steps, resume=not fresh)
+    logging.getLogger("geosam.training").setLevel(logging.INFO)
+    weights = run(
+        config, output, data=data, resume=not fresh, processes=processes, workers=workers, start_from=start_from
+    )
+    typer.echo(f"weights: {shown(weights.absolute())}")

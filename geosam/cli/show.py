@@ -11,30 +11,49 @@ SHOWN = 5
 
 
 def show_report(report: Report, console: Console) -> None:
-    """Say what was done, what was skipped and why, and where the outputs are."""
-    passes = f"{report.encoded} encoded"
-    more = {"recalled": "from the store", "resumed": "from an interrupted run", "empty": "without data"}
-    for name, words in more.items():
-        if count := getattr(report, name):
-            passes += f", {count} {words}"
-    console.print(f"{report.objects} objects in {seconds(report.seconds)}; {report.windows} windows: {passes}")
+    """Say what was found, what was skipped and why, and where the outputs are."""
+    console.print(counted(report.objects, "object"))
+    show_passes(report, console)
     for name, reason in report.skipped[:SHOWN]:
         console.print(f"skipped prompt {name}: {reason}", style="yellow", markup=False)
     if len(report.skipped) > SHOWN:
         console.print(f"… and {len(report.skipped) - SHOWN} more prompts skipped", style="yellow")
     for path in report.outputs:
-        console.print(f"  {shown(path)}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"  {shown(path)}", highlight=False, markup=False)
+
+
+def show_passes(report: Report, console: Console) -> None:
+    """Say how many windows were encoded, how many needed no encoder, and how long it took."""
+    named = {"encoded": "encoded", "recalled": "from the store", "resumed": "from an interrupted run"}
+    passes = [f"{count} {words}" for name, words in named.items() if (count := getattr(report, name))]
+    if report.empty:
+        passes.append(f"{report.empty} without data")
+    told = ": " + ", ".join(passes) if passes else ""
+    console.print(f"{counted(report.windows, 'window')}{told}; {seconds(report.seconds)}")
 
 
 def show_forecast(forecast: Forecast, console: Console) -> None:
     """Say what a run will cost."""
     h, w = forecast.shape
     empty = f", {forecast.empty} without data" if forecast.empty else ""
-    console.print(f"{w} × {h} px; window {forecast.window}, overlap {forecast.overlap} or more")
+    console.print(f"{w} x {h} px; window {forecast.window}, overlap {forecast.overlap} or more")
     console.print(
-        f"{forecast.windows} windows{empty}; {forecast.passes} encoder passes, {forecast.points} points in each"
+        f"{counted(forecast.windows, 'window')}{empty}; {counted(forecast.passes, 'encoder pass')}, "
+        f"{counted(forecast.points, 'point')} in each"
     )
     console.print(f"about {seconds(forecast.seconds)} and {forecast.peak_bytes / 1e9:.1f} GB of memory on this machine")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "window"), counted(0, "object"), counted(2, "encoder pass")
+    ('1 window', '0 objects', '2 encoder passes')
+    """
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{plural * (number != 1)}"
 
 
 def seconds(value: float | int) -> str:

@@ -1,0 +1,77 @@
+"""``geosam plan`` and ``geosam encode``: what comes before segmenting."""
+
+from typing import Annotated
+
+import typer
+
+from geosam.cli.scenes import (
+    Aoi,
+    AoiCrs,
+    Bands,
+    Model,
+    Nodata,
+    Overlap,
+    Quiet,
+    Resolution,
+    SceneArgument,
+    Store,
+    Stretch,
+    Window,
+    open_asked,
+)
+
+
+def plan(
+    scene: SceneArgument,
+    model: Model = "nano",
+    bands: Bands = None,
+    resolution: Resolution = None,
+    aoi: Aoi = None,
+    aoi_crs: AoiCrs = None,
+    stretch: Stretch = "auto",
+    nodata: Nodata = None,
+    window: Window = None,
+    overlap: Overlap = None,
+    spacing: Annotated[int, typer.Option(help="Distance of grid points, px.", min=1)] = 32,
+) -> None:
+    """Say what segmenting everything in a scene will cost, before starting: one window is measured."""
+    from rich.console import Console
+
+    import geosam
+    from geosam.cli.show import show_forecast
+
+    seen = {"bands": bands, "resolution": resolution, "aoi_crs": aoi_crs}
+    opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen)
+    forecast = geosam.plan(opened, model=model, window=window, overlap=overlap, spacing_px=spacing)
+    show_forecast(forecast, Console(soft_wrap=True))
+
+
+def encode(
+    scene: SceneArgument,
+    model: Model = "nano",
+    bands: Bands = None,
+    resolution: Resolution = None,
+    aoi: Aoi = None,
+    aoi_crs: AoiCrs = None,
+    stretch: Stretch = "auto",
+    nodata: Nodata = None,
+    window: Window = None,
+    overlap: Overlap = None,
+    store: Store = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Encode all windows of a scene into the embedding store, so that later prompts need no encoder."""
+    from rich.console import Console
+
+    from geosam.cli.show import show_passes
+    from geosam.errors import OptionError
+    from geosam.execute import progress_bar
+    from geosam.pipeline import encode as run
+
+    if store == "none":
+        raise OptionError("--store none", expected="a folder, or auto", hint="encoding without a store keeps nothing")
+    seen = {"bands": bands, "resolution": resolution, "aoi_crs": aoi_crs}
+    opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen)
+    with progress_bar(quiet=quiet) as progress:
+        report = run(opened, model=model, store=store, progress=progress, window=window, overlap=overlap)
+    show_passes(report, Console(soft_wrap=True))
