@@ -51,7 +51,7 @@ def pictures(folder: Path, sources: str, limit: int):
     """Give the pictures that have labels, and their objects' rows."""
     objects = defaultdict(list)
     for each in read_csv(folder / "objects.csv"):
-        if int(each["touches_edge"]) == 0 and float(each["area_px"]) >= SMALLEST:
+        if each["touches_edge"] == "0" and float(each["area_px"] or 0) >= SMALLEST:
             objects[each["file"]].append(each)
     seen = defaultdict(int)
     for row in read_csv(folder / "manifest.csv"):
