@@ -1,5 +1,6 @@
 """One run: a request, and where its results are kept while it goes on."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from geosam.embeddings import Embedding, embed, recall
+from geosam.errors import StoreError
 from geosam.execute import Journal, Progress
 from geosam.pipeline.options import Report
 from geosam.pipeline.request import Network, Request
@@ -14,6 +16,8 @@ from geosam.sam.registry import cache_folder
 from geosam.scene import Chip, Scene
 from geosam.store import EmbeddingStore
 from geosam.windows import WindowPlan
+
+_log = logging.getLogger(__name__)
 
 AUTO_STORE_BYTES = 4 << 30
 """Limit of the store in the cache folder."""
@@ -63,7 +67,7 @@ class Run:
         return self.request.options.plan((scene or self.scene).shape, side=self.network.side)
 
     def embed(self, scene: Scene, chip: Chip) -> Embedding:
-        """The chip's embedding, from the store where it has one, else encoded and kept."""
+        """The chip's embedding, from the store where it has one, else encoded and kept if the store has room."""
         if self.store is None:
             self.report.encoded += 1
             return embed(chip, self.network)
@@ -74,8 +78,18 @@ class Run:
             return recall(chip, arrays, self.network.key)
         self.report.encoded += 1
         embedding = embed(chip, self.network)
-        self.store.put(key, embedding.arrays)
+        self._keep(key, embedding)
         return embedding
+
+    def _keep(self, key: str, embedding: Embedding) -> None:
+        """Put an embedding into the store; a store that cannot be written is no longer used, and the run goes on."""
+        if self.store is None:
+            return
+        try:
+            self.store.put(key, embedding.arrays)
+        except StoreError as error:
+            _log.warning("the run goes on without its store: %s", error)
+            self.store = None
 
     def once(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """The journal's entry `name`, made and kept if it is not there."""
