@@ -55,14 +55,20 @@ def simplify_rings(rings: Rings, tolerance_px: float | int) -> Rings:
         return rings
     rings = _rotate_to_anchors(rings)
     arcs = _Arcs.of(rings)
+    lines, kept = arcs.to_lines(), np.zeros(len(arcs.lines), bool)
     tolerance = np.full(arcs.count, float(tolerance_px))
-    simple, wrong = _attempt(rings, arcs, tolerance)
-    while wrong.any():
-        refused = np.flatnonzero(wrong & (tolerance > 0))
-        chosen = refused if len(refused) else slice(None)
-        halved = tolerance[chosen] / 2
-        tolerance[chosen] = np.where(halved < _FINEST * tolerance_px, 0, halved)
-        simple, wrong = _attempt(rings, arcs, tolerance)
+    simple, changed, unchecked = rings, np.ones(arcs.count, bool), np.ones(arcs.count, bool)
+    while changed.any():
+        arcs.simplify(lines, np.flatnonzero(changed), tolerance, kept)
+        simple = _select(rings, arcs.on_rings(kept))
+        wrong = arcs.collapsed(kept, rings.rows) | arcs.of_rings(_misshapen(rings, simple))
+        if not wrong.any():
+            wrong = arcs.of_rings(_crossing(simple, arcs.to_rings(unchecked, len(rings))))
+            unchecked = np.zeros(arcs.count, bool)
+        changed = _to_refine(wrong, tolerance)
+        tolerance[changed] /= 2
+        tolerance[tolerance < _FINEST * tolerance_px] = 0
+        unchecked = unchecked | changed
     return simple
 
 
@@ -139,14 +145,27 @@ class _Arcs:
             ring, shared, reverse, of_vertex, np.arange(v) - begins[of_vertex], rings.vertices[inclusive], starts
         )
 
-    def simplify(self, tolerance: np.ndarray) -> np.ndarray:
-        """Which vertices of the arcs stay when each arc is simplified to its own tolerance."""
+    def to_lines(self) -> np.ndarray:
+        """The arcs as LineStrings whose z is the place of the vertex."""
         arc = np.repeat(np.arange(self.count), np.diff(self.starts))
         points = np.column_stack([self.lines, np.arange(len(arc))]).astype(np.float64)
-        simple = shapely.simplify(shapely.linestrings(points, indices=arc), tolerance, preserve_topology=False)
-        kept = np.zeros(len(arc), bool)
+        return np.asarray(shapely.linestrings(points, indices=arc), object)
+
+    def simplify(self, lines: np.ndarray, chosen: np.ndarray, tolerance: np.ndarray, kept: np.ndarray) -> None:
+        """Mark in `kept` which vertices of the chosen arcs stay when each is simplified to its own tolerance."""
+        simple = shapely.simplify(lines[chosen], tolerance[chosen], preserve_topology=False)
+        kept[gather(self.starts, chosen)[0]] = False
         kept[shapely.get_coordinates(simple, include_z=True)[:, 2].astype(np.int64)] = True
-        return kept
+
+    def of_rings(self, rings: np.ndarray) -> np.ndarray:
+        """From flags of rings to flags of the arcs that they are made of."""
+        flags = np.zeros(self.count, bool)
+        flags[self.shared[rings[self.ring]]] = True
+        return flags
+
+    def to_rings(self, arcs: np.ndarray, count: int) -> np.ndarray:
+        """From flags of arcs to flags of the rings that they are part of."""
+        return np.bincount(self.ring[arcs[self.shared]], minlength=count) > 0
 
     def on_rings(self, kept: np.ndarray) -> np.ndarray:
         """From the vertices of the arcs to those of the rings."""
@@ -170,24 +189,34 @@ class _Arcs:
         return wrong
 
 
-def _attempt(rings: Rings, arcs: _Arcs, tolerance: np.ndarray) -> tuple[Rings, np.ndarray]:
-    """The rings simplified, and which arcs came out wrong."""
-    kept = arcs.simplify(tolerance)
-    keep = arcs.on_rings(kept)
-    ring = np.repeat(np.arange(len(rings)), np.diff(rings.starts))
-    counts = np.bincount(ring[keep], minlength=len(rings))
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    simple = replace(rings, vertices=rings.vertices[keep], pinned=rings.pinned[keep], starts=starts)
+def _to_refine(wrong: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+    """Arcs to try again with a finer tolerance: the wrong ones, or all others where those are exact already."""
+    coarse = tolerance > 0
+    if not wrong.any() or (wrong & coarse).any():
+        return wrong & coarse
+    return coarse
+
+
+def _select(rings: Rings, keep: np.ndarray) -> Rings:
+    """The rings with some of their vertices."""
+    starts = np.concatenate([[0], np.cumsum(keep)])[rings.starts]
+    return replace(rings, vertices=rings.vertices[keep], pinned=rings.pinned[keep], starts=starts)
+
+
+def _misshapen(rings: Rings, simple: Rings) -> np.ndarray:
+    """Which rings lost their area, or have too few vertices to hold one."""
     before, after = (doubled_areas(each.vertices[:, 0], each.vertices[:, 1], each.starts) for each in (rings, simple))
-    wrong_rings = (counts < 3) | (np.abs(after - before) > LOST_AREA * np.abs(before))
-    wrong = arcs.collapsed(kept, rings.rows)
-    if not wrong_rings.any() and not wrong.any():
-        _, polygons = rings_to_polygons(simple)
-        crossing = ~shapely.is_valid(polygons) | ~shapely.is_empty(shapely.coverage_invalid_edges(polygons))
-        outer = np.flatnonzero(rings.shells == np.arange(len(rings)))
-        wrong_rings = np.isin(rings.shells, outer[crossing])
-    wrong[arcs.shared[wrong_rings[arcs.ring]]] = True
-    return simple, wrong
+    return (np.diff(simple.starts) < 3) | (np.abs(after - before) > LOST_AREA * np.abs(before))
+
+
+def _crossing(simple: Rings, unchecked: np.ndarray) -> np.ndarray:
+    """Which rings belong to polygons that cross themselves or others; only those near `unchecked` rings can."""
+    _, polygons = rings_to_polygons(simple)
+    outer = np.flatnonzero(simple.shells == np.arange(len(simple)))
+    suspects = polygons[np.isin(outer, simple.shells[unchecked])]
+    near = np.unique(shapely.STRtree(polygons).query(suspects)[1])
+    wrong = ~shapely.is_valid(polygons[near]) | ~shapely.is_empty(shapely.coverage_invalid_edges(polygons[near]))
+    return np.isin(simple.shells, outer[near[wrong]])
 
 
 def _rotate_to_anchors(rings: Rings) -> Rings:
