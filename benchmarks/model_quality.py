@@ -2,9 +2,9 @@
 
     python benchmarks/model_quality.py DATA/dev [--model nano] [--limit 0] [--sources a,b]
 
-The folder holds ``manifest.csv`` and ``objects.csv`` (true boxes and deepest interior points). Counted are objects of at
-least 256 pixels that do not touch the picture's edge, on pictures from before a disaster; beside the model, the box itself
-taken as the mask. Each object is looked at in the window of at most 1,024 pixels whose middle is nearest.
+The folder holds ``manifest.csv`` and ``objects.csv`` (true boxes and deepest interior points). Counted are objects of
+at least 256 pixels that do not touch the picture's edge, on pictures from before a disaster; beside the model, the box
+itself taken as the mask. Each object is looked at in the window of at most 1,024 pixels whose middle is nearest.
 """
 
 import argparse

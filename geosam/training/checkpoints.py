@@ -74,8 +74,8 @@ class Average:
     def update(self, network: nn.Module, step: int) -> None:
         """Move towards the network; early in a run faster, so that the random start is soon forgotten."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        own, new = list(self.values.values()), list(network.parameters())
-        torch._foreach_lerp_(own, new, 1 - decay)
+        for name, parameter in network.named_parameters():
+            self.values[name].lerp_(parameter, 1 - decay)
 
     @torch.no_grad()
     def apply(self, network: nn.Module) -> None:

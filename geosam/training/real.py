@@ -123,7 +123,9 @@ def _labels(row: RealRow, scene: rasterio.DatasetReader) -> Int32[np.ndarray, "h
         values = file.read()
     if row.label_format == "ids":
         return values[0].astype(np.int32)
-    return ndimage.label(values.max(0) > 127)[0].astype(np.int32)
+    pieces = np.zeros(values.shape[1:], np.int32)
+    ndimage.label(values.max(0) > 127, output=pieces)
+    return pieces
 
 
 def _footprints(path: Path, scene: rasterio.DatasetReader) -> list[dict]:

@@ -108,7 +108,7 @@ def draw_window(
 def resize_pixels(pixels: UInt8[np.ndarray, "3 h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "3 s t"]:
     """Resample an image, antialiased."""
     picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
-    return np.moveaxis(np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR)), -1, 0).copy()
+    return np.moveaxis(np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)), -1, 0).copy()
 
 
 def resize_labels(labels: Int32[np.ndarray, "h w"], size: tuple[int, int]) -> Int32[np.ndarray, "s t"]:
@@ -240,7 +240,7 @@ def draw_click(rng: np.random.Generator, mask: Bool[np.ndarray, "h w"]) -> Float
     candidates = np.argwhere(inside)
     if rng.random() < 0.5:
         coarse = np.pad(inside[::step, ::step], 1)
-        depth = ndimage.distance_transform_edt(coarse)[1:-1, 1:-1]
+        depth = np.asarray(ndimage.distance_transform_edt(coarse))[1:-1, 1:-1]
         if depth.max() > 0:
             candidates = np.argwhere(depth >= 0.75 * depth.max()) * step
     y, x = candidates[rng.integers(len(candidates))]

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import sys
 import time
 from contextlib import nullcontext
 from copy import deepcopy
@@ -111,8 +112,10 @@ def train(
     config = config if isinstance(config, TrainConfig) else read_config(config)
     folder, pictures = Path(out), None if data is None else Path(data)
     folder.mkdir(parents=True, exist_ok=True)
-    beginning = folder / NAME if resume and (folder / NAME).is_file() else start_from
-    sitting = Sitting(folder, pictures, beginning and Path(beginning), workers, save_minutes, peek_minutes)
+    beginning = None if start_from is None else Path(start_from)
+    if resume and (folder / NAME).is_file():
+        beginning = folder / NAME
+    sitting = Sitting(folder, pictures, beginning, workers, save_minutes, peek_minutes)
     run_together(_sit, processes, config, sitting)
     return folder / f"{config.name}.safetensors"
 
@@ -156,12 +159,20 @@ def start(config: TrainConfig, team: Team = ALONE) -> Run:
         torch.manual_seed(config.seed)
         network = build(spec_of(config))
         head = DenseHead(config.model.encoder_sizes["fine_channels"][-1])
-    network.to(device, memory_format=torch.channels_last).train()
+    _lay_out(network, torch.channels_last).to(device).train()
     head.to(device)
     optimiser = torch.optim.AdamW(
         _groups(network, head, config), lr=config.optimiser.rate, betas=(0.9, 0.98), fused=True
     )
     return Run(config, network, head, optimiser, Average(network, config.optimiser.ema), Progress(), device, team)
+
+
+def _lay_out(network: Sam, layout: torch.memory_format) -> Sam:
+    """Lay the kernels out in memory; channels last is what convolutions on a processor want."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+    return network
 
 
 def spec_of(config: TrainConfig) -> SamSpec:
@@ -209,7 +220,7 @@ def _loop(run: Run, sitting: Sitting) -> None:
     batches = iterate(config, sitting.data, first=progress.step, last=last, workers=sitting.workers, team=team)
     saved = peeked = clock = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, disable=None if team.leads else True) as bar:
+    with Bar(*columns, disable=not (team.leads and sys.stderr.isatty())) as bar:
         task = bar.add_task(config.name, total=last, completed=progress.step)
         for batch in batches:
             row = run_step(run, batch)
@@ -230,7 +241,6 @@ def _loop(run: Run, sitting: Sitting) -> None:
                 break
     if looks:
         _look(run, looks)
-    batches.close()
 
 
 def _save(run: Run, sitting: Sitting) -> None:
@@ -296,8 +306,9 @@ def losses_of(run: Run, truth: Truth, generator: torch.Generator) -> tuple[Tenso
         for asked in ask(features, truth)
     ]
     count = len(truth.targets) * (config.losses.corrections + 1)
-    masks, ious = (sum(each[i] for each in judged) / count for i in (0, 1))
-    first, last = (torch.cat([each[2][i] for each in judged]).mean() for i in (0, -1))
+    masks = torch.stack([masks for masks, _, _ in judged]).sum() / count
+    ious = torch.stack([ious for _, ious, _ in judged]).sum() / count
+    first, last = (torch.cat([reached[i] for _, _, reached in judged]).mean() for i in (0, -1))
     row |= {
         "masks": float(masks.detach()),
         "iou": float(ious.detach()),
@@ -318,7 +329,7 @@ def _precision(device: torch.device) -> Any:
 
 def export(run: Run, folder: Path) -> Path:
     """Write the averaged weights in half precision, with the specification inside."""
-    network = deepcopy(run.network).to("cpu", memory_format=torch.contiguous_format)
+    network = _lay_out(deepcopy(run.network).to("cpu"), torch.contiguous_format)
     run.average.apply(network)
     path = folder / f"{run.config.name}.safetensors"
     write_sam(network, path)
