@@ -17,7 +17,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "GeosamError": "geosam.errors",
+    "Prompts": "geosam.prompts",
     "SegmentOptions": "geosam.pipeline",
+    "encode": "geosam.pipeline",
     "load_model": "geosam.sam.registry",
     "open_scene": "geosam.scene",
     "plan": "geosam.pipeline",
@@ -29,9 +31,11 @@ _HOMES = {
 if TYPE_CHECKING:
     from geosam.errors import GeosamError as GeosamError
     from geosam.pipeline import SegmentOptions as SegmentOptions
+    from geosam.pipeline import encode as encode
     from geosam.pipeline import plan as plan
     from geosam.pipeline import segment as segment
     from geosam.pipeline import segment_to_file as segment_to_file
+    from geosam.prompts import Prompts as Prompts
     from geosam.sam.registry import load_model as load_model
     from geosam.scene import open_scene as open_scene
     from geosam.sinks import write as write

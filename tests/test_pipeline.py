@@ -143,7 +143,7 @@ def test_area_limits_hold_for_whole_objects(path: Path, truth: np.ndarray, tmp_p
     wanted = np.where(np.concatenate([[False], kept])[truth], truth, 0)
     with rasterio.open(tmp_path / "out.tif") as labels:
         assert_same_objects(labels.read(1), wanted)
-    assert_same_objects(drawn(read_file(tmp_path / "out.gpkg"), scene), wanted)
+    assert_same_objects(drawn(read_file(tmp_path / "out.gpkg", layer="out"), scene), wanted)
 
 
 def test_windows_without_data_are_skipped_and_objects_that_end_there_say_so(tmp_path: Path, truth: np.ndarray):
@@ -154,7 +154,7 @@ def test_windows_without_data_are_skipped_and_objects_that_end_there_say_so(tmp_
     report = geosam.segment_to_file(path, tmp_path / "out.gpkg", model=network, **SMALL)
     assert report.empty > 0
     assert network.calls == report.encoded == report.windows - report.empty
-    table, scene = read_file(tmp_path / "out.gpkg"), geosam.open_scene(path)
+    table, scene = read_file(tmp_path / "out.gpkg", layer="out"), geosam.open_scene(path)
     assert_same_objects(drawn(table, scene), np.where(valid, truth, 0))
     right = scene.to_px(table.geometry)
     ends = np.array([shape.bounds[2] == 200 for shape in right])
@@ -240,7 +240,7 @@ def test_nothing_found_is_a_valid_empty_layer(tmp_path: Path):
     report = geosam.segment_to_file(
         path, tmp_path / "out.gpkg", labels=tmp_path / "out.tif", model=TruthNetwork(side=64), **SMALL
     )
-    table = read_file(tmp_path / "out.gpkg")
+    table = read_file(tmp_path / "out.gpkg", layer="out")
     assert report.objects == len(table) == 0
     assert table.crs.to_epsg() == 32631
     assert {"object_id", "score", "area_m2", "model"} <= set(table.columns)
@@ -258,7 +258,7 @@ def test_the_label_raster_is_the_polygons_drawn(path: Path, truth: np.ndarray, t
         geosam.segment_to_file(
             scene, tmp_path / "out.gpkg", prompts, labels=tmp_path / "out.tif", model=network, **SMALL
         )
-        table = read_file(tmp_path / "out.gpkg")
+        table = read_file(tmp_path / "out.gpkg", layer="out")
         with rasterio.open(tmp_path / "out.tif") as labels:
             np.testing.assert_array_equal(labels.read(1), drawn(table, scene))
         assert len(table) == (truth.max() if prompts is None else 3)
@@ -319,7 +319,7 @@ def test_a_damaged_block_stops_the_run_and_the_journal_lets_it_go_on_after_the_r
     path = label_scene(tmp_path / "scene.tif", parcel_labels((600, 600), count=5))
     whole = path.read_bytes()
     with rasterio.open(path) as source:
-        offset, size = (int(source.get_tag_item(f"BLOCK_{what}_1_1", ns="TIFF", bidx=1)) for what in ("OFFSET", "SIZE"))
+        offset, size = (int(source.get_tag_item(f"BLOCK_{what}_1_1", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE"))
     path.write_bytes(whole[:offset] + b"\xff" * size + whole[offset + size :])
     stamp = path.stat()
     options = {"model": Counting(side=256), "spacing_px": 32, "overlap": 32}

@@ -9,8 +9,10 @@ import geosam
 
 PUBLIC = [
     "GeosamError",
+    "Prompts",
     "SegmentOptions",
     "__version__",
+    "encode",
     "load_model",
     "open_scene",
     "plan",

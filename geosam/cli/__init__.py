@@ -29,10 +29,11 @@ for command in (segment, plan, encode, models, demo, train):
     app.command()(command)
 
 
-def _show_version(asked: bool) -> None:
+def _show_version(asked: bool) -> bool:
     if asked:
         typer.echo(f"geosam {geosam.__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()
