@@ -43,17 +43,19 @@ def peak_of(side: int) -> int:
         command = [sys.executable, __file__, "measure", str(scene), folder]
         found = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
     windows, objects, seconds, peak = found.stdout.split()
-    print(f"{side:6} ² {windows:>6} windows {objects:>8} objects {float(seconds):8.1f} s {int(peak) / 1e6:8.0f} MB", end="")
+    counts = f"{windows:>6} windows {objects:>8} objects"
+    print(f"{side:6} ² {counts} {float(seconds):8.1f} s {int(peak) / 1e6:8.0f} MB", end="")
     return int(peak)
 
 
 def main() -> None:
-    sides = [int(side) for side in sys.argv[1:] if side.isdigit()] or [*SIDES, *([32768] if "--all" in sys.argv else [])]
+    usual = [*SIDES, *([32768] if "--all" in sys.argv else [])]
+    sides = [int(side) for side in sys.argv[1:] if side.isdigit()] or usual
     base = 0
     for side in sides:
         peak = peak_of(side)
         base = base or peak
-        print(f"  {peak / base:5.2f} × {'' if peak <= MOST * base else f'  more than {MOST}'}", flush=True)
+        print(f"  {peak / base:5.2f} x {'' if peak <= MOST * base else f'  more than {MOST}'}", flush=True)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def measure(what: str, *arguments: str) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     name = " ".join((what, *arguments))
     print(
-        f"{name:28} {wall:7.2f} s {cpu:7.2f} s cpu {size / 1e6:8.1f} MB  peak {peak >> 10:5} MB (+{peak - before >> 10})"
+        f"{name:28} {wall:6.2f} s {cpu:6.2f} s cpu {size / 1e6:8.1f} MB, peak {peak >> 10:4} MB (+{peak - before >> 10})"
     )
 
 

@@ -146,7 +146,7 @@ def segment_to_file(
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
     target = sinks.check_writable(output, overwrite=overwrite, has_crs=request.scene.crs is not None)
     label_target = sinks.check_writable(labels, formats=sinks.LABEL_FORMATS, overwrite=overwrite) if labels else None
-    request.options.plan(request.scene.shape, side=request.network.side)  # senseless windows are refused before any work
+    request.options.plan(request.scene.shape, side=request.network.side)  # refuses senseless windows before any work
     report = Report(outputs=[target, label_target] if label_target else [target])
     with Journal.beside(target, request.key) as journal:
         run = Run(request, journal, open_store(store), progress or Progress(), report)

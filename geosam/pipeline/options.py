@@ -2,10 +2,11 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from geosam.errors import OptionError
 from geosam.masks import EverythingOptions
+from geosam.polygons import Outline
 from geosam.windows import WindowPlan
 
 
@@ -51,7 +52,7 @@ class SegmentOptions:
     min_area: float | int = 0.0
     max_area: float | int = float("inf")
     simplify: float | int = 0.0
-    outline: str | None = None
+    outline: Outline | None = None
     refine: int = 0
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class SegmentOptions:
             )
         if not 0 <= self.simplify < float("inf"):
             raise OptionError(f"simplify={self.simplify}", expected="a tolerance in CRS units, 0 or more")
-        if self.outline not in {None, "regular", "smooth"}:
+        if self.outline not in {None, *get_args(Outline)}:
             raise OptionError(f"outline={self.outline!r}", expected="'regular' or 'smooth'")
         if self.outline and self.simplify:
             raise OptionError("simplify together with outline", expected="one of them", hint="leave one out")

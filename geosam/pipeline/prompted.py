@@ -132,7 +132,7 @@ def is_cut(masks: MaskSet, position: int, shape: tuple[int, int]) -> bool:
         (x1 == window.width and window.col_off + window.width < w, mask[:, -1:]),
         (y1 == window.height and window.row_off + window.height < h, mask[-1:]),
     )
-    return sum(np.count_nonzero(edge) for met, edge in inner if met) > CUT_PX
+    return sum(int(np.count_nonzero(edge)) for met, edge in inner if met) > CUT_PX
 
 
 def to_scene(polygons_px: np.ndarray, level: Level, scene: Scene) -> np.ndarray:
@@ -140,7 +140,8 @@ def to_scene(polygons_px: np.ndarray, level: Level, scene: Scene) -> np.ndarray:
     if level.number == 0:
         return polygons_px
     to_base = ~scene.frame.native @ level.scene.frame.native
-    return transform(polygons_px, lambda xy: np.column_stack(to_base @ (xy[:, 0], xy[:, 1])))
+    (a, b, c), (d, e, f) = to_base[:3], to_base[3:6]
+    return transform(polygons_px, lambda xy: xy @ np.array([[a, d], [b, e]]) + np.array([c, f]))
 
 
 def to_frame(run: Run, prompts: Prompts, found: list[Found]) -> GeoDataFrame:

@@ -225,7 +225,7 @@ class Scene:
             raise OptionError(f"resolution={resolution!r}", expected="a working grid of at most 2^50 pixels")
         return replace(self, whole=(h, w), crop=crop_to(self.area, self.raster.info.shape, (h, w)))
 
-    def coarsened(self, factor: float) -> "Scene":
+    def coarsened(self, factor: float | int) -> "Scene":
         """The same scene on a grid whose pixels are `factor` times as large, as nearly as the grid comes out even.
 
         Raises
