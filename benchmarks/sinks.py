@@ -90,10 +90,8 @@ def measure(what: str, *arguments: str) -> None:
         wall, cpu = time.perf_counter() - begun, time.process_time() - spent
         size = os.path.getsize(path)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    name = " ".join((what, *arguments))
-    print(
-        f"{name:28} {wall:6.2f} s {cpu:6.2f} s cpu {size / 1e6:8.1f} MB, peak {peak >> 10:4} MB (+{peak - before >> 10})"
-    )
+    name, peak, more = " ".join((what, *arguments)), peak >> 10, (peak - before) >> 10
+    print(f"{name:28} {wall:6.2f} s {cpu:6.2f} s cpu {size / 1e6:8.1f} MB, peak {peak:4} MB (+{more})")
 
 
 def main() -> None:

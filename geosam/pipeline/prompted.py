@@ -66,7 +66,8 @@ def find_prompted(run: Run, prompts: Prompts, tap: Callable[[Strips], Strips] = 
     pending = list(prompts)
     for first in range(len(levels)):
         seen = list(segment_from(run, levels, pending, first=first))
-        found |= {one.prompt.row: one for one in seen}
+        better = {one.prompt.row: one for one in seen if not one.polygon_px.is_empty}
+        found = {one.prompt.row: one for one in seen} | found | better  # nothing on a coarser view takes nothing away
         pending = [one.prompt for one in seen if one.goes_on]
         if not pending:
             break
