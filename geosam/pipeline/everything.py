@@ -30,9 +30,8 @@ def find_everything(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterato
     load = segment_windows(run, plan)
     instances = within_limits(run, stitch(plan, load))
     strips = tap(assemble(plan, instances, load))
-    style = run.request.options.outline
     for ids, geometries_px in polygonize(strips, stops=instances.stops, tolerance_px=run.tolerance_px):
-        drawn = outline(geometries_px, style) if style else geometries_px
+        drawn = outline(geometries_px, run.request.options.style)
         yield instance_frame(ids, drawn, run.scene, instances=instances, model=run.network.name)
     none = np.zeros(0, np.int32), np.zeros(0, object)
     yield instance_frame(*none, run.scene, instances=instances, model=run.network.name)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from geosam.errors import OptionError
 from geosam.masks import EverythingOptions
@@ -52,7 +52,7 @@ class SegmentOptions:
     min_area: float | int = 0.0
     max_area: float | int = float("inf")
     simplify: float | int = 0.0
-    outline: Outline | None = None
+    outline: str | None = None
     refine: int = 0
 
     def __post_init__(self) -> None:
@@ -70,6 +70,11 @@ class SegmentOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise OptionError(f"{name}={value}", expected="a positive number of pixels")
+
+    @property
+    def style(self) -> Outline:
+        """The outline that polygons get."""
+        return cast(Outline, self.outline or "exact")
 
     def plan(self, shape: tuple[int, int], *, side: int) -> WindowPlan:
         """Windows over a grid of `shape` pixels for a network that takes windows of `side` pixels."""

@@ -150,9 +150,8 @@ def to_frame(run: Run, prompts: Prompts, found: list[Found]) -> GeoDataFrame:
     run.report.skipped += [(one.prompt.id, "no object found") for one in found if one.polygon_px.is_empty]
     there = [one for one in found if not one.polygon_px.is_empty]
     polygons = np.array([one.polygon_px for one in there], object)
-    style = run.request.options.outline
     return frame(
-        outline(polygons, style) if style else polygons,
+        outline(polygons, run.request.options.style),
         run.scene,
         object_ids=np.arange(1, len(there) + 1),
         predicted_iou=np.array([one.predicted_iou for one in there], np.float32),
