@@ -187,7 +187,8 @@ class TestErrors:
     def test_wrong_options(self, scene, tmp_path, monkeypatch, words, what):
         monkeypatch.chdir(tmp_path)
         assert what in complaint("segment", scene, "-o", "out.gpkg", *words)
-        assert not Path("out.gpkg").exists()
+        assert not list(tmp_path.glob("*out.gpkg*"))
+        assert not list(tmp_path.glob(".*out.gpkg*"))
 
     def test_wrong_outputs(self, scene, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

@@ -1,6 +1,6 @@
 """Prompted mode: one polygon for each point group, box, polygon or mask that was given.
 
-Each window is encoded once, however many prompts fall into it. An object larger than a window is found on a coarser
+Each window is encoded once for all prompts that are put to it at a time. An object larger than a window is found on a coarser
 view of the scene: a box or a polygon goes straight to the finest view whose window shows it whole; clicks, whose
 object's size nobody knows beforehand, start on the finest view and move up for as long as their mask runs into an inner
 edge of its window.
@@ -92,7 +92,7 @@ def segment_from(run: Run, levels: list[Level], prompts: list[Prompt], *, first:
     run.report.windows += len(places)
     for (number, index), group in run.progress.track(places.items(), "segment prompts", total=len(places)):
         level, by_row = levels[number], {prompt.row: prompt for prompt in group}
-        masks = segment_place(run, level, level.plan[index], group)
+        masks = segment_place(run, level, level.plan[index], group, first=first)
         higher = number + 1 < len(levels)
         polygons = to_scene(mask_polygons(masks, tolerance_px=run.tolerance_px / 2**number), level, run.scene)
         for position, row in enumerate(masks.prompt_ids.tolist()):
@@ -106,7 +106,7 @@ def segment_from(run: Run, levels: list[Level], prompts: list[Prompt], *, first:
             )
 
 
-def segment_place(run: Run, level: Level, planned: PlannedWindow, prompts: list[Prompt]) -> MaskSet:
+def segment_place(run: Run, level: Level, planned: PlannedWindow, prompts: list[Prompt], *, first: int) -> MaskSet:
     """The masks of the prompts that fall into one window, from the journal if an earlier run got so far."""
     scale = 0.5**level.number
     logits_shape = run.network.logits_shape((planned.window.height, planned.window.width))
@@ -119,7 +119,7 @@ def segment_place(run: Run, level: Level, planned: PlannedWindow, prompts: list[
         found = (segment_prompts(embedding, run.network, group, chip.valid, refine=refine) for group in groups)
         return MaskSet.concatenate(found).to_arrays()
 
-    name = f"prompts-{level.number}-{planned.index:06d}-{prompts[0].row:08d}-{len(prompts)}"
+    name = f"prompts-{first}-{level.number}-{planned.index:06d}-{prompts[0].row:08d}-{len(prompts)}"
     return MaskSet.from_arrays(run.once(name, segment))
 
 
