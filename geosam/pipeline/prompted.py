@@ -1,9 +1,9 @@
 """Prompted mode: one polygon for each point group, box, polygon or mask that was given.
 
-Each window is encoded once for all prompts that are put to it at a time. An object larger than a window is found on a coarser
-view of the scene: a box or a polygon goes straight to the finest view whose window shows it whole; clicks, whose
-object's size nobody knows beforehand, start on the finest view and move up for as long as their mask runs into an inner
-edge of its window.
+Each window is encoded once for all prompts that are put to it at a time. An object larger than a window is found on a
+coarser view of the scene: a box or a polygon goes straight to the finest view whose window shows it whole; clicks,
+whose object's size nobody knows beforehand, start on the finest view and move up for as long as their mask runs into an
+inner edge of its window.
 """
 
 from collections import deque
