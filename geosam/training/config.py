@@ -56,10 +56,13 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class OptimiserOptions:
-    """How the weights move. ``minutes`` above 0 ends the schedule by the clock instead of after ``steps``."""
+    """How the weights move: a short ascent, a constant rate, and over the last share ``decay`` a descent to nothing.
+
+    As long as the rate is constant nothing depends on ``steps``, so a run may be made longer or shorter on its way.
+    """
 
     steps: int
-    minutes: float
+    decay: float
     rate: float
     weight_decay: float
     warm_up: int
@@ -70,6 +73,8 @@ class OptimiserOptions:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.rate <= 0:
             raise OptionError(f"steps={self.steps}, rate={self.rate}", expected="both above zero")
+        if not 0 < self.decay <= 1:
+            raise OptionError(f"decay={self.decay}", expected="a share of the steps above 0, at most 1")
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class LossOptions:
     dense: float
     iou: float
     corrections: int
+    corrections_after: int
     focal_from: float
 
 
@@ -102,8 +108,10 @@ class TrainConfig:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that change with any number in the configuration."""
-        text = json.dumps(asdict(self), sort_keys=True, default=str)
+        """Twelve hexadecimal digits that change with any number in the configuration but the schedule's length."""
+        values = asdict(self)
+        values["optimiser"].pop("steps")
+        text = json.dumps(values, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

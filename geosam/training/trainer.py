@@ -58,9 +58,13 @@ class Run:
     @property
     def share(self) -> float:
         """How much of the schedule is done, 0 to 1."""
-        options = self.config.optimiser
-        done = self.progress.minutes / options.minutes if options.minutes > 0 else self.progress.step / options.steps
-        return min(done, 1.0)
+        return min(self.progress.step / self.config.optimiser.steps, 1.0)
+
+    @property
+    def rounds(self) -> int:
+        """How many corrective clicks follow the first answer by now."""
+        losses = self.config.losses
+        return losses.corrections if self.progress.step >= losses.corrections_after else 0
 
 
 def train(
@@ -203,14 +207,19 @@ def _groups(network: Sam, head: DenseHead, config: TrainConfig) -> list[dict[str
     return [{"params": decays, "weight_decay": config.optimiser.weight_decay}, {"params": rest, "weight_decay": 0.0}]
 
 
-def rate_at(config: TrainConfig, step: int, share: float) -> float:
-    """Give the learning rate: a short ascent, then half a cosine down to nothing.
+def rate_at(config: TrainConfig, step: int) -> float:
+    """Give the learning rate of a step: a short ascent, a plateau, then half a cosine down to nothing.
 
-    >>> rate_at(read_config(), 0, 0.0) < rate_at(read_config(), 100, 0.0)
+    The plateau, after Hägele et al. 2024 ("Scaling Laws and Compute-Optimal Training Beyond Fixed Training
+    Durations"), does as well as one long cosine and leaves the length of the run open.
+
+    >>> rate_at(read_config(), 0) < rate_at(read_config(), 500)
     True
     """
     options = config.optimiser
-    return options.rate * min(1.0, (step + 1) / options.warm_up) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+    left = (options.steps - step) / (options.steps * options.decay)
+    descent = 0.5 * (1 - math.cos(math.pi * min(max(left, 0.0), 1.0)))
+    return options.rate * min(1.0, (step + 1) / options.warm_up) * descent
 
 
 def _loop(run: Run, sitting: Sitting) -> None:
@@ -237,8 +246,6 @@ def _loop(run: Run, sitting: Sitting) -> None:
             if now - saved > sitting.save_minutes * 60 and team.leads:
                 _save(run, sitting)
                 saved = time.monotonic()
-            if run.share >= 1:
-                break
     if looks:
         _look(run, looks)
 
@@ -265,7 +272,7 @@ def run_step(run: Run, batch: Batch) -> dict[str, float]:
     generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 64 + run.team.rank)
     truth = batch_to_truth(batch, run.device)
     for group in run.optimiser.param_groups:
-        group["lr"] = rate_at(config, step, run.share)
+        group["lr"] = rate_at(config, step)
     run.network.prompt_encoder.pe_layer.origin.copy_(3 * torch.rand(2, generator=generator))
     with _precision(run.device), sdpa_kernel(SDPBackend.MATH):  # its backward is the quickest on a CPU
         loss, row = losses_of(run, truth, generator)
@@ -302,10 +309,10 @@ def losses_of(run: Run, truth: Truth, generator: torch.Generator) -> tuple[Tenso
         return dense, row
     late = run.share >= config.losses.focal_from
     judged = [
-        judge(run.network, asked, truth, rounds=config.losses.corrections, late=late, generator=generator)
+        judge(run.network, asked, truth, rounds=run.rounds, late=late, generator=generator)
         for asked in ask(features, truth)
     ]
-    count = len(truth.targets) * (config.losses.corrections + 1)
+    count = len(truth.targets) * (run.rounds + 1)
     masks = torch.stack([masks for masks, _, _ in judged]).sum() / count
     ious = torch.stack([ious for _, ious, _ in judged]).sum() / count
     first, last = (torch.cat([reached[i] for _, _, reached in judged]).mean() for i in (0, -1))

@@ -19,5 +19,5 @@ def tiny() -> TrainConfig:
     data = replace(
         whole.data, batch=2, prompts=3, sides=(64,), scale=(0.8, 1.2), render_side=96, render_uses=2, minimum_px=30
     )
-    optimiser = replace(whole.optimiser, steps=6, minutes=0.0, warm_up=2, dense_steps=1, rate=3e-3)
+    optimiser = replace(whole.optimiser, steps=6, decay=1.0, warm_up=2, dense_steps=1, rate=3e-3)
     return TrainConfig("tiny", 3, model, data, optimiser, whole.losses)

@@ -115,9 +115,18 @@ def test_groups_hold_every_prompt_once_and_boxes_only_where_asked(tiny):
 
 def test_the_rate_rises_then_falls_to_nothing():
     config = read_config()
-    rates = [trainer.rate_at(config, step, share) for step, share in ((0, 0.0), (500, 0.1), (5000, 0.9), (6000, 1.0))]
-    assert rates[0] < rates[2] < rates[1]
-    assert rates[3] == 0
+    steps = config.optimiser.steps
+    rates = [trainer.rate_at(config, step) for step in (0, steps // 4, steps // 2, steps - 50, steps)]
+    assert max(rates[0], rates[3]) < rates[1] == rates[2]
+    assert rates[4] == 0
+
+
+def test_a_run_may_be_made_longer_while_the_rate_is_constant():
+    config = read_config()
+    longer = replace(config, optimiser=replace(config.optimiser, steps=2 * config.optimiser.steps))
+    assert longer.digest == config.digest
+    half = config.optimiser.steps // 2
+    assert trainer.rate_at(longer, half) == trainer.rate_at(config, half)
 
 
 def test_curves_are_written_and_drawn(tmp_path):
