@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -377,8 +378,8 @@ def _open_and_remove(folder: Path, rounds: int) -> int:
 
 
 def test_removing_and_opening_at_the_same_time_is_safe(tmp_path: Path):
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        held = pool.starmap(_open_and_remove, [(tmp_path / "journal", 100)] * 2)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        held = list(pool.map(_open_and_remove, [tmp_path / "journal"] * 2, [100] * 2, timeout=120))
     assert min(held) > 0
 
 

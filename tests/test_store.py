@@ -4,7 +4,7 @@ import os
 import pickle
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -235,9 +235,9 @@ def write_and_read(folder: Path, start: int, barrier) -> int:
 
 def test_processes_share_a_store(tmp_path):
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, context.Pool(3) as pool:
-        barrier = manager.Barrier(3)
-        assert pool.starmap(write_and_read, [(tmp_path, start, barrier) for start in (0, 4, 8)]) == [0, 0, 0]
+    with context.Manager() as manager, ProcessPoolExecutor(3, mp_context=context) as pool:
+        barrier = manager.Barrier(3, timeout=60)
+        assert list(pool.map(write_and_read, [tmp_path] * 3, (0, 4, 8), [barrier] * 3, timeout=120)) == [0, 0, 0]
     store = EmbeddingStore(tmp_path)
     assert 0 < store.stats().size < 40_000
     assert list((tmp_path / "tmp").iterdir()) == []
