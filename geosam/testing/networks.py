@@ -89,22 +89,24 @@ class TruthDecoder:
             votes += table.votes_of_masks(mask_logits > 0)
         votes[:, table.ids == 0] = 0
         meant = np.where(votes.max(axis=1) > 0, table.ids[votes.argmax(axis=1)], -1)
-        answers = [self._answer(truth == label, multimask) for label in meant]
-        logits = np.stack([logits for logits, _ in answers]) if answers else self._none(shape, multimask)
-        return logits, np.array([iou for _, iou in answers], np.float32).reshape(logits.shape[:2])
+        named, which = np.unique(meant, return_inverse=True)  # each object is drawn once, however many prompts mean it
+        answers = [self._answer(truth == label, multimask) for label in named]
+        logits = np.stack([logits for logits, _ in answers])[which] if answers else self._none(shape, multimask)
+        ious = np.array([iou for _, iou in answers], np.float32).reshape(len(named), logits.shape[1])
+        return logits, ious[which]
 
     def _none(self, shape: tuple[int, int], multimask: bool) -> np.ndarray:
         return np.zeros((0, 3 if multimask else 1, *self.logits_shape(shape)), np.float32)
 
     def _answer(self, whole: np.ndarray, multimask: bool) -> tuple[np.ndarray, list[float]]:
         """Logits (k mh mw) of one object, and their IoU with it."""
-        masks = [whole] * 3 if multimask else [whole]
-        if multimask and self.parts and whole.any():
-            middle = np.median(np.nonzero(whole)[1])
-            left = np.arange(whole.shape[1]) <= middle
-            masks = [whole & left, whole, whole & ~left]
-        size = max(1, int(whole.sum()))
-        return np.stack([_logits(mask, self.stride) for mask in masks]), [mask.sum() / size for mask in masks]
+        count = 3 if multimask else 1
+        if not (multimask and self.parts and whole.any()):
+            return np.repeat(_logits(whole, self.stride)[None], count, axis=0), [float(whole.any())] * count
+        middle = np.median(np.nonzero(whole)[1])
+        left = np.arange(whole.shape[1]) <= middle
+        masks = [whole & left, whole, whole & ~left]
+        return np.stack([_logits(mask, self.stride) for mask in masks]), [mask.sum() / whole.sum() for mask in masks]
 
 
 class _Table:
@@ -112,8 +114,8 @@ class _Table:
 
     def __init__(self, truth: Labels) -> None:
         self.truth = truth
-        ids, inverse = np.unique(truth, return_inverse=True)
-        self.ids, self.positions = ids, inverse.reshape(truth.shape)
+        self.ids = np.unique(truth)
+        self.positions = np.searchsorted(self.ids, truth)
 
     def votes_of_points(self, points: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Inside points less outside points on each label (n, labels)."""
