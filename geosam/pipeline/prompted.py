@@ -1,9 +1,9 @@
 """Prompted mode: one polygon for each point group, box, polygon or mask that was given.
 
-Each window is encoded once for all prompts that are put to it at a time. An object larger than a window is found on a
-coarser view of the scene: a box or a polygon goes straight to the finest view whose window shows it whole; clicks,
-whose object's size nobody knows beforehand, start on the finest view and move up for as long as their mask runs into an
-inner edge of its window.
+The scene is looked at from finer to coarser views, and each window is encoded once for all prompts that fall into it.
+An object larger than a window is found on a coarser view: a box or a polygon waits for the finest view whose window
+shows it whole; clicks, whose object's size nobody knows beforehand, start on the finest view and move up for as long as
+their mask runs into an inner edge of its window.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ from geosam.scene import Scene
 from geosam.windows import PlannedWindow, WindowPlan
 
 CUT_PX = 8
-"""A mask that meets an inner edge of its window along more pixels than this is taken to go on beyond it."""
+"""A mask that meets inner edges of its window along more scene pixels than this is taken to go on beyond them."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,15 @@ def find_prompted(run: Run, prompts: Prompts, tap: Callable[[Strips], Strips] = 
     levels = pyramid(run)
     found: dict[int, Found] = {}
     pending = list(prompts)
-    for first in range(len(levels)):
-        seen = list(segment_from(run, levels, pending, first=first))
-        better = {one.prompt.row: one for one in seen if not one.polygon_px.is_empty}
-        found = {one.prompt.row: one for one in seen} | found | better  # nothing on a coarser view takes nothing away
-        pending = [one.prompt for one in seen if one.goes_on]
+    for level in levels:
+        here, later = on_level(pending, levels, level)
+        seen = list(segment_level(run, level, here, is_last=level is levels[-1]))
+        for one in seen:
+            if (
+                one.prompt.row not in found or not one.polygon_px.is_empty
+            ):  # nothing on a coarser view takes nothing away
+                found[one.prompt.row] = one
+        pending = [*later, *(one.prompt for one in seen if one.goes_on)]
         if not pending:
             break
     objects = to_frame(run, prompts, [found[row] for row in sorted(found)])
@@ -86,15 +90,22 @@ def pyramid(run: Run) -> list[Level]:
     return levels
 
 
-def segment_from(run: Run, levels: list[Level], prompts: list[Prompt], *, first: int) -> Iterator[Found]:
-    """What is found for each prompt in the window that shows it best, on level `first` or above."""
-    places = assign(prompts, [level.plan for level in levels], first=first)
+def on_level(prompts: list[Prompt], levels: list[Level], level: Level) -> tuple[dict[int, list[Prompt]], list[Prompt]]:
+    """The prompts that a level's windows show best, by window, and those that wait for a coarser level."""
+    places = assign(prompts, [each.plan for each in levels], first=level.number)
+    here = {index: group for (number, index), group in places.items() if number == level.number}
+    return here, [prompt for (number, _), group in places.items() if number > level.number for prompt in group]
+
+
+def segment_level(run: Run, level: Level, places: dict[int, list[Prompt]], *, is_last: bool) -> Iterator[Found]:
+    """What is found for each prompt in its window of one level."""
     run.report.windows += len(places)
-    for (number, index), group in run.progress.track(places.items(), "segment prompts", total=len(places)):
-        level, by_row = levels[number], {prompt.row: prompt for prompt in group}
-        masks = segment_place(run, level, level.plan[index], group, first=first)
-        higher = number + 1 < len(levels)
-        polygons = to_scene(mask_polygons(masks, tolerance_px=run.tolerance_px / 2**number), level, run.scene)
+    if not places:
+        return  # and no empty bar is drawn
+    for index, group in run.progress.track(places.items(), "segment prompts", total=len(places)):
+        by_row = {prompt.row: prompt for prompt in group}
+        masks = segment_place(run, level, level.plan[index], group)
+        polygons = to_scene(mask_polygons(masks, tolerance_px=run.tolerance_px / 2**level.number), level, run.scene)
         for position, row in enumerate(masks.prompt_ids.tolist()):
             yield Found(
                 by_row[row],
@@ -102,38 +113,40 @@ def segment_from(run: Run, levels: list[Level], prompts: list[Prompt], *, first:
                 float(masks.predicted_iou[position]),
                 float(masks.stability[position]),
                 bool(masks.touches_nodata[position]),
-                higher and by_row[row].kind == "points" and is_cut(masks, position, level.plan.shape),
+                not is_last and by_row[row].kind == "points" and is_cut(masks, position, level),
             )
 
 
-def segment_place(run: Run, level: Level, planned: PlannedWindow, prompts: list[Prompt], *, first: int) -> MaskSet:
+def segment_place(run: Run, level: Level, planned: PlannedWindow, prompts: list[Prompt]) -> MaskSet:
     """The masks of the prompts that fall into one window, from the journal if an earlier run got so far."""
-    scale = 0.5**level.number
-    logits_shape = run.network.logits_shape((planned.window.height, planned.window.width))
+    name = f"prompts-{level.number}-{planned.index:06d}"  # a run comes to each window once
+    kept = run.journal.get(name)
+    if kept is not None:
+        run.report.resumed += 1
+        return MaskSet.from_arrays(kept)
+    chip = level.scene.read(planned.window)
+    embedding = run.embed(level.scene, chip)
+    logits_shape = run.network.logits_shape(chip.valid.shape)
+    groups = WindowPrompts.for_window(prompts, planned.window, logits_shape=logits_shape, scale=0.5**level.number)
+    refine = run.request.options.refine
+    masks = MaskSet.concatenate(
+        segment_prompts(embedding, run.network, group, chip.valid, refine=refine) for group in groups
+    )
+    run.journal.put(name, masks.to_arrays())
+    return masks
 
-    def segment() -> dict[str, np.ndarray]:
-        chip = level.scene.read(planned.window)
-        embedding = run.embed(level.scene, chip)
-        refine = run.request.options.refine
-        groups = WindowPrompts.for_window(prompts, planned.window, logits_shape=logits_shape, scale=scale)
-        found = (segment_prompts(embedding, run.network, group, chip.valid, refine=refine) for group in groups)
-        return MaskSet.concatenate(found).to_arrays()
 
-    name = f"prompts-{first}-{level.number}-{planned.index:06d}-{prompts[0].row:08d}-{len(prompts)}"
-    return MaskSet.from_arrays(run.once(name, segment))
-
-
-def is_cut(masks: MaskSet, position: int, shape: tuple[int, int]) -> bool:
-    """Whether a mask meets an edge of its window beyond which a grid of `shape` pixels goes on."""
+def is_cut(masks: MaskSet, position: int, level: Level) -> bool:
+    """Whether a mask meets edges of its window beyond which the scene goes on, along as much ground on every level."""
     mask, (x0, y0, x1, y1) = masks.crops[position], masks.boxes[position].tolist()
-    window, (h, w) = masks.window, shape
+    window, (h, w) = masks.window, level.plan.shape
     inner = (
         (x0 == 0 and window.col_off > 0, mask[:, :1]),
         (y0 == 0 and window.row_off > 0, mask[:1]),
         (x1 == window.width and window.col_off + window.width < w, mask[:, -1:]),
         (y1 == window.height and window.row_off + window.height < h, mask[-1:]),
     )
-    return sum(int(np.count_nonzero(edge)) for met, edge in inner if met) > CUT_PX
+    return sum(int(np.count_nonzero(edge)) for met, edge in inner if met) > max(1, CUT_PX / 2**level.number)
 
 
 def to_scene(polygons_px: np.ndarray, level: Level, scene: Scene) -> np.ndarray:

@@ -159,7 +159,7 @@ class Prompts:
         ----------
         boxes
             One ``(xmin, ymin, xmax, ymax)``, an ``n x 4`` array, shapely geometries, a GeoDataFrame or a vector file;
-            of geometries the bounds are taken. Corners may come in any order.
+            of geometries the bounds on the scene's pixels are taken. Corners may come in any order.
         scene
             The scene they point at.
         crs

@@ -1,0 +1,216 @@
+"""Prompted mode end to end, with a perfect network: what is asked for is found, however and wherever it is said."""
+
+from collections import Counter
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from geopandas import GeoDataFrame
+from rasterio.features import rasterize
+from scipy import ndimage
+
+import geosam
+from geosam import Prompts
+from geosam.scene import Scene
+from geosam.testing import StubNetwork, TruthNetwork, blob_labels, coordinate_scene, label_scene
+
+SHAPE = (200, 240)
+SIDE = 64
+WINDOWS = {"overlap": 16}
+TURNED = Affine.translation(500_000, 5_000_000) @ Affine.rotation(25) @ Affine.scale(0.5, -0.5)
+OBLIQUE = "+proj=omerc +lat_0=45 +lonc=3 +alpha=30 +gamma=0 +k=1 +x_0=0 +y_0=0 +ellps=GRS80 +units=m"
+CRSS = ("EPSG:4326", "EPSG:3857", "EPSG:32632", "EPSG:3035", "EPSG:6933", "OGC:CRS84", OBLIQUE)
+"""Longitude and latitude twice, Mercator, the neighbouring UTM zone, two equal-area ones, and one of nobody's list."""
+
+
+class Counting(TruthNetwork):
+    """The perfect network, which counts how often it encodes which pixels and may be stopped after a few windows."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        super().__init__(side=SIDE)
+        object.__setattr__(self, "seen", Counter())
+        object.__setattr__(self, "stop_after", stop_after)
+
+    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        if self.seen.total() == self.stop_after:
+            raise KeyboardInterrupt
+        self.seen[pixels.tobytes()] += 1
+        return super().encode(pixels)
+
+    seen: Counter
+    stop_after: int | None
+
+
+@pytest.fixture(scope="module")
+def truth() -> np.ndarray:
+    """Two objects larger than a window, the first two, and some that fit."""
+    return blob_labels(SHAPE, count=14, large=2, seed=10)
+
+
+@pytest.fixture
+def scene(tmp_path: Path, truth: np.ndarray) -> Scene:
+    return geosam.open_scene(label_scene(tmp_path / "scene.tif", truth))
+
+
+def places_inside(truth: np.ndarray) -> np.ndarray:
+    """For each object the centre of the pixel that lies deepest inside it, ``(x, y)``."""
+    places = []
+    for label in range(1, truth.max() + 1):
+        depth = ndimage.distance_transform_edt(np.pad(truth == label, 1))[1:-1, 1:-1]
+        row, col = np.unravel_index(depth.argmax(), depth.shape)
+        places.append((col + 0.5, row + 0.5))
+    return np.array(places)
+
+
+def boxes_of(truth: np.ndarray) -> np.ndarray:
+    """``xyxy`` bounds of each object."""
+    slices = ndimage.find_objects(truth)
+    return np.array([[cols.start, rows.start, cols.stop, rows.stop] for rows, cols in slices], float)
+
+
+def outlines_of(truth: np.ndarray) -> list[shapely.Geometry]:
+    """The outline of each object, in pixels."""
+    found = rasterio.features.shapes(truth, mask=truth > 0)
+    parts = {int(label): shapely.geometry.shape(outline) for outline, label in found}
+    return [parts[label] for label in range(1, truth.max() + 1)]
+
+
+def drawn(polygon: shapely.Geometry, scene: Scene) -> np.ndarray:
+    return rasterize(scene.to_px(np.array([polygon], object)), out_shape=scene.shape, dtype="uint8") > 0
+
+
+def rows(table: GeoDataFrame) -> tuple[list[bytes], str]:
+    """All of a table's content."""
+    return table.geometry.to_wkb().tolist(), table.drop(columns="geometry").to_csv(float_format="%.17g")
+
+
+# ------------------------------------------------------------------------------------------------------------- where
+
+
+@pytest.mark.parametrize("transform", [None, TURNED], ids=["north up", "turned"])
+def test_prompts_in_any_crs_give_the_same_mask(tmp_path: Path, truth: np.ndarray, transform: Affine | None):
+    grid = {"transform": transform} if transform else {}
+    scene = geosam.open_scene(label_scene(tmp_path / "scene.tif", truth, **grid))
+    small = range(2, 8)
+    shapes = {
+        "points": shapely.points(places_inside(truth)[small]),
+        "boxes": shapely.segmentize(shapely.box(*boxes_of(truth)[small].T), 1),
+        "polygons": shapely.segmentize(np.array(outlines_of(truth))[small], 1),
+    }
+    answers = []
+    for crs in (None, *CRSS):
+        there = {kind: gpd.GeoSeries(scene.to_world(some), crs=scene.crs) for kind, some in shapes.items()}
+        there = {kind: some.to_crs(crs) if crs else some for kind, some in there.items()}
+        asked = Prompts.join(
+            Prompts.from_features(there["points"], scene),
+            Prompts.from_boxes(there["boxes"], scene),
+            Prompts.from_features(there["polygons"], scene),
+        )
+        answers.append(rows(geosam.segment(scene, asked, model=TruthNetwork(side=SIDE), **WINDOWS)))
+    for answer in answers[1:]:
+        assert answer == answers[0]
+    found = [drawn(polygon, scene) for polygon in shapely.from_wkb(answers[0][0])]
+    assert len(found) == 3 * len(small)
+    for number, mask in enumerate(found):
+        np.testing.assert_array_equal(mask, truth == small[number % len(small)] + 1)
+
+
+def test_a_file_of_prompts_is_read_in_its_own_crs_and_keeps_ids_and_attributes(
+    tmp_path: Path, scene: Scene, truth: np.ndarray
+):
+    outlines = gpd.GeoDataFrame(
+        {"parcel": ["c", "a", "b"], "crop": ["rye", None, "oat"]},
+        geometry=scene.to_world(np.array(outlines_of(truth))[[4, 2, 6]]),
+        crs=scene.crs,
+    )
+    outlines.to_crs(4326).to_file(tmp_path / "old.gpkg")
+    asked = Prompts.from_features(tmp_path / "old.gpkg", scene, id_column="parcel")
+    table = geosam.segment(scene, asked, model=TruthNetwork(side=SIDE), **WINDOWS)
+    assert table["prompt_id"].tolist() == ["c", "a", "b"]
+    assert table["crop"].fillna("-").tolist() == ["rye", "-", "oat"]
+    for polygon, number in zip(table.geometry, (4, 2, 6), strict=True):
+        np.testing.assert_array_equal(drawn(polygon, scene), truth == number + 1)
+
+
+# ------------------------------------------------------------------------------------------------- larger than a window
+
+
+@pytest.mark.parametrize("kind", ["click", "box", "polygon"])
+def test_an_object_larger_than_a_window_is_found_whole(scene: Scene, truth: np.ndarray, kind: str):
+    for number in (0, 1):
+        asked = {
+            "click": lambda n=number: Prompts.from_points(places_inside(truth)[n], scene, crs="px"),
+            "box": lambda n=number: Prompts.from_boxes(boxes_of(truth)[n], scene, crs="px"),
+            "polygon": lambda n=number: Prompts.from_features(outlines_of(truth)[n], scene, crs="px"),
+        }[kind]()
+        (polygon,) = geosam.segment(scene, asked, model=TruthNetwork(side=SIDE), **WINDOWS).geometry
+        found, wanted = drawn(polygon, scene), truth == number + 1
+        assert max(np.ptp(np.nonzero(wanted), axis=1)) > 1.3 * SIDE
+        for one, other in ((found, wanted), (wanted, found)):  # as sharp as a view with pixels of 4 px is
+            assert ndimage.distance_transform_edt(~other)[one].max() < 6
+
+
+# -------------------------------------------------------------------------------------------------- each window once
+
+
+def all_kinds(scene: Scene, truth: np.ndarray) -> Prompts:
+    """Every object by a click, by its box and by its outline."""
+    return Prompts.join(
+        Prompts.from_points(places_inside(truth), scene, crs="px"),
+        Prompts.from_boxes(boxes_of(truth), scene, crs="px"),
+        Prompts.from_features(outlines_of(truth), scene, crs="px"),
+    )
+
+
+def test_each_window_of_each_level_is_encoded_once_for_all_kinds_of_prompts(
+    tmp_path: Path, scene: Scene, truth: np.ndarray
+):
+    network = Counting()
+    asked = all_kinds(scene, truth)
+    report = geosam.segment_to_file(scene, tmp_path / "out.gpkg", asked, model=network, **WINDOWS)
+    assert set(network.seen.values()) == {1}
+    assert network.seen.total() == report.encoded == report.windows
+    assert report.objects == len(asked)
+
+
+def test_a_thousand_clicks_need_as_many_passes_as_one_in_each_window(tmp_path: Path):
+    scene = geosam.open_scene(coordinate_scene(tmp_path / "scene.tif", (512, 512)))
+    rng = np.random.default_rng(0)
+    discs = np.stack(np.meshgrid(np.arange(8), np.arange(8)), axis=-1).reshape(-1, 2) * 64 + 32
+    clicks = discs[rng.integers(0, len(discs), 1000)] + rng.uniform(-12, 12, (1000, 2))
+    asked = Prompts.from_points(clicks, scene, crs="px")
+    report = geosam.segment_to_file(scene, tmp_path / "out.gpkg", asked, model=StubNetwork(side=256), overlap=64)
+    assert report.objects == 1000
+    assert report.encoded == report.windows == 9
+
+
+# ------------------------------------------------------------------------------------------------- same bytes, resumed
+
+
+def test_an_interrupted_run_goes_on_over_all_levels_and_gives_the_same_files(
+    tmp_path: Path, scene: Scene, truth: np.ndarray
+):
+    asked = all_kinds(scene, truth)
+    files = []
+    whole = Counting()
+    for stop in (None, 1, 6, -2, -1):
+        folder = tmp_path / f"stopped-{stop}"
+        folder.mkdir()
+        out, labels = folder / "out.gpkg", folder / "out.tif"
+        if stop is None:
+            report = geosam.segment_to_file(scene, out, asked, labels=labels, model=whole, **WINDOWS)
+            assert (report.resumed, report.encoded) == (0, whole.seen.total())
+        else:
+            done = stop % whole.seen.total()
+            with pytest.raises(KeyboardInterrupt):
+                geosam.segment_to_file(scene, out, asked, labels=labels, model=Counting(done), **WINDOWS)
+            assert [path.name for path in folder.iterdir()] == [".out.gpkg.geosam-journal"]
+            report = geosam.segment_to_file(scene, out, asked, labels=labels, model=Counting(), **WINDOWS)
+            assert (report.resumed, report.encoded) == (done, whole.seen.total() - done)
+        assert sorted(path.name for path in folder.iterdir()) == ["out.gpkg", "out.tif"]
+        files.append((out.read_bytes(), labels.read_bytes()))
+    assert all(pair == files[0] for pair in files[1:])
