@@ -1,4 +1,4 @@
-"""The command line: ``geosam segment | plan | encode | models | train | demo``.
+"""The command line: ``geosam segment | plan | encode | models | train | evaluate | demo``.
 
 Each command is a thin door to one library call. An error is one line on stderr and exit code 1, wrong usage exit
 code 2; set ``GEOSAM_DEBUG=1`` for a traceback. Ctrl-C and a polite kill end with 130 and leave what is done for the
@@ -12,6 +12,7 @@ import typer
 
 import geosam
 from geosam.cli.demo import demo
+from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (segment, plan, encode, models, demo, train):
+for command in (segment, plan, encode, models, demo, train, evaluate):
     app.command()(command)
 
 

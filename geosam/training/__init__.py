@@ -4,6 +4,7 @@
 augmentation, objects, first prompts. `batches`: the same batch for the same seed and step, made in other processes.
 `answers`: prompts asked and corrected. `corrections`: clicks where an answer is wrong. `losses`, `dense`: what is
 minimised. `checkpoints`: save, resume. `peek`: held-out quality. `curves`: CSV and PNG. `trainer`: `train`.
+`evaluation`: `evaluate`, what a model reaches on a labelled set.
 """
 
 from importlib import import_module
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from geosam.training.config import TrainConfig, read_config
+    from geosam.training.evaluation import evaluate
     from geosam.training.trainer import train
 
-__all__ = ["TrainConfig", "read_config", "train"]
+__all__ = ["TrainConfig", "evaluate", "read_config", "train"]
 
-_HOMES = {"TrainConfig": "config", "read_config": "config", "train": "trainer"}
+_HOMES = {"TrainConfig": "config", "evaluate": "evaluation", "read_config": "config", "train": "trainer"}
 
 
 def __getattr__(name: str) -> object:

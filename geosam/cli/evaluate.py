@@ -1,0 +1,120 @@
+"""``geosam evaluate``: what a model reaches on labelled pictures."""
+
+from math import isnan
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from geosam.cli.failures import INTERRUPTED
+from geosam.cli.scenes import Model, Quiet
+
+_EVERYTHING, _OUTPUT = "Everything mode", "What is written"
+
+HEADINGS = {
+    "box": "box",
+    "click": "click",
+    "clicks3": "3 clicks",
+    "boundary": "outline",
+    "recall50": "found@.5",
+    "recall75": "found@.75",
+    "calibration_error": "cal. err.",
+    "correlation": "corr.",
+}
+"""Columns of the printed table."""
+
+WIDTH = 130
+"""Characters of a line that goes to a file or another program."""
+
+
+def evaluate(
+    labelled: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SET",
+            help="Folder of pictures with truth beside them (`X_ids.png`, `X_mask.png`, `X.geojson`, `X.gpkg`, boxes "
+            "`X.csv`, COCO `.json`), or with a `manifest.csv`.",
+        ),
+    ],
+    model: Model = "nano",
+    sources: Annotated[str, typer.Option(help="Only these sources, as `a,b`; a source is a folder of the set.")] = "",
+    limit: Annotated[int, typer.Option(help="Pictures of each source at most; 0: all.", min=0)] = 0,
+    objects: Annotated[int, typer.Option(help="Objects of each source at most; 0: all.", min=0)] = 0,
+    everything: Annotated[
+        bool, typer.Option("--everything/--no-everything", help="Score everything mode.", rich_help_panel=_EVERYTHING)
+    ] = True,
+    windows: Annotated[
+        int,
+        typer.Option(help="Windows of each source in which it is scored; 0: all.", min=0, rich_help_panel=_EVERYTHING),
+    ] = 4,
+    spacing: Annotated[int, typer.Option(help="Distance of grid points, px.", min=1, rich_help_panel=_EVERYTHING)] = 32,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Also write the table as JSON here.", rich_help_panel=_OUTPUT)
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Also write the table as CSV here.", rich_help_panel=_OUTPUT)
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score a model on labelled pictures: IoU from a box, one click, three clicks; outlines; everything mode.
+
+    Counted are objects of at least 256 px that the picture's edge does not cut. Interrupted, it shows what it has so
+    far.
+    """
+    from geosam.execute import progress_bar
+    from geosam.pipeline.request import to_network
+    from geosam.sinks.staging import check_path
+    from geosam.training.evaluation import Evaluation, list_pictures, score_pictures
+
+    targets = [check_path(path, (suffix,)) for path, suffix in ((json, ".json"), (csv, ".csv")) if path]
+    pictures = list_pictures(labelled, sources=[name for name in sources.split(",") if name], limit=limit)
+    network = to_network(model)
+    result = Evaluation(network.key, labelled.resolve().name)
+    asked = {"objects": objects, "everything": (windows or None) if everything else 0}
+    try:
+        with progress_bar(quiet=quiet) as progress:
+            scores = score_pictures(network, pictures, **asked, progress=progress, spacing_px=spacing)
+            result.scores.extend(scores)
+    except KeyboardInterrupt:
+        show(result)
+        typer.echo("interrupted: the table shows what was scored until then; nothing was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    show(result)
+    for target in targets:
+        result.write(target)
+
+
+def show(result: Any) -> None:
+    """Print the table: a row per source, then the mean over sources."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDTH)
+    if not result.scores:
+        console.print("no object of at least 256 px that the picture's edge does not cut")
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("source", min_width=24, overflow="fold")
+    for heading in ("objects", *HEADINGS.values()):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in (*result.sources, result.mean):
+        table.add_row(row.source, str(row.objects), *(_number(row.numbers[name]) for name in HEADINGS))
+    console.print(table)
+    console.print(
+        f"{result.model} on {result.set_name}: mean IoU; outline: boundary F1 within 2 px of the answers to boxes; "
+        "found: share of objects that everything mode finds at that IoU; cal. err., corr.: predicted and reached IoU",
+        highlight=False,
+        markup=False,
+    )
+
+
+def _number(value: float) -> str:
+    """Three digits, or a dash where nothing was measured.
+
+    Examples
+    --------
+    >>> _number(0.25), _number(float("nan"))
+    ('0.250', '-')
+    """
+    return "-" if isnan(value) else f"{value:.3f}"

@@ -1,0 +1,171 @@
+"""The model asked for every object of a window: with a box, with clicks where it was wrong, and with nothing at all."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import shapely
+from jaxtyping import Float32
+from rasterio.features import rasterize
+from scipy import ndimage
+from shapely.geometry.base import BaseGeometry
+
+from geosam.embeddings import Embedding
+from geosam.masks import MaskDecoder
+from geosam.pipeline import segment
+from geosam.training.evaluation.crops import Crop, around, iou
+from geosam.training.evaluation.looks import Look, Target
+from geosam.training.evaluation.truth import deepest_point
+
+BATCH = 32
+"""Objects asked for at a time; bounds memory and changes nothing else."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A mask, and the IoU that the model predicts for it, in [0, 1]."""
+
+    mask: Crop
+    predicted: float
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The clicks given so far for some objects, and what they led to.
+
+    Attributes
+    ----------
+    points, labels
+        ``n p 2`` and ``n p``, as a `MaskDecoder` takes them.
+    answers
+        To all of these clicks together.
+    """
+
+    points: Float32[np.ndarray, "n p 2"]
+    labels: np.ndarray
+    logits: np.ndarray
+    answers: list[Answer] = field(default_factory=list)
+
+
+def ask_boxes(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target]) -> list[Answer]:
+    """Answer each object's box."""
+    answers: list[Answer] = []
+    for few in batches(targets):
+        boxes = np.stack([each.box for each in few])
+        none = np.zeros((len(few), 1, 2), np.float32), np.full((len(few), 1), -1, np.int64)
+        given = decoder.decode(
+            embedding.arrays, embedding.shape, points=none[0], labels=none[1], boxes=boxes, multimask=False
+        )
+        answers += best(*given, embedding.shape)[1]
+    return answers
+
+
+def ask_clicks(
+    embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target], rounds: int = 3
+) -> list[list[Answer]]:
+    """Answer one click on each object, then further ones where the answer before was wrong.
+
+    The first click is at the object's deepest point and gets the best of the alternatives by predicted IoU. Each
+    further one is at the deepest point of the largest region that was wrong, and the logits before it are given back
+    as a mask prompt.
+
+    Returns
+    -------
+    For each round the answers, in the objects' order.
+    """
+    found: list[list[Answer]] = [[] for _ in range(rounds)]
+    for few in batches(targets):
+        asked = first_click(embedding, decoder, few)
+        found[0] += asked.answers
+        for turn in range(1, rounds):
+            asked = next_click(embedding, decoder, few, asked)
+            found[turn] += asked.answers
+    return found
+
+
+def first_click(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target]) -> Asked:
+    """Click each object at its deepest point."""
+    points = np.stack([each.point for each in targets])[:, None]
+    labels = np.ones(points.shape[:2], np.int64)
+    given = decoder.decode(embedding.arrays, embedding.shape, points=points, labels=labels)
+    return Asked(points, labels, *best(*given, embedding.shape))
+
+
+def next_click(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target], asked: Asked) -> Asked:
+    """Click each object where its answer is wrong."""
+    corrections = [correct(answer.mask, each.truth) for answer, each in zip(asked.answers, targets, strict=True)]
+    points = np.array([(x, y) for x, y, _ in corrections], np.float32)[:, None]
+    points = np.concatenate([asked.points, points], 1)
+    labels = np.concatenate([asked.labels, np.array([[label] for *_, label in corrections], np.int64)], 1)
+    given = decoder.decode(
+        embedding.arrays, embedding.shape, points=points, labels=labels, mask_logits=asked.logits, multimask=False
+    )
+    return Asked(points, labels, *best(*given, embedding.shape))
+
+
+def correct(answer: Crop, truth: Crop) -> tuple[float, float, int]:
+    """Find the next click: the deepest point of the largest region that is wrong.
+
+    Returns
+    -------
+    ``x, y`` in window pixels, and 1 where something is missing, 0 where there is too much; -1 if nothing is wrong.
+
+    Examples
+    --------
+    >>> whole, half = np.ones((4, 8), bool), np.arange(8) < np.full((4, 1), 4)
+    >>> correct(Crop.of(half), Crop.of(whole)), correct(Crop.of(whole), Crop.of(half))
+    ((5.5, 1.5, 1), (5.5, 1.5, 0))
+    """
+    box = around(answer, truth)
+    given, wanted = answer.on(box), truth.on(box)
+    found: tuple[int, int, np.ndarray] = (0, -1, np.zeros((1, 1), bool))
+    for label, wrong in ((1, wanted & ~given), (0, given & ~wanted)):
+        pieces = np.zeros(wrong.shape, np.int32)
+        ndimage.label(wrong, output=pieces)
+        sizes = np.bincount(np.ravel(pieces))
+        sizes[0] = 0
+        if sizes.max() > found[0]:
+            found = int(sizes.max()), label, pieces == sizes.argmax()
+    if found[1] < 0:
+        return 0.0, 0.0, -1
+    x, y = deepest_point(found[2])
+    return box[0] + x, box[1] + y, found[1]
+
+
+def best(logits: np.ndarray, iou: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, list[Answer]]:
+    """Take the alternative of the highest predicted IoU of each prompt: its logits, and what they mean."""
+    rows, chosen = np.arange(len(iou)), iou.argmax(1)
+    logits, predicted = logits[rows, chosen], np.clip(iou[rows, chosen], 0, 1)
+    masks = (Crop.of_logits(each, shape) for each in logits)
+    return logits, [Answer(mask, float(score)) for mask, score in zip(masks, predicted, strict=True)]
+
+
+def batches(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:
+    """Cut a window's objects into parts."""
+    for start in range(0, len(targets), BATCH):
+        yield targets[start : start + BATCH]
+
+
+def find_everything(look: Look, network: Any, **options: Any) -> list[float]:
+    """Segment everything in a window, as a user would, and tell the best IoU that each object gets."""
+    found = segment(look.alone(), model=network, **options)
+    left, top = look.window.col_off, look.window.row_off
+    shapes = shapely.transform(look.scene.to_px(found.geometry), lambda xy: xy - (left, top))
+    boxes = shapely.bounds(shapes).reshape(-1, 4)
+    reached = []
+    for each in look.targets:
+        x0, y0, x1, y1 = each.truth.box
+        near = (boxes[:, 0] < x1) & (boxes[:, 2] > x0) & (boxes[:, 1] < y1) & (boxes[:, 3] > y0)
+        masks = [_drawn(shape) for shape in shapes[near]]
+        masks = masks if each.exact else [mask.filled() for mask in masks]
+        reached.append(max((iou(mask, each.truth) for mask in masks), default=0.0))
+    return reached
+
+
+def _drawn(shape: BaseGeometry) -> Crop:
+    """Draw a polygon: the pixels whose centres lie in it."""
+    x0, y0, x1, y1 = (int(v) for v in (*np.floor(shape.bounds[:2]), *np.ceil(shape.bounds[2:])))
+    mask = np.zeros((max(y1 - y0, 1), max(x1 - x0, 1)), np.uint8)
+    rasterize([shapely.transform(shape, lambda xy: xy - (x0, y0))], out=mask)
+    return Crop((x0, y0, x0 + mask.shape[1], y0 + mask.shape[0]), mask.astype(bool))
