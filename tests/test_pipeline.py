@@ -276,10 +276,12 @@ def test_an_interrupted_run_leaves_only_its_journal_and_goes_on(path: Path, tmp_
     assert leftovers(tmp_path) == {"out.gpkg", "out.tif"}
 
 
-def test_another_option_starts_the_journal_anew(path: Path, tmp_path: Path):
+@pytest.mark.parametrize(("side", "changes"), [(128, {"spacing_px": 16}), (160, {})])
+def test_another_option_or_window_starts_the_journal_anew(path: Path, tmp_path: Path, side: int, changes: dict):
+    options = SMALL | {"spacing_px": 15}
     with pytest.raises(KeyboardInterrupt):
-        geosam.segment_to_file(path, tmp_path / "out.gpkg", model=Counting(stop_after=4), **SMALL)
-    report = geosam.segment_to_file(path, tmp_path / "out.gpkg", model=Counting(), **SMALL | {"spacing_px": 5})
+        geosam.segment_to_file(path, tmp_path / "out.gpkg", model=Counting(stop_after=4), **options)
+    report = geosam.segment_to_file(path, tmp_path / "out.gpkg", model=Counting(side), **options | changes)
     assert report.resumed == 0
 
 

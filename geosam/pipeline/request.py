@@ -1,7 +1,7 @@
 """What a run is asked for, with every name and path resolved."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
@@ -85,8 +85,14 @@ class Request:
     @property
     def key(self) -> dict[str, Any]:
         """Everything that the result of a window depends on; a run with another key starts anew."""
-        prompts = None if self.prompts is None else digest(self.prompts)
-        return {**self.metadata, "scene": self.scene.key, "prompts": prompts}
+        plan = self.options.plan(self.scene.shape, side=self.network.side)
+        return {
+            **self.metadata,
+            "scene": self.scene.key,
+            "windows": [plan.size, plan.overlap],
+            "everything": asdict(self.options.everything(self.network)),
+            "prompts": None if self.prompts is None else digest(self.prompts),
+        }
 
 
 def changed(options: SegmentOptions, changes: Mapping[str, Any]) -> SegmentOptions:
