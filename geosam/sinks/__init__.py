@@ -16,7 +16,7 @@ former file or none. An existing file is replaced whole, a GeoPackage with all i
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from geosam.sinks.parquet import read_key, write_parquet
 from geosam.sinks.picture import EXTENSIONS as PICTURE_FORMATS
 from geosam.sinks.picture import picture
 from geosam.sinks.staging import check_path, named_errors, staged
-from geosam.sinks.table import spool
+from geosam.sinks.table import Table, spool
 
 __all__ = [
     "LABEL_FORMATS",
@@ -43,6 +43,7 @@ __all__ = [
     "picture",
     "read_metadata",
     "write",
+    "write_table",
 ]
 
 POLYGON_FORMATS = (".gpkg", ".parquet", ".fgb", ".geojson")
@@ -117,15 +118,48 @@ def write(
     target = check_writable(path, overwrite=overwrite)
     with staged(target) as part:
         table = spool(frames, part.parent, crs=CRS.from_user_input(crs) if crs is not None else None)
-        writer = {
-            ".gpkg": partial(write_geopackage, layer=layer or target.stem, style=style),
-            ".fgb": partial(write_flatgeobuf, layer=layer or target.stem),
-            ".parquet": write_parquet,
-            ".geojson": write_geojson,
-        }[target.suffix.lower()]
         with named_errors(target):
-            writer(table, part, dict(metadata or {}))
+            _writer(target, layer, style=style)(table, part, dict(metadata or {}))
     return target
+
+
+def write_table(
+    table: Table,
+    path: str | os.PathLike[str],
+    *,
+    layer: str | None = None,
+    metadata: Mapping[str, object] | None = None,
+    style: bool = True,
+    overwrite: bool = True,
+) -> Path:
+    """Write polygons that can be read in batches, in memory that does not grow with their number.
+
+    Parameters
+    ----------
+    table
+        The polygons, such as those that lie in many GeoParquet files.
+    path, layer, metadata, style, overwrite
+        As for `write`.
+
+    Raises
+    ------
+    SinkError
+        As for `write`.
+    """
+    target = check_writable(path, overwrite=overwrite, has_crs=table.crs is not None)
+    with staged(target) as part, named_errors(target):
+        _writer(target, layer, style=style)(table, part, dict(metadata or {}))
+    return target
+
+
+def _writer(target: Path, layer: str | None, *, style: bool) -> Callable[[Table, Path, dict[str, object]], None]:
+    """Whatever writes the format of a file."""
+    return {
+        ".gpkg": partial(write_geopackage, layer=layer or target.stem, style=style),
+        ".fgb": partial(write_flatgeobuf, layer=layer or target.stem),
+        ".parquet": write_parquet,
+        ".geojson": write_geojson,
+    }[target.suffix.lower()]
 
 
 def check_writable(

@@ -17,7 +17,7 @@ from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from geosam.errors import SinkError
-from geosam.sinks.table import GEOMETRY, Spool, as_multipolygons
+from geosam.sinks.table import GEOMETRY, Table, as_multipolygons
 
 DECIMALS = 8
 """Decimals of a degree that are written: about a millimetre."""
@@ -27,12 +27,12 @@ _LONGEST_EDGE_M = 1000.0
 _WGS84 = CRS("EPSG:4326")
 
 
-def write_geojson(spool: Spool, path: Path, metadata: Mapping[str, object]) -> None:
+def write_geojson(table: Table, path: Path, metadata: Mapping[str, object]) -> None:
     """Write polygons as a FeatureCollection, one feature a line.
 
     Parameters
     ----------
-    spool
+    table
         The polygons; they must have a CRS.
     path
         File to write.
@@ -44,17 +44,17 @@ def write_geojson(spool: Spool, path: Path, metadata: Mapping[str, object]) -> N
     SinkError
         If the polygons have no CRS, or lie where their CRS has no longitude and latitude.
     """
-    if spool.crs is None:
+    if table.crs is None:
         hint = "give the scene a CRS, or write .gpkg, .parquet or .fgb"
         raise SinkError(
             "GeoJSON of polygons without a CRS", expected="a CRS, since GeoJSON is longitude and latitude", hint=hint
         )
-    to_lonlat = LonLat(spool.crs)
+    to_lonlat = LonLat(table.crs)
     with open(path, "w", encoding="utf-8") as file:
         head = json.dumps({"type": "FeatureCollection", "geosam": metadata}, ensure_ascii=False, allow_nan=False)
         file.write(head[:-1] + ', "features": [')
         separator = "\n"
-        for batch in spool.batches():
+        for batch in table.batches():
             for feature in _features(batch, to_lonlat):
                 file.write(separator + feature)
                 separator = ",\n"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyogrio
 
 from geosam.sinks.style import add_style
-from geosam.sinks.table import GEOMETRY, Spool
+from geosam.sinks.table import GEOMETRY, Table
 
 _STAMP = "1970-01-01T00:00:00.000Z"
 """Date of change inside the file: always the same, so that equal layers are equal bytes."""
@@ -24,12 +24,12 @@ _INCOMPLETE = {"GPKG": {}, "FlatGeobuf": {"SPATIAL_INDEX": "NO"}}
 """What changes if a row has no geometry, which the index of a FlatGeobuf does not allow."""
 
 
-def write_geopackage(spool: Spool, path: Path, metadata: Mapping[str, object], *, layer: str, style: bool) -> None:
+def write_geopackage(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str, style: bool) -> None:
     """Write polygons as the only layer of a GeoPackage, with a spatial index and a default style.
 
     Parameters
     ----------
-    spool
+    table
         The polygons.
     path
         File to write.
@@ -41,14 +41,14 @@ def write_geopackage(spool: Spool, path: Path, metadata: Mapping[str, object], *
         Whether to add the table `layer_styles`, with which QGIS opens the layer styled.
     """
     with _fixed_date():
-        _write(spool, path, metadata, layer=layer, driver="GPKG")
+        _write(table, path, metadata, layer=layer, driver="GPKG")
     if style:
         add_style(path, layer, stamp=_STAMP)
 
 
-def write_flatgeobuf(spool: Spool, path: Path, metadata: Mapping[str, object], *, layer: str) -> None:
+def write_flatgeobuf(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str) -> None:
     """Write polygons as FlatGeobuf with its index; parameters as in `write_geopackage`."""
-    _write(spool, path, metadata, layer=layer, driver="FlatGeobuf")
+    _write(table, path, metadata, layer=layer, driver="FlatGeobuf")
 
 
 def read_layer_metadata(path: Path) -> dict[str, object]:
@@ -58,8 +58,8 @@ def read_layer_metadata(path: Path) -> dict[str, object]:
     return json.loads(found.get("geosam", "{}"))
 
 
-def _write(spool: Spool, path: Path, metadata: Mapping[str, object], *, layer: str, driver: str) -> None:
-    reader = pa.RecordBatchReader.from_batches(spool.schema, spool.batches())
+def _write(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str, driver: str) -> None:
+    reader = pa.RecordBatchReader.from_batches(table.schema, table.batches())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
         pyogrio.write_arrow(
@@ -69,9 +69,9 @@ def _write(spool: Spool, path: Path, metadata: Mapping[str, object], *, layer: s
             driver=driver,
             geometry_name=GEOMETRY,
             geometry_type="MultiPolygon",
-            crs=spool.crs.to_wkt() if spool.crs is not None else None,
+            crs=table.crs.to_wkt() if table.crs is not None else None,
             layer_metadata={"geosam": json.dumps(metadata, ensure_ascii=False)} if metadata else None,
-            layer_options=_OPTIONS[driver] | ({} if spool.complete else _INCOMPLETE[driver]),
+            layer_options=_OPTIONS[driver] | ({} if table.complete else _INCOMPLETE[driver]),
         )
 
 

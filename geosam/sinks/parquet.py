@@ -10,27 +10,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from geosam.sinks.table import GEOMETRY, Spool
+from geosam.sinks.table import GEOMETRY, Table
 
 _BOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 
 
-def write_parquet(spool: Spool, path: Path, metadata: Mapping[str, object]) -> None:
+def write_parquet(table: Table, path: Path, metadata: Mapping[str, object]) -> None:
     """Write polygons as GeoParquet: geometry as WKB, its box in the column ``bbox``.
 
     Parameters
     ----------
-    spool
+    table
         The polygons.
     path
         File to write.
     metadata
         Lies as JSON under the key ``geosam`` of the file's metadata.
     """
-    keys = {"geo": json.dumps(_geo(spool)), "geosam": json.dumps(metadata, ensure_ascii=False)}
-    schema = spool.schema.append(pa.field("bbox", _BOX)).with_metadata(keys)
+    keys = {"geo": json.dumps(_geo(table)), "geosam": json.dumps(metadata, ensure_ascii=False)}
+    schema = table.schema.append(pa.field("bbox", _BOX)).with_metadata(keys)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in spool.batches():
+        for batch in table.batches():
             boxes = shapely.bounds(shapely.from_wkb(batch.column(GEOMETRY).to_numpy(zero_copy_only=False)))
             writer.write_batch(batch.append_column("bbox", _boxes(boxes)).cast(schema))
 
@@ -41,13 +41,13 @@ def read_key(path: Path) -> dict[str, object]:
     return json.loads(keys.get(b"geosam", b"{}"))
 
 
-def _geo(spool: Spool) -> dict[str, object]:
+def _geo(table: Table) -> dict[str, object]:
     """The ``geo`` metadata as in the GeoParquet 1.1 specification."""
     covering = {"bbox": {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}}
     column = {"encoding": "WKB", "geometry_types": ["MultiPolygon"], "covering": covering}
-    column["crs"] = spool.crs.to_json_dict() if spool.crs is not None else None
-    if not isnan(spool.bounds[0]):
-        column["bbox"] = list(spool.bounds)
+    column["crs"] = table.crs.to_json_dict() if table.crs is not None else None
+    if not isnan(table.bounds[0]):
+        column["bbox"] = list(table.bounds)
     return {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
 
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import geopandas as gpd
 import numpy as np
@@ -32,6 +33,35 @@ RESERVED = frozenset({"fid", "geom", "geometry", "bbox"})
 """Names that the formats keep for themselves, in any case; an attribute of that name gets a number behind it."""
 
 _ROWS = 8192
+
+
+@runtime_checkable
+class Table(Protocol):
+    """Polygons that can be read in batches, as often as a writer likes; `Spool` is one."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the table, the geometry (WKB of multipolygons) last."""
+        ...
+
+    @property
+    def crs(self) -> CRS | None:
+        """CRS of the geometries, None if they have none."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """``(x_min, y_min, x_max, y_max)`` of all polygons in CRS units, NaN if there is none."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """True if every row has a geometry."""
+        ...
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows in their order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -67,21 +97,26 @@ class Spool:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Read the polygons back in their order and the common columns, in batches that do not depend on the frames."""
-        held: list[pa.RecordBatch] = []
-        for batch in self._fitting():
-            held.append(batch)
-            if sum(part.num_rows for part in held) >= _ROWS:
-                *whole, rest = pa.Table.from_batches(held).combine_chunks().to_batches(_ROWS)
-                yield from whole
-                held = [rest]
-        if held:
-            yield from pa.Table.from_batches(held).combine_chunks().to_batches(_ROWS)
+        return rebatch(self._fitting())
 
     def _fitting(self) -> Iterator[pa.RecordBatch]:
         for file in self.files:
             with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as reader:
                 for batch in reader:
-                    yield _fit(batch, self.schema)
+                    yield fit(batch, self.schema)
+
+
+def rebatch(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches whose size does not depend on those that they come in."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= _ROWS:
+            *whole, rest = pa.Table.from_batches(held).combine_chunks().to_batches(_ROWS)
+            yield from whole
+            held = [rest]
+    if held:
+        yield from pa.Table.from_batches(held).combine_chunks().to_batches(_ROWS)
 
 
 def spool(frames: gpd.GeoDataFrame | Iterable[gpd.GeoDataFrame], folder: Path, *, crs: CRS | None = None) -> Spool:
@@ -204,7 +239,7 @@ def _agreed(layer: CRS | None, frame: CRS | None) -> CRS | None:
     return layer if layer is not None else frame
 
 
-def _fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Cast a batch to the columns of the whole table; a column that it has not is null."""
     arrays = []
     for field in schema:
