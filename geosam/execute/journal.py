@@ -144,6 +144,11 @@ class Journal:
         """Names of all entries, sorted."""
         return sorted(path.stem for path in self.folder.glob("*.npz") if _NAME.fullmatch(path.stem))
 
+    def adopt(self, other: "Journal") -> None:
+        """Take over all entries of another journal of the same run on the same file system; it is empty afterwards."""
+        for name in other.names():
+            os.replace(other._path(name), self._path(name))
+
     def close(self) -> None:
         """Let another run open the journal; the entries stay."""
         self._lock.release()
