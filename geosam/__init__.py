@@ -20,15 +20,19 @@ _HOMES = {
     "Prompts": "geosam.prompts",
     "SegmentOptions": "geosam.pipeline",
     "encode": "geosam.pipeline",
+    "encode_catalog": "geosam.catalog",
     "load_model": "geosam.sam.registry",
     "open_scene": "geosam.scene",
     "plan": "geosam.pipeline",
     "segment": "geosam.pipeline",
+    "segment_catalog": "geosam.catalog",
     "segment_to_file": "geosam.pipeline",
     "write": "geosam.sinks",
 }
 
 if TYPE_CHECKING:
+    from geosam.catalog import encode_catalog as encode_catalog
+    from geosam.catalog import segment_catalog as segment_catalog
     from geosam.errors import GeosamError as GeosamError
     from geosam.pipeline import SegmentOptions as SegmentOptions
     from geosam.pipeline import encode as encode

@@ -10,7 +10,9 @@
     ├── ModelError       (ValueError)   a model that is not known or does not fit
     │   └── WeightsError (OSError)      a weights file: absent, damaged, of another model
     ├── StoreError       (OSError)      the embedding store
-    └── SinkError        (OSError)      an output that cannot be written
+    ├── SinkError        (OSError)      an output that cannot be written
+    ├── CatalogError     (ValueError)   a catalog without usable scenes, or a run folder that is none
+    └── ClusterError     (OSError)      workers or a scheduler that cannot be reached
 
 Every message says what was given, what was expected and what to do next.
 """
@@ -78,3 +80,11 @@ class StoreError(GeosamError, OSError):
 
 class SinkError(GeosamError, OSError):
     """An output that cannot be written."""
+
+
+class CatalogError(GeosamError, ValueError):
+    """A source that names no usable scenes, or a folder that holds no finished run."""
+
+
+class ClusterError(GeosamError, OSError):
+    """Workers that cannot be started, or a scheduler that cannot be reached or was lost."""

@@ -13,10 +13,12 @@ PUBLIC = [
     "SegmentOptions",
     "__version__",
     "encode",
+    "encode_catalog",
     "load_model",
     "open_scene",
     "plan",
     "segment",
+    "segment_catalog",
     "segment_to_file",
     "write",
 ]

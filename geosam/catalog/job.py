@@ -1,0 +1,211 @@
+"""What is asked of every scene of a catalog, as plain values that travel to other processes."""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from hashlib import sha256
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from geosam import __version__
+from geosam.catalog.footprints import to_lonlat
+from geosam.errors import ModelError, OptionError
+from geosam.pipeline import SegmentOptions
+from geosam.pipeline.request import Network, to_network
+from geosam.sam.registry import SPECS, load_model, weights_path
+from geosam.sam.registry.downloads import hash_file
+from geosam.scene import Scene, open_scene
+from geosam.scene.area import load_area
+from geosam.scene.reproject import as_shapes, parse_crs
+
+MOST_PICKLED = 1 << 20
+"""Bytes of the largest network that travels to workers; a real one goes as a name or a path."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How scenes are seen; see `geosam.open_scene`.
+
+    Attributes
+    ----------
+    bands, resolution, stretch, nodata
+        As for `geosam.open_scene`.
+    aoi, aoi_crs
+        Area of interest: scenes that do not meet it are left out, the others are cropped to it. A vector file, or
+        geometries; longitude and latitude if nothing says what their CRS is.
+    """
+
+    bands: Any = None
+    resolution: Any = None
+    aoi: Any = None
+    aoi_crs: Any = None
+    stretch: Any = "auto"
+    nodata: Any = None
+
+    def resolved(self) -> "View":
+        """The same view with the area of interest as one geometry and the text of its CRS."""
+        if self.aoi is None:
+            return self
+        given = load_area(self.aoi)
+        crs = parse_crs(self.aoi_crs or getattr(given, "crs", None) or 4326)
+        area = shapely.union_all(shapely.make_valid(as_shapes(given)))
+        return View(self.bands, self.resolution, area, crs.to_wkt(), stretch=self.stretch, nodata=self.nodata)
+
+    @property
+    def area(self) -> BaseGeometry | None:
+        """The area of interest of a resolved view in longitude and latitude."""
+        if self.aoi is None:
+            return None
+        return to_lonlat(self.aoi, self.aoi_crs)
+
+    def open(self, path: str) -> Scene:
+        """A scene as it is seen, before it is cropped to the area of interest."""
+        seen = {"bands": self.bands, "resolution": self.resolution, "stretch": self.stretch, "nodata": self.nodata}
+        return open_scene(path, **seen)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain["aoi"] = None if self.aoi is None else shapely.to_wkt(shapely.normalize(self.aoi), rounding_precision=-1)
+        return {name: repr(value) for name, value in plain.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model as a name or a path, from which each process loads its own.
+
+    Attributes
+    ----------
+    source
+        A name, the path of a weights file, or a small network such as the fakes of `geosam.testing`.
+    key
+        Changes with the weights.
+    """
+
+    source: str | Network
+    key: str
+
+    @classmethod
+    def of(cls, model: Any) -> "ModelSpec":
+        """The spec of a model.
+
+        Raises
+        ------
+        ModelError
+            If there is no such model, or it is a loaded network too large to travel.
+        """
+        if not isinstance(model, str | PathLike):
+            if len(pickle.dumps(model)) > MOST_PICKLED:
+                raise ModelError(
+                    "a loaded network",
+                    expected="its name or the path of its weights",
+                    hint="each process loads its own",
+                )
+            return cls(model, model.key)
+        name = fspath(model)
+        known = SPECS.get(name)
+        path = weights_path(known) if known else Path(name).expanduser()
+        if not path.is_file():
+            load_model(name)  # fetches a published one, once for all processes; or says what is wrong
+        return cls(
+            name if known else str(path.absolute()), f"{known.name if known else path.stem}-{hash_file(path)[:12]}"
+        )
+
+    def load(self, device: str = "auto") -> Network:
+        """The network, on a device."""
+        if device != "auto" and isinstance(self.source, str):
+            return load_model(self.source, device=device)
+        return to_network(self.source)
+
+
+@dataclass(frozen=True)
+class PromptFile:
+    """Prompts for all scenes, in a file that every process can read.
+
+    Attributes
+    ----------
+    path
+        A vector file in any CRS, or a raster of masks.
+    layer, id_column, group_column
+        As for `geosam.Prompts.from_features`.
+    digest
+        Changes with the file.
+    """
+
+    path: str
+    layer: str | None = None
+    id_column: str | None = None
+    group_column: str | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is done with every scene.
+
+    Attributes
+    ----------
+    folder
+        Of the run; every process sees it under this path.
+    model, view, options, prompts
+        What to look for, and how.
+    labels
+        Whether label rasters are written.
+    encode
+        Whether embeddings are made and nothing else.
+    store
+        Folder of embeddings, or None.
+    retries
+        How often a scene is begun again after a passing fault of input or output.
+    split
+        Windows above which a scene is shared out among processes; 0 for never.
+    """
+
+    folder: Path
+    model: ModelSpec
+    view: View = field(default_factory=View)
+    options: SegmentOptions = field(default_factory=SegmentOptions)
+    prompts: PromptFile | None = None
+    labels: bool = False
+    encode: bool = False
+    store: str | None = None
+    retries: int = 2
+    split: int = 0
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a scene's result depends on, beside the scene."""
+        return {
+            "geosam": __version__,
+            "model": self.model.key,
+            "view": self.view.to_dict(),
+            "options": self.options.to_dict(),
+            "prompts": asdict(self.prompts) if self.prompts else None,
+            "task": "encode" if self.encode else "segment",
+        }
+
+    @property
+    def digest(self) -> str:
+        """Identity of `facts`, 32 hex digits."""
+        return sha256(repr(self.facts).encode()).hexdigest()[:32]
+
+    def key(self, identity: str) -> str:
+        """The key of the result of a scene of that identity."""
+        return sha256(f"{self.digest} {identity}".encode()).hexdigest()[:32]
+
+
+def chosen(kind: type, given: Mapping[str, Any]) -> Any:
+    """A value of a dataclass from those of the given names that are its fields."""
+    return kind(**{each.name: given[each.name] for each in fields(kind) if each.name in given})
+
+
+def check_names(given: Mapping[str, Any], *kinds: type) -> None:
+    """Refuse a name that is no field of any of the dataclasses."""
+    known = [each.name for kind in kinds for each in fields(kind)]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise OptionError(f"unknown option {', '.join(unknown)}", expected=f"any of {', '.join(known)}")

@@ -1,0 +1,327 @@
+"""A whole catalog: find the scenes, do what is missing, keep account of it."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from geosam.catalog.folder import RunFolder, write_lines
+from geosam.catalog.items import Item
+from geosam.catalog.job import Job, ModelSpec, PromptFile, View, check_names, chosen
+from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Manifest, Row
+from geosam.catalog.schedule import Agenda, Here, Pool, Threads, carry_out
+from geosam.catalog.selection import Selection
+from geosam.catalog.sources import find_items
+from geosam.catalog.station import Station
+from geosam.catalog.tasks import Task
+from geosam.errors import OptionError, PromptError
+from geosam.execute import Progress
+from geosam.execute.lock import Lock
+from geosam.pipeline import SegmentOptions
+from geosam.prompts import Prompts
+from geosam.prompts.source import read_features
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where the work is done. Without any of these, scene by scene in this process.
+
+    Attributes
+    ----------
+    workers
+        Processes of a dask cluster that is started on this machine.
+    scheduler
+        Address of a dask scheduler, or a `distributed.Client`. Its workers must see the scenes and the run's folder
+        under the same paths.
+    threads
+        Threads of this process.
+    resources
+        What a scene claims of a worker, such as ``{"GPU": 1}``.
+    retries
+        How often a scene is begun again after a passing fault of the network or a file server.
+    split
+        Windows above which a scene is shared out among workers or threads, in everything mode; 0 for never.
+
+    Raises
+    ------
+    OptionError
+        If more than one place is named, or a number is negative.
+    """
+
+    workers: int = 0
+    scheduler: Any = None
+    threads: int = 0
+    resources: Mapping[str, float] | None = None
+    retries: int = 2
+    split: int = 256
+
+    def __post_init__(self) -> None:
+        places = [name for name in ("workers", "scheduler", "threads") if getattr(self, name)]
+        if len(places) > 1:
+            raise OptionError(f"{' and '.join(places)} together", expected="one of them")
+        if min(self.workers, self.threads, self.retries, self.split) < 0:
+            raise OptionError("a negative number of workers, threads, retries or windows", expected="0 or more")
+
+    @property
+    def parallel(self) -> bool:
+        """Whether more than one scene may be under way at a time."""
+        return self.workers > 1 or self.threads > 1 or self.scheduler is not None
+
+
+@dataclass
+class CatalogReport:
+    """What a run over a catalog did.
+
+    Attributes
+    ----------
+    folder
+        Of the run.
+    scenes
+        How many there are.
+    kept
+        How many an earlier run had done.
+    done, outside
+        How many were done now; how many the area of interest does not meet.
+    failed
+        Rows of those that failed.
+    objects
+        Polygons of all scenes, those of earlier runs too.
+    seconds
+        That this run took.
+    """
+
+    folder: Path
+    scenes: int = 0
+    kept: int = 0
+    done: int = 0
+    outside: int = 0
+    failed: list[Row] = field(default_factory=list)
+    objects: int = 0
+    seconds: float = 0.0
+
+
+def segment_catalog(
+    source: Any,
+    folder: str | PathLike[str],
+    prompts: Any = None,
+    *,
+    model: Any = "nano",
+    labels: bool = False,
+    store: str | PathLike[str] | None = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> CatalogReport:
+    """Segment all scenes of a catalog, each into a part of its own; go on where an earlier run stopped.
+
+    What is done already, with the same scene, model and parameters, is not done again. A scene that fails does not end
+    the run: it is in the report and the manifest with its reason, and the next run tries it again.
+
+    Parameters
+    ----------
+    source
+        A folder, a pattern, STAC, a table or a list of paths; see `geosam.catalog.find_items`.
+    folder
+        Of the run; `geosam.catalog.RunFolder` says what is in it. `geosam.catalog.merge` makes one layer of its parts.
+    prompts
+        None for every object. Else a vector file, a raster of masks, a GeoDataFrame or geometries, for all scenes.
+    model
+        Name of a model or path of a weights file; each process loads it once.
+    labels
+        Whether to write label rasters as well.
+    store
+        Folder of embeddings; ``"auto"`` for what `encode_catalog` has made in the run's folder, None for none.
+    progress
+        Shows how far the run is.
+    options
+        Fields of `Selection` (which scenes), `View` (how they are seen), `Execution` (where the work is done) and
+        `SegmentOptions` (how they are segmented), by their names; ``id_column``, ``group_column`` and ``layer`` of the
+        prompts.
+
+    Returns
+    -------
+    CatalogReport
+        What was done, and which scenes failed.
+
+    Raises
+    ------
+    CatalogError, OptionError, PromptError, ModelError
+        If the source, an option, the prompts or the model cannot be used.
+    SinkError
+        If the run's folder cannot be written, or another run is at work in it.
+    ClusterError
+        If the workers or the scheduler are lost.
+
+    Notes
+    -----
+    With `workers`, a script has to start its work under ``if __name__ == "__main__":``, as always where Python starts
+    processes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from geosam.testing import TruthNetwork, blob_labels, label_scene
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in "ab":
+    ...         path = label_scene(f"{folder}/{name}.tif", blob_labels((96, 96), count=4, large=0))
+    ...     report = segment_catalog(folder, f"{folder}/run", model=TruthNetwork(side=96), spacing_px=8)
+    >>> report.scenes, report.done, report.failed
+    (2, 2, [])
+    """
+    told = {name: options.pop(name) for name in ("layer", "id_column", "group_column") if name in options}
+    request = _Request.of(source, folder, model=model, store=store, options=options)
+    file = prompt_file(prompts, request.folder, **told)
+    return _run(request, replace(request.job, prompts=file, labels=labels), progress or Progress())
+
+
+def encode_catalog(
+    source: Any,
+    folder: str | PathLike[str],
+    *,
+    model: Any = "nano",
+    store: str | PathLike[str] = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> CatalogReport:
+    """Fill a store with the embeddings of all scenes, so that later prompts need no encoder.
+
+    Parameters
+    ----------
+    source, model, progress, options
+        As for `segment_catalog`.
+    folder
+        Of the run; later runs in it use its embeddings.
+    store
+        Another folder for the embeddings.
+
+    Returns
+    -------
+    CatalogReport
+        What was done, and which scenes failed.
+    """
+    request = _Request.of(source, folder, model=model, store=store, options=options)
+    where = request.folder.embeddings if store == "auto" else store
+    job = replace(request.job, encode=True, store=str(Path(where).absolute()))
+    request = replace(request, folder=RunFolder.create(request.folder.path / "encoding"))
+    return _run(request, job, progress or Progress())
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked for, with every option resolved."""
+
+    folder: RunFolder
+    items: list[Item]
+    execution: Execution
+    job: Job
+
+    @classmethod
+    def of(cls, source: Any, folder: Any, *, model: Any, store: Any, options: Mapping[str, Any]) -> "_Request":
+        check_names(options, Selection, View, Execution, SegmentOptions)
+        execution, view = chosen(Execution, options), chosen(View, options).resolved()
+        segment = chosen(SegmentOptions, options)
+        items = find_items(source, chosen(Selection, options), area=view.area)
+        spec, place = ModelSpec.of(model), RunFolder.create(folder)
+        if store == "auto":
+            store = place.embeddings if place.embeddings.is_dir() else None
+        job = Job(
+            place.path,
+            spec,
+            view,
+            segment,
+            store=None if store is None else str(Path(store).absolute()),
+            retries=execution.retries,
+            split=execution.split if execution.parallel else 0,
+        )
+        return cls(place, items, execution, job)
+
+
+def prompt_file(prompts: Any, folder: RunFolder, **how: Any) -> PromptFile | None:
+    """The prompts as a file that every process can read: their own, or one in the run's folder.
+
+    Raises
+    ------
+    PromptError
+        If they cannot be read.
+    """
+    if prompts is None:
+        if any(how.values()):
+            raise OptionError(f"{', '.join(how)} without prompts", expected="the file that has it")
+        return None
+    if isinstance(prompts, Prompts):
+        raise PromptError("prompts of one scene", expected="a vector file or a GeoDataFrame, which serve many scenes")
+    if isinstance(prompts, str | PathLike):
+        path = fspath(prompts)
+        if "://" not in path and not path.startswith("/vsi"):
+            if not Path(path).is_file():
+                raise PromptError(f"no file {path!r}", expected="a vector file or a raster with prompts")
+            path = str(Path(path).absolute())
+    else:
+        path = str(folder.path / "prompts.parquet")
+        read_features(prompts).to_parquet(path)
+    stat = Path(path).stat() if Path(path).is_file() else None
+    content = sha256(Path(path).read_bytes()).hexdigest()[:32] if stat else path
+    return PromptFile(path, digest=content, **how)
+
+
+def _run(request: _Request, job: Job, progress: Progress) -> CatalogReport:
+    begin, folder = time.perf_counter(), request.folder
+    report = CatalogReport(folder.path, scenes=len(request.items))
+    with Lock(folder.path / ".lock", str(folder.path)):
+        tasks = [Task(item, job.key(item.identity)) for item in request.items]
+        write_lines(folder.facts, [{**job.facts, "digest": job.digest, "labels": job.labels}])
+        write_lines(
+            folder.scenes, ({"name": t.item.name, "path": ", ".join(t.item.paths), "key": t.key} for t in tasks)
+        )
+        manifest = Manifest(folder.manifest)
+        todo = [task for task in tasks if not is_done(manifest.rows.get(task.item.name), task, job)]
+        report.kept = len(tasks) - len(todo)
+        with (
+            _pool(request.execution, job) as pool,
+            progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage,
+        ):
+            for row in carry_out(Agenda(todo), pool):
+                manifest.append(row)
+                _count(report, row)
+                stage.advance()
+        report.objects = sum(manifest.rows[task.item.name].objects for task in tasks)
+    report.seconds = time.perf_counter() - begin
+    return report
+
+
+def is_done(row: Row | None, task: Task, job: Job) -> bool:
+    """Whether a scene's last row says that it is done as it is asked for now, and its outputs are there."""
+    if row is None or row.key != task.key or row.status == FAILED:
+        return False
+    if row.status == OUTSIDE or job.encode:
+        return True
+    folder = RunFolder(job.folder)
+    return folder.part(row.name).is_file() and (not job.labels or folder.label(row.name).is_file())
+
+
+def _count(report: CatalogReport, row: Row) -> None:
+    report.done += row.status == DONE
+    report.outside += row.status == OUTSIDE
+    if row.status == FAILED:
+        report.failed.append(row)
+
+
+@contextmanager
+def _pool(execution: Execution, job: Job) -> Iterator[Pool]:
+    """Whatever does the work."""
+    if execution.workers or execution.scheduler is not None:
+        from geosam.catalog.cluster import Workers, connect
+
+        with (
+            connect(execution.workers, execution.scheduler) as client,
+            Workers(client, job, resources=execution.resources) as workers,
+        ):
+            yield workers
+    elif execution.threads:
+        with Threads(Station(job), execution.threads) as threads:
+            yield threads
+    else:
+        yield Here(Station(job))

@@ -1,0 +1,183 @@
+"""Whatever names scenes → a list of items."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from glob import glob, has_magic
+from itertools import islice
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import rasterio
+import shapely
+from rasterio.errors import RasterioError
+from shapely.geometry.base import BaseGeometry
+
+from geosam.catalog.footprints import to_lonlat
+from geosam.catalog.items import Item, safe_name, with_unique_names
+from geosam.catalog.selection import Selection
+from geosam.catalog.stac import item_from_dict, read_stac, search_stac
+from geosam.catalog.tables import items_from_table, read_table
+from geosam.errors import CatalogError
+
+RASTERS = (".tif", ".tiff", ".jp2", ".vrt", ".img")
+"""Extensions of the files that are scenes in a folder; others can be named by a pattern, such as ``"photos/*.png"``."""
+
+TABLES = (".gpkg", ".parquet", ".geoparquet", ".fgb", ".shp", ".geojson")
+STAC_ROOTS = ("catalog.json", "collection.json")
+
+
+def find_items(source: Any, selection: Selection | None = None, *, area: BaseGeometry | None = None) -> list[Item]:
+    """The scenes that a source names, sorted by name.
+
+    Parameters
+    ----------
+    source
+        One of:
+
+        - a folder, all of whose rasters are taken, also those in its folders; or that of a STAC catalog
+        - a pattern such as ``"scenes/*.png"``, or a single raster
+        - a STAC Item, ItemCollection, Catalog or Collection: a JSON file, or an object of pystac
+        - the address of a STAC API, or of one of its collections (needs ``geosam[stac]``)
+        - a vector file or GeoDataFrame with the path of a raster in each row, or stac-geoparquet
+        - a list of paths
+    selection
+        Which of them are meant.
+    area
+        Longitude and latitude; scenes that do not meet it are left out.
+
+    Raises
+    ------
+    CatalogError
+        If the source cannot be read or gives no scene.
+    OptionError
+        If it has to be said which asset is meant.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from geosam.testing import coordinate_scene
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = [coordinate_scene(f"{folder}/{name}.tif", (8, 8)) for name in "ab"]
+    ...     [item.name for item in find_items(folder)]
+    ['a', 'b']
+    """
+    chosen = selection or Selection()
+    found = (item for item in _read(source, chosen, area) if chosen.takes(item))
+    if area is not None:
+        found = (item for item in map(with_footprint, found) if _meets(item, area))
+    items = with_unique_names(islice(found, chosen.limit))
+    if not items:
+        asked = " that meets the conditions" if chosen != Selection() or area is not None else ""
+        raise CatalogError(f"no scene{asked} in {_told(source)}", expected="at least one")
+    return items
+
+
+def with_footprint(item: Item) -> Item:
+    """The item with the footprint of its raster, if it has none; without where the raster cannot tell."""
+    return item if item.footprint is not None else replace(item, footprint=read_footprint(item.paths[0]))
+
+
+def read_footprint(path: str) -> BaseGeometry | None:
+    """Outline of a raster's grid in longitude and latitude, from its header; None if that cannot be told."""
+    try:
+        with rasterio.open(path) as dataset:
+            crs, transform, (h, w) = dataset.crs, dataset.transform, dataset.shape
+            points, points_crs = dataset.gcps
+    except (RasterioError, OSError):
+        return None
+    ring = shapely.get_coordinates(shapely.box(0, 0, w, h))
+    world = np.column_stack(transform @ (ring[:, 0], ring[:, 1]))
+    if points and transform.is_identity:
+        world, crs = shapely.get_coordinates(shapely.MultiPoint([(p.x, p.y) for p in points]).convex_hull), points_crs
+    if not crs:
+        return None
+    return to_lonlat(shapely.Polygon(world), crs.to_wkt())
+
+
+def _meets(item: Item, area: BaseGeometry) -> bool:
+    """Whether an item meets an area; one whose place nobody knows is taken, and its run says why."""
+    return item.footprint is None or bool(shapely.intersects(item.footprint, area))
+
+
+def _read(source: Any, selection: Selection, area: BaseGeometry | None) -> Iterator[Item]:
+    if isinstance(source, str | PathLike):
+        return _read_path(fspath(source), selection, area)
+    if isinstance(source, pd.DataFrame):
+        return items_from_table(source, selection)
+    if hasattr(source, "to_dict"):
+        return _read_pystac(source, selection)
+    if isinstance(source, Sequence) and all(isinstance(one, str | PathLike) for one in source):
+        return items_from_paths([fspath(one) for one in source])
+    if isinstance(source, Iterable):
+        return _read_objects(source, selection)
+    raise CatalogError(
+        f"a {type(source).__name__} as a catalog", expected="a folder, a pattern, STAC, a table or a list of paths"
+    )
+
+
+def _read_path(path: str, selection: Selection, area: BaseGeometry | None) -> Iterator[Item]:
+    remote, suffix = "://" in path, Path(path.split("?", maxsplit=1)[0]).suffix.lower()
+    if remote and suffix not in (".json", ".geojson", *RASTERS, *TABLES):
+        return search_stac(path, selection, bounds=area.bounds if area is not None else None)
+    if Path(path).is_dir():
+        root = next((Path(path, name) for name in STAC_ROOTS if Path(path, name).is_file()), None)
+        return read_stac(root, selection) if root else items_from_paths(_rasters_in(Path(path)), root=Path(path))
+    if not remote and has_magic(path) and not Path(path).exists():
+        return items_from_paths(sorted(glob(path, recursive=True)), root=Path(re.split(r"[^/]*[*?[]", path)[0]))
+    if suffix == ".json" or (suffix == ".geojson" and _is_stac(Path(path))):
+        return read_stac(path, selection)
+    if suffix in TABLES:
+        return read_table(path, selection)
+    if not remote and not path.startswith("/vsi") and not Path(path).exists():
+        raise CatalogError(f"{path} does not exist", expected="a folder, a pattern, a STAC file, a table or a raster")
+    return items_from_paths([path])
+
+
+def items_from_paths(paths: Sequence[str], *, root: Path | None = None) -> Iterator[Item]:
+    """An item for each path, named by the path below `root`."""
+    for path in paths:
+        local = "://" not in path and not path.startswith("/vsi")
+        below = Path(path).relative_to(root) if root and Path(path).is_relative_to(root) else Path(Path(path).name)
+        yield Item(safe_name(str(below.with_suffix(""))), (str(Path(path).absolute()) if local else path,))
+
+
+def _rasters_in(folder: Path) -> list[str]:
+    """Rasters in a folder and its folders; hidden ones, which may be half-written, and those of a run are left out."""
+    runs = {manifest.parent for manifest in folder.rglob("manifest.jsonl")}
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in RASTERS and path.is_file())
+    seen = (path for path in found if runs.isdisjoint(path.parents))
+    return sorted(str(path) for path in seen if not any(part[0] == "." for part in path.relative_to(folder).parts))
+
+
+def _read_pystac(source: Any, selection: Selection) -> Iterator[Item]:
+    """Items of a pystac Item, ItemCollection, Catalog or Collection in memory."""
+    if hasattr(source, "get_items"):
+        return _read_objects(source.get_items(recursive=True), selection)
+    return _read_objects([source] if hasattr(source, "assets") else source, selection)
+
+
+def _read_objects(items: Iterable[Any], selection: Selection) -> Iterator[Item]:
+    for item in items:
+        if isinstance(item, Item):
+            yield item
+        else:
+            yield item_from_dict(
+                item.to_dict(transform_hrefs=False), selection, base=item.get_self_href() or "item.json"
+            )
+
+
+def _is_stac(path: Path) -> bool:
+    """Whether a GeoJSON file is a STAC Item or ItemCollection; its first few thousand characters tell."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return '"stac_version"' in file.read(20_000)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _told(source: Any) -> str:
+    return fspath(source) if isinstance(source, str | PathLike) else f"the {type(source).__name__}"

@@ -1,0 +1,112 @@
+"""Tables of scenes → catalog items: an index with a path in each row, or STAC items in a GeoParquet file."""
+
+import json
+from collections.abc import Iterator, Mapping
+from os import fspath
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geosam.catalog.items import Item, moment, safe_name
+from geosam.catalog.selection import Selection
+from geosam.catalog.stac import item_from_dict, resolve
+from geosam.errors import CatalogError
+
+PATH_COLUMNS = ("path", "location", "href", "filename", "file")
+"""Columns that may hold the path of a scene, the first that is there; ``location`` is what gdaltindex writes."""
+
+NAME_COLUMNS = ("name", "id", "scene")
+TIME_COLUMNS = ("datetime", "time", "date", "acquired")
+
+
+def read_table(path: str | Path, selection: Selection) -> Iterator[Item]:
+    """Items of a vector file: an index of rasters, or stac-geoparquet.
+
+    Raises
+    ------
+    CatalogError
+        If the file cannot be read or has no column with paths.
+    """
+    where = fspath(path)
+    try:
+        table = gpd.read_parquet(where) if where.lower().endswith("parquet") else gpd.read_file(where)
+    except Exception as error:  # pyogrio and pyarrow raise several kinds without a common root
+        reason = " ".join(str(error).split())[:200]
+        raise CatalogError(
+            f"{where} cannot be read ({reason})", expected="a vector file with a row per scene"
+        ) from error
+    return items_from_table(table, selection, base=where)
+
+
+def items_from_table(table: pd.DataFrame, selection: Selection, *, base: str = "") -> Iterator[Item]:
+    """Items of a table.
+
+    Parameters
+    ----------
+    table
+        A GeoDataFrame, whose geometries are the footprints in any CRS, or a table without geometries.
+    selection
+        Says which asset is the scene, where rows are STAC items.
+    base
+        Path of the table; relative paths count from its folder.
+
+    Raises
+    ------
+    CatalogError
+        If there is no column with paths.
+    """
+    footprints = _footprints(table)
+    rows = table.drop(columns=[table.geometry.name]) if isinstance(table, gpd.GeoDataFrame) else table
+    if "assets" in rows.columns:
+        for record, footprint in zip(rows.to_dict("records"), footprints, strict=True):
+            yield item_from_dict(_stac_item(record, footprint), selection, base=base)
+        return
+    column = next((name for name in PATH_COLUMNS if name in rows.columns), None)
+    if column is None:
+        given = ", ".join(map(str, rows.columns)) or "none"
+        raise CatalogError(f"a table with the columns {given}", expected=f"one of {', '.join(PATH_COLUMNS)}")
+    for record, footprint in zip(rows.to_dict("records"), footprints, strict=True):
+        path, name = str(record[column]), _first(record, NAME_COLUMNS)
+        when = moment(_first(record, TIME_COLUMNS))
+        yield Item(
+            safe_name(str(name) if name is not None else Path(path).stem),
+            (resolve(path, base or "table"),),
+            when=(when, when) if when else None,
+            footprint=footprint,
+            properties={str(key): value for key, value in record.items() if key != column},
+        )
+
+
+def _footprints(table: pd.DataFrame) -> list[Any]:
+    """The rows' geometries as longitude and latitude, None where there is none."""
+    if not isinstance(table, gpd.GeoDataFrame) or table.active_geometry_name is None:
+        return [None] * len(table)
+    geometries = table.geometry
+    if geometries.crs is not None:
+        geometries = geometries.to_crs(4326)
+    return [None if one is None or shapely.is_empty(one) else one for one in geometries]
+
+
+def _first(record: Mapping[Any, Any], names: tuple[str, ...]) -> Any:
+    return next((record[name] for name in names if name in record and _there(record[name])), None)
+
+
+def _there(value: Any) -> bool:
+    return value is not None and not (np.ndim(value) == 0 and pd.isna(value))
+
+
+def _stac_item(record: Mapping[Any, Any], footprint: Any) -> dict[str, Any]:
+    """A row of stac-geoparquet, whose properties are columns of their own, as a STAC item."""
+    whole = {"type", "stac_version", "stac_extensions", "id", "assets", "links", "bbox", "collection"}
+    assets = record["assets"]
+    return {
+        "id": record["id"],
+        "collection": record.get("collection") if _there(record.get("collection")) else None,
+        "assets": json.loads(assets) if isinstance(assets, str) else assets,
+        "geometry": footprint and shapely.geometry.mapping(footprint),
+        "properties": {str(key): value for key, value in record.items() if key not in whole and _there(value)},
+    }

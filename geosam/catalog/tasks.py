@@ -1,0 +1,203 @@
+"""Work on one scene: from opening it to its part, and what became of it."""
+
+import errno
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from rasterio.errors import RasterioError
+
+from geosam.catalog.folder import RunFolder
+from geosam.catalog.footprints import footprint_of
+from geosam.catalog.items import Item
+from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Row
+from geosam.catalog.pieces import fill_piece, gather_pieces, pieces_of
+from geosam.catalog.stack import stack_bands
+from geosam.catalog.station import Station
+from geosam.errors import GeosamError, SceneError
+from geosam.pipeline import Report, encode, segment_to_file
+from geosam.scene import Scene
+
+_log = logging.getLogger(__name__)
+
+PAUSE_S = 0.5
+"""Pause before a scene is begun again; it doubles each time."""
+
+_PASSING = {
+    errno.EIO,
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.EINTR,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ECONNRESET,
+    errno.ECONNREFUSED,
+    errno.ECONNABORTED,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A scene to be worked on, or a part of that work.
+
+    Attributes
+    ----------
+    item
+        The scene.
+    key
+        Of its result.
+    piece, pieces
+        Which of how many pieces of its windows; without a piece but with pieces, these are to be put together.
+    """
+
+    item: Item
+    key: str
+    piece: int | None = None
+    pieces: int = 0
+
+    def __repr__(self) -> str:
+        return f"Task({self.item.name}{'' if self.piece is None else f', piece {self.piece + 1} of {self.pieces}'})"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A scene too large for one process at a time: it is to be done in that many pieces."""
+
+    pieces: int
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A piece of a scene is done."""
+
+
+Outcome = Row | Split | Filled
+
+
+def do(station: Station, task: Task) -> Outcome:
+    """Work on a scene; an error becomes a row that says so.
+
+    A passing fault of input or output (a connection lost, a file server that does not answer) is tried again; a scene
+    that is damaged, absent or of the wrong kind is not.
+    """
+    begin, attempts, job = time.perf_counter(), 0, station.job
+    while True:
+        attempts += 1
+        try:
+            outcome = _carry_out(station, task)
+            break
+        except Exception as error:
+            if attempts > job.retries or not is_passing(error, task.item.paths):
+                outcome = _failed(task, error)
+                break
+            _log.info("%s is tried again after: %s", task.item.name, error)
+            time.sleep(PAUSE_S * 2 ** (attempts - 1))
+    if not isinstance(outcome, Row):
+        return outcome
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    seconds, worker = round(time.perf_counter() - begin, 3), f"{socket.gethostname()}:{os.getpid()}"
+    return replace(outcome, seconds=seconds, attempts=attempts, worker=worker, finished=finished)
+
+
+def is_passing(error: BaseException, paths: tuple[str, ...]) -> bool:
+    """Whether an error may be gone the next time: of the network or a file server, not of the data.
+
+    Examples
+    --------
+    >>> is_passing(OSError(errno.EIO, "input/output error"), ("a.tif",)), is_passing(SceneError("bad"), ("a.tif",))
+    (True, False)
+    >>> is_passing(SceneError("https://host/a.tif cannot be opened (HTTP 503)"), ("https://host/a.tif",))
+    True
+    """
+    chain = list(_causes(error))
+    if any(isinstance(one, OSError) and one.errno in _PASSING for one in chain):
+        return True
+    remote = any("://" in path or path.startswith("/vsi") for path in paths)
+    gone = any(code in str(error) for code in (" 404", " 403", " 401"))
+    return remote and not gone and any(isinstance(one, SceneError | RasterioError) for one in chain)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _failed(task: Task, error: Exception) -> Row:
+    if isinstance(error, GeosamError | OSError | MemoryError):
+        reason = str(error) or type(error).__name__
+    else:  # one scene that meets a fault of geosam does not end the others
+        _log.exception("unexpected error in %s", task.item.name, exc_info=error)
+        reason = f"unexpected {type(error).__name__}: {error}"
+    return _row(task, FAILED, reason=" ".join(reason.split()))
+
+
+def _row(task: Task, status: str, **values: Any) -> Row:
+    return Row(task.item.name, ", ".join(task.item.paths), task.key, status, **values)
+
+
+def _carry_out(station: Station, task: Task) -> Outcome:
+    job = station.job
+    folder = RunFolder(job.folder)
+    whole = named(job.view.open(_path_of(task.item, folder)), task.item.name)
+    place = {"footprint": footprint_of(whole, job.view.area), "crs": _told_crs(whole)}
+    try:
+        scene = whole if job.view.aoi is None else whole.within(job.view.aoi, job.view.aoi_crs)
+    except SceneError:  # the view's area of interest is one, since the client has read it
+        return _row(task, OUTSIDE, **place)
+    part = folder.part(task.item.name)
+    if task.piece is not None:
+        fill_piece(station, scene, part, piece=task.piece, pieces=task.pieces)
+        return Filled()
+    gather_pieces(station, scene, part)
+    pieces = 0 if task.pieces else pieces_of(station, scene, part)
+    return Split(pieces) if pieces > 1 else _row(task, DONE, **place, **_result(station, scene, part))
+
+
+def _result(station: Station, scene: Scene, part: Path) -> dict[str, Any]:
+    """Write the outputs of a scene; the manifest's columns about them."""
+    job = station.job
+    how = {"model": station.network, "options": job.options, "store": station.store, "progress": station.progress}
+    if job.encode:
+        return _counts(encode(scene, **how))
+    labels = RunFolder(job.folder).label(part.stem) if job.labels else None
+    report = segment_to_file(scene, part, station.prompts_on(scene), labels=labels, **how)
+    areas = pq.read_table(part, columns=["area_m2"])["area_m2"].to_numpy()
+    return {**_counts(report), "area_m2": round(float(np.nansum(areas)), 3)}
+
+
+def _counts(report: Report) -> dict[str, Any]:
+    names = ("objects", "windows", "empty", "encoded", "recalled", "resumed")
+    return {**{name: getattr(report, name) for name in names}, "skipped": len(report.skipped)}
+
+
+def named(scene: Scene, name: str) -> Scene:
+    """The scene under another name, which the column ``scene`` then holds; what it is does not change."""
+    info = replace(scene.raster.info, name=name)
+    return replace(scene, raster=replace(scene.raster, info=info))  # pyright: ignore[reportArgumentType]  # a raster is a dataclass
+
+
+def _path_of(item: Item, folder: RunFolder) -> str:
+    """The item's raster; of several, the one that stacks them."""
+    if len(item.paths) == 1:
+        return item.paths[0]
+    folder.stacks.mkdir(exist_ok=True)
+    return str(stack_bands(item.paths, folder.stacks / f"{item.name}.vrt"))
+
+
+def _told_crs(scene: Scene) -> str | None:
+    if scene.crs is None:
+        return None
+    authority = scene.crs.to_authority()
+    return ":".join(authority) if authority else scene.crs.name

@@ -1,0 +1,184 @@
+"""A catalog on a real dask cluster: the same bytes as in one process, whatever dies on the way."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cloudpickle
+import dask
+import pytest
+from distributed import Client, LocalCluster
+
+from geosam.catalog import Manifest, segment_catalog
+from geosam.catalog import cluster as cluster_module
+from geosam.errors import ClusterError
+from geosam.execute import Progress, Stage
+from geosam.testing import TruthNetwork, blob_labels, label_scene
+from geosam.testing.scenes import TRANSFORM
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # dask's own warnings are not ours to fix
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+SHAPE = (64, 96)
+SMALL = {"spacing_px": 8, "labels": True}
+NETWORK = TruthNetwork(side=48)
+
+
+@dataclass(frozen=True)
+class Deadly(TruthNetwork):
+    """The perfect network, which kills its process as often as there are files in a folder."""
+
+    lives: str = ""
+
+    def encode(self, pixels):
+        for path in Path(self.lives).iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().encode(pixels)
+
+
+class Watching(Progress):
+    """Does something when the first scene is done."""
+
+    def __init__(self, act) -> None:
+        self.act = act
+
+    @contextlib.contextmanager
+    def stage(self, *_, **__):
+        stage = Stage()
+        stage.advance = lambda count=1: self.act()
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two processes; a scene that takes two workers down is given up."""
+    settings = {"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "10s"}
+    with (
+        dask.config.set(settings),
+        LocalCluster(2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        Client(cluster, timeout=30, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2, timeout=60)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    for number in range(5):
+        labels = blob_labels(SHAPE, count=6, large=1, seed=number)
+        grid = TRANSFORM @ TRANSFORM.translation(number * 128, 0)
+        label_scene(folder / f"scene-{number}.tif", labels, transform=grid)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(scenes, tmp_path_factory) -> dict[str, bytes]:
+    """What a run in this process gives."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    segment_catalog(scenes, folder, model=NETWORK, **SMALL)
+    return content(folder)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    kinds = ("parts/*.parquet", "labels/*.tif")
+    return {str(path.relative_to(folder)): path.read_bytes() for kind in kinds for path in folder.glob(kind)}
+
+
+def rows(folder: Path):
+    return Manifest(folder / "manifest.jsonl").rows
+
+
+def test_two_workers_give_the_same_bytes_and_load_one_model_each(client, scenes, undisturbed, tmp_path):
+    report = segment_catalog(scenes, tmp_path / "run", model="nano", scheduler=client, **SMALL | {"labels": False})
+    assert report.done == 5
+    assert len({row.worker for row in rows(tmp_path / "run").values()}) == 2
+    report = segment_catalog(scenes, tmp_path / "truth", model=NETWORK, scheduler=client, **SMALL)
+    assert report.done == 5
+    assert content(tmp_path / "truth") == undisturbed
+    assert segment_catalog(scenes, tmp_path / "truth", model=NETWORK, scheduler=client, **SMALL).kept == 5
+
+
+def test_a_scene_in_pieces_gives_the_same_bytes(client, scenes, undisturbed, tmp_path):
+    report = segment_catalog(scenes, tmp_path, model=NETWORK, scheduler=client, split=2, **SMALL)
+    assert report.done == 5
+    assert content(tmp_path) == undisturbed
+    assert not [path for path in (tmp_path / "parts").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("split", [256, 2])
+def test_a_worker_that_is_killed_loses_nothing(client, scenes, undisturbed, tmp_path, split):
+    (lives := tmp_path / "lives").mkdir()
+    (lives / "one").touch()
+    network = Deadly(side=48, lives=str(lives))
+    report = segment_catalog(scenes, tmp_path / "run", model=network, scheduler=client, split=split, **SMALL)
+    assert not list(lives.iterdir())
+    assert (report.done, report.failed) == (5, [])
+    assert content(tmp_path / "run") == undisturbed
+
+
+def test_a_scene_that_kills_every_worker_is_given_up_and_named(client, scenes, undisturbed, tmp_path):
+    (lives := tmp_path / "lives").mkdir()
+    for number in range(2):
+        (lives / str(number)).touch()
+    network = Deadly(side=48, lives=str(lives))
+    report = segment_catalog([scenes / "scene-0.tif"], tmp_path / "run", model=network, scheduler=client, **SMALL)
+    assert [row.name for row in report.failed] == ["scene-0"]
+    assert "died" in report.failed[0].reason
+    assert segment_catalog(scenes, tmp_path / "run", model=network, scheduler=client, **SMALL).done == 5
+    assert content(tmp_path / "run") == undisturbed
+
+
+def test_an_interrupted_client_goes_on(client, scenes, undisturbed, tmp_path):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segment_catalog(scenes, tmp_path, model=NETWORK, scheduler=client, progress=Watching(interrupt), **SMALL)
+    assert len(rows(tmp_path)) == 1
+    deadline = time.monotonic() + 60
+    while client.processing() != dict.fromkeys(client.processing(), ()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    report = segment_catalog(scenes, tmp_path, model=NETWORK, scheduler=client, **SMALL)
+    assert (report.kept, report.done) == (1, 4)
+    assert content(tmp_path) == undisturbed
+
+
+def test_a_scheduler_that_is_lost_is_one_clear_error(scenes, undisturbed, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster_module, "PATIENCE_S", 60.0)
+    address = tmp_path / "scheduler.json"
+    told = ["--scheduler-file", str(address)]
+    scheduler = ["distributed.cli.dask_scheduler", *told, "--port", "0", "--no-dashboard"]
+    worker = ["distributed.cli.dask_worker", *told, "--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    worker += ["--death-timeout", "20"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with contextlib.ExitStack() as stack:
+        running = []
+        for words in (scheduler, worker):
+            running.append(subprocess.Popen([sys.executable, "-m", *words], cwd=tmp_path, **quiet))
+            stack.callback(running[-1].wait, timeout=30)
+            stack.callback(running[-1].kill)
+        client = stack.enter_context(
+            Client(scheduler_file=str(address), timeout=60, set_as_default=False, heartbeat_interval=500)
+        )
+        client._timeout = 1  # seconds that it tries to find the scheduler again
+        with pytest.raises(ClusterError, match="goes on from what is done"):
+            segment_catalog(
+                scenes, tmp_path / "run", model=NETWORK, scheduler=client, progress=Watching(running[0].kill), **SMALL
+            )
+    assert 1 <= len(rows(tmp_path / "run")) < 5
+    assert segment_catalog(scenes, tmp_path / "run", model=NETWORK, **SMALL).done < 5
+    assert content(tmp_path / "run") == undisturbed
+
+
+def test_no_cluster_at_an_address_is_one_clear_error(scenes, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster_module, "CONNECT_S", 1.0)
+    with pytest.raises(ClusterError, match="no cluster"):
+        segment_catalog(scenes, tmp_path, model=NETWORK, scheduler="tcp://127.0.0.1:1", **SMALL)
