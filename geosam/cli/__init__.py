@@ -1,4 +1,4 @@
-"""The command line: ``geosam segment | plan | encode | models | train | evaluate | demo``.
+"""The command line: ``geosam segment | plan | encode | catalog | models | train | evaluate | demo``.
 
 Each command is a thin door to one library call. An error is one line on stderr and exit code 1, wrong usage exit
 code 2; set ``GEOSAM_DEBUG=1`` for a traceback. Ctrl-C and a polite kill end with 130 and leave what is done for the
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import geosam
+from geosam.cli.catalog import catalog
 from geosam.cli.demo import demo
 from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for command in (segment, plan, encode, models, demo, train, evaluate):
     app.command()(command)
+app.add_typer(catalog)
 
 
 def _show_version(asked: bool) -> bool:

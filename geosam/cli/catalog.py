@@ -1,0 +1,296 @@
+"""``geosam catalog run | encode | merge | report``: whole catalogs of scenes."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from geosam.cli.scenes import (
+    Aoi,
+    AoiCrs,
+    Bands,
+    Model,
+    Nodata,
+    Overlap,
+    Quiet,
+    Resolution,
+    Stretch,
+    Window,
+    read_aoi,
+    read_nodata,
+    read_stretch,
+)
+
+catalog = typer.Typer(name="catalog", no_args_is_help=True, help="Segment whole catalogs of scenes, in parallel.")
+
+_WHICH, _WHERE, _PROMPTS, _EVERYTHING, _OUTPUT = (
+    "Which scenes",
+    "Where the work is done",
+    "Prompts (none: every object)",
+    "Everything mode",
+    "What is written",
+)
+
+Source = Annotated[
+    str, typer.Argument(help="Folder, pattern, STAC file or API, vector file with a column of paths, or a raster.")
+]
+Folder = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.", metavar="RUN/")]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN/")]
+When = Annotated[
+    str | None, typer.Option(help="Time, as `2024-06/2024-08` or `2024-06-30/..`.", rich_help_panel=_WHICH)
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="Condition on a property, as `eo:cloud_cover<20`; repeatable.", rich_help_panel=_WHICH),
+]
+Asset = Annotated[
+    str | None, typer.Option(help="STAC asset that is the scene, or three as `red,green,blue`.", rich_help_panel=_WHICH)
+]
+Limit = Annotated[int | None, typer.Option(help="The most scenes.", min=1, rich_help_panel=_WHICH)]
+Workers = Annotated[int, typer.Option(help="Processes of a dask cluster started here.", min=0, rich_help_panel=_WHERE)]
+Scheduler = Annotated[
+    str | None, typer.Option(help="An existing dask cluster, as `tcp://host:8786`.", rich_help_panel=_WHERE)
+]
+Threads = Annotated[int, typer.Option(help="Threads of this process.", min=0, rich_help_panel=_WHERE)]
+Gpus = Annotated[
+    int, typer.Option(help="Graphics cards that a scene claims of a worker.", min=0, rich_help_panel=_WHERE)
+]
+Retries = Annotated[
+    int, typer.Option(help="Times a scene is tried again after a fault of the network.", min=0, rich_help_panel=_WHERE)
+]
+Split = Annotated[
+    int,
+    typer.Option(help="Windows above which a scene is shared out; 0: never.", min=0, rich_help_panel=_WHERE),
+]
+Store = Annotated[str, typer.Option(help="Folder of embeddings; `auto`: what `catalog encode` made; `none`.")]
+AllowFailures = Annotated[bool, typer.Option("--allow-failures", help="Scenes that failed are no error.")]
+
+
+@catalog.command("run")
+def run_catalog(
+    source: Source,
+    output: Folder,
+    model: Model = "nano",
+    when: When = None,
+    where: Where = None,
+    asset: Asset = None,
+    limit: Limit = None,
+    bands: Bands = None,
+    resolution: Resolution = None,
+    aoi: Aoi = None,
+    aoi_crs: AoiCrs = None,
+    stretch: Stretch = "auto",
+    nodata: Nodata = None,
+    window: Window = None,
+    overlap: Overlap = None,
+    store: Store = "auto",
+    workers: Workers = 0,
+    scheduler: Scheduler = None,
+    threads: Threads = 0,
+    gpus: Gpus = 0,
+    retries: Retries = 2,
+    split: Split = 256,
+    prompts: Annotated[
+        str | None, typer.Option(help="Vector file or raster of masks, for all scenes.", rich_help_panel=_PROMPTS)
+    ] = None,
+    prompts_layer: Annotated[
+        str | None, typer.Option(help="Layer of the prompts file.", rich_help_panel=_PROMPTS)
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(help="Column that names a prompt; kept as `prompt_id`.", rich_help_panel=_PROMPTS)
+    ] = None,
+    group_column: Annotated[
+        str | None, typer.Option(help="Column that groups points to one object.", rich_help_panel=_PROMPTS)
+    ] = None,
+    refine: Annotated[
+        int, typer.Option(help="Rounds in which a mask is fed back to the model.", min=0, rich_help_panel=_PROMPTS)
+    ] = 0,
+    quality: Annotated[
+        float | None, typer.Option(help="Least predicted IoU.", min=0, max=1, rich_help_panel=_EVERYTHING)
+    ] = None,
+    stability: Annotated[
+        float | None, typer.Option(help="Least stability.", min=0, max=1, rich_help_panel=_EVERYTHING)
+    ] = None,
+    spacing: Annotated[int, typer.Option(help="Distance of grid points, px.", min=1, rich_help_panel=_EVERYTHING)] = 32,
+    min_area: Annotated[
+        float, typer.Option(help="Drop objects smaller than this, m².", min=0, rich_help_panel=_EVERYTHING)
+    ] = 0.0,
+    max_area: Annotated[
+        float, typer.Option(help="Drop objects larger than this, m².", min=0, rich_help_panel=_EVERYTHING)
+    ] = float("inf"),
+    simplify: Annotated[
+        float,
+        typer.Option(help="Simplify shared borders by this tolerance, CRS units.", min=0, rich_help_panel=_OUTPUT),
+    ] = 0.0,
+    outline: Annotated[
+        str | None, typer.Option(help="`regular` or `smooth`; needs geosam[outline].", rich_help_panel=_OUTPUT)
+    ] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Also write label rasters.", rich_help_panel=_OUTPUT)
+    ] = False,
+    allow_failures: AllowFailures = False,
+    quiet: Quiet = False,
+) -> None:
+    """Segment all scenes of a catalog; the same command again does what is missing."""
+    from geosam.catalog import segment_catalog
+    from geosam.execute import progress_bar
+
+    seen = _view(bands, resolution, aoi, aoi_crs) | {"stretch": read_stretch(stretch), "nodata": read_nodata(nodata)}
+    which = {"when": when, "where": tuple(where or ()), "asset": asset, "limit": limit}
+    place = _execution(workers, scheduler, threads, gpus) | {"retries": retries, "split": split}
+    how = {
+        "window": window,
+        "overlap": overlap,
+        "refine": refine,
+        "pred_iou_threshold": quality,
+        "stability_threshold": stability,
+        "spacing_px": spacing,
+        "min_area": min_area,
+        "max_area": max_area,
+        "simplify": simplify,
+        "outline": outline,
+    }
+    names = {"layer": prompts_layer, "id_column": id_column, "group_column": group_column}
+    with progress_bar(quiet=quiet) as progress:
+        report = segment_catalog(
+            source,
+            output,
+            prompts,
+            model=model,
+            labels=labels,
+            store=None if store == "none" else store,
+            progress=progress,
+            **{name: value for name, value in names.items() if value is not None},
+            **seen,
+            **which,
+            **place,
+            **how,
+        )
+    _finish(report, allow_failures=allow_failures)
+
+
+@catalog.command("encode")
+def encode_scenes(
+    source: Source,
+    output: Folder,
+    model: Model = "nano",
+    when: When = None,
+    where: Where = None,
+    asset: Asset = None,
+    limit: Limit = None,
+    bands: Bands = None,
+    resolution: Resolution = None,
+    aoi: Aoi = None,
+    aoi_crs: AoiCrs = None,
+    stretch: Stretch = "auto",
+    nodata: Nodata = None,
+    window: Window = None,
+    overlap: Overlap = None,
+    store: Annotated[str, typer.Option(help="Folder of embeddings; `auto`: one in the run's folder.")] = "auto",
+    workers: Workers = 0,
+    scheduler: Scheduler = None,
+    threads: Threads = 0,
+    gpus: Gpus = 0,
+    retries: Retries = 2,
+    allow_failures: AllowFailures = False,
+    quiet: Quiet = False,
+) -> None:
+    """Encode all windows of all scenes, so that later prompts in this run's folder need no encoder."""
+    from geosam.catalog import encode_catalog
+    from geosam.execute import progress_bar
+
+    seen = _view(bands, resolution, aoi, aoi_crs) | {"stretch": read_stretch(stretch), "nodata": read_nodata(nodata)}
+    which = {"when": when, "where": tuple(where or ()), "asset": asset, "limit": limit}
+    place = _execution(workers, scheduler, threads, gpus) | {"retries": retries}
+    windows = {"window": window, "overlap": overlap}
+    with progress_bar(quiet=quiet) as progress:
+        report = encode_catalog(
+            source, output, model=model, store=store, progress=progress, **seen, **which, **place, **windows
+        )
+    _finish(report, allow_failures=allow_failures)
+
+
+@catalog.command("merge")
+def merge_parts(
+    run: RunArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help=".gpkg, .parquet, .fgb or .geojson to write.", metavar="PATH")
+    ],
+    crs: Annotated[
+        str | None, typer.Option(help="CRS of the layer; default: the scenes' own if they share one, else EPSG:4326.")
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="An object found in two overlapping scenes becomes one.")
+    ] = False,
+    layer: Annotated[str | None, typer.Option(help="Name of the layer; default: the output's.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    allow_failures: AllowFailures = False,
+) -> None:
+    """Merge the results of all scenes into one layer."""
+    from rich.console import Console
+
+    from geosam.catalog import merge
+    from geosam.cli.show import counted, shown
+
+    merged = merge(run, output, crs=crs, once=once, layer=layer, overwrite=overwrite, allow_failures=allow_failures)
+    console = Console(soft_wrap=True)
+    joined = f", {merged.joined} joined to one of another scene" if once else ""
+    console.print(f"{counted(merged.objects, 'object')} of {counted(merged.scenes, 'scene')}{joined}")
+    if merged.missing:
+        console.print(f"{counted(len(merged.missing), 'scene')} left out, without a result", style="yellow")
+    console.print(f"  {shown(merged.path)}", highlight=False, markup=False)
+
+
+@catalog.command("report")
+def report_run(
+    run: RunArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="HTML page; default: report.html in the run's folder.")
+    ] = None,
+) -> None:
+    """Say what became of each scene: a table here, and a page with a map."""
+    from rich.console import Console
+
+    from geosam.catalog import report
+    from geosam.cli.show import counted, shown
+
+    summary = report(run, output)
+    console = Console(soft_wrap=True)
+    for status, number in summary.counts.items():
+        if number:
+            console.print(f"{status:8} {counted(number, 'scene')}")
+    console.print(f"{counted(summary.objects, 'object')}, {summary.area_m2 / 1e6:.3f} km²")
+    for row in summary.failures:
+        console.print(f"{row.name}: {row.reason}", style="yellow", markup=False, highlight=False)
+    console.print(f"  {shown(summary.page)}", highlight=False, markup=False)
+
+
+def _view(bands: Any, resolution: Any, aoi: str | None, aoi_crs: str | None) -> dict[str, Any]:
+    return {"bands": bands, "resolution": resolution, "aoi": read_aoi(aoi), "aoi_crs": aoi_crs}
+
+
+def _execution(workers: int, scheduler: str | None, threads: int, gpus: int) -> dict[str, Any]:
+    resources = {"GPU": float(gpus)} if gpus else None
+    return {"workers": workers, "scheduler": scheduler, "threads": threads, "resources": resources}
+
+
+def _finish(report: Any, *, allow_failures: bool) -> None:
+    """Say what was done; scenes that failed make the exit code 1 unless they are allowed to."""
+    from rich.console import Console
+
+    from geosam.cli.show import SHOWN, counted, seconds, shown
+
+    console = Console(soft_wrap=True)
+    told = [f"{report.done} done"]
+    told += [f"{report.kept} done before"] if report.kept else []
+    told += [f"{report.outside} outside the area of interest"] if report.outside else []
+    told += [f"{len(report.failed)} failed"] if report.failed else []
+    console.print(f"{counted(report.scenes, 'scene')}: {', '.join(told)}; {seconds(report.seconds)}")
+    console.print(counted(report.objects, "object"))
+    for row in report.failed[:SHOWN]:
+        console.print(f"failed: {row.name}: {row.reason}", style="yellow", markup=False, highlight=False)
+    if len(report.failed) > SHOWN:
+        console.print(f"… and {len(report.failed) - SHOWN} more, named in manifest.jsonl", style="yellow")
+    console.print(f"  {shown(report.folder)}", highlight=False, markup=False)
+    if report.failed and not allow_failures:
+        raise typer.Exit(1)
