@@ -62,10 +62,10 @@ class View:
             return None
         return to_lonlat(self.aoi, self.aoi_crs)
 
-    def open(self, path: str) -> Scene:
+    def open(self, source: Any) -> Scene:
         """A scene as it is seen, before it is cropped to the area of interest."""
         seen = {"bands": self.bands, "resolution": self.resolution, "stretch": self.stretch, "nodata": self.nodata}
-        return open_scene(path, **seen)
+        return open_scene(source, **seen)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

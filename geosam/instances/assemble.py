@@ -74,12 +74,36 @@ def _paint_strips(plan: WindowPlan, instances: InstanceSet, shelf: "_Shelf", row
             core = owner.core
             first, last = max(top, core.row_off), min(bottom, core.row_off + core.height)
             place = strip[first - top : last - top, core.col_off : core.col_off + core.width]
-            place[:] = shelf.read(owner, first, last, owner)
-            for other in _around(plan, owner):
-                if (owner.index, other.index) in instances.missed:
-                    _fill(place, shelf.read(other, first, last, owner, instances.missed[owner.index, other.index]))
+            place[:] = _paint_rows(plan, instances, shelf, (owner, first, last))
         shelf.forget(bottom)
         yield top, strip
+
+
+def assemble_core(plan: WindowPlan, instances: InstanceSet, load: Load, index: int) -> Labels:
+    """The object ids of one window's core, as `assemble` paints them.
+
+    Parameters
+    ----------
+    plan, instances, load
+        As given to `assemble`; only the window and those around it are loaded.
+    index
+        The window's position in the plan.
+    """
+    owner = plan[index]
+    rows = owner, owner.core.row_off, owner.core.row_off + owner.core.height
+    return _paint_rows(plan, instances, _Shelf(plan, instances, load), rows)
+
+
+def _paint_rows(
+    plan: WindowPlan, instances: InstanceSet, shelf: "_Shelf", rows: tuple[PlannedWindow, int, int]
+) -> Labels:
+    """Object ids in some rows of a window's core: its own, then those that it missed."""
+    owner, first, last = rows
+    place = shelf.read(owner, first, last, owner)
+    for other in _around(plan, owner):
+        if (owner.index, other.index) in instances.missed:
+            _fill(place, shelf.read(other, first, last, owner, instances.missed[owner.index, other.index]))
+    return place
 
 
 def _fill(place: np.ndarray, offered: np.ndarray) -> None:
