@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool
 from scipy import ndimage
 
 from geosam.arrays import Valid
@@ -103,14 +104,20 @@ def _box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 def on_open_ground(found: Sequence[Candidate], kept: Sequence[Candidate], shape: tuple[int, int]) -> list[Candidate]:
     """Those candidates whose prompt stands on no kept mask; `shape` is the window's in pixels."""
-    if not kept:
-        return list(found)
-    covered = np.zeros(kept[0].mask.shape, bool)
-    for one in kept:
+    points = np.array([one.point for one in found], np.float64).reshape(-1, 2)
+    return [one for one, under in zip(found, covered(points, kept, shape).tolist(), strict=True) if not under]
+
+
+def covered(points: np.ndarray, masks: Sequence[Candidate], shape: tuple[int, int]) -> Bool[np.ndarray, "n"]:
+    """Which of the points ``n 2``, in window pixels, stand on a mask; `shape` is the window's in pixels."""
+    if not masks:
+        return np.zeros(len(points), bool)
+    ground = np.zeros(masks[0].mask.shape, bool)
+    for one in masks:
         x0, y0, x1, y1 = one.mask.outer
-        covered[y0:y1, x0:x1] |= one.mask.inside()
-    scale_y, scale_x = covered.shape[0] / shape[0], covered.shape[1] / shape[1]
-    return [one for one in found if not covered[int(one.point[1] * scale_y), int(one.point[0] * scale_x)]]
+        ground[y0:y1, x0:x1] |= one.mask.inside()
+    scale_y, scale_x = ground.shape[0] / shape[0], ground.shape[1] / shape[1]
+    return ground[(points[:, 1] * scale_y).astype(np.int64), (points[:, 0] * scale_x).astype(np.int64)]
 
 
 def finish(candidates: Sequence[Candidate], embedding: Embedding, valid: Valid) -> MaskSet:

@@ -1,11 +1,14 @@
 """The port through which masks are asked for."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 from geosam.arrays import Boxes, Logits, MaskScores, PointLabels, Points
+
+Result = TypeVar("Result")
 
 MaskPrompts = Float32[np.ndarray, "n _ _"]
 """Mask logits that cover the window at any sampling, also another than the answer's."""
@@ -54,3 +57,62 @@ class MaskDecoder(Protocol):
             predicted to have.
         """
         ...
+
+
+@runtime_checkable
+class SurveyDecoder(MaskDecoder, Protocol):
+    """A mask decoder that knows how good a mask will be before it draws it, and draws on request."""
+
+    def survey(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        *,
+        points: Points,
+        labels: PointLabels,
+        least_iou: float,
+        look: Callable[[int, int, float, np.ndarray], Result],
+    ) -> list[Result]:
+        """Answer ambiguous prompts with those masks whose predicted IoU is at least `least_iou`.
+
+        Parameters
+        ----------
+        arrays, shape, points, labels
+            As in `MaskDecoder.decode`.
+        least_iou
+            Masks predicted to be worse are left out.
+        look
+            Called with the prompt's row, the number of the alternative, its predicted IoU and its logits; perhaps on
+            several threads at once.
+
+        Returns
+        -------
+        What `look` gave, by row and alternative.
+        """
+        ...
+
+
+def survey(
+    decoder: MaskDecoder,
+    arrays: tuple[np.ndarray, ...],
+    shape: tuple[int, int],
+    *,
+    points: Float32[np.ndarray, "n 2"],
+    least_iou: float,
+    look: Callable[[int, int, float, np.ndarray], Result],
+    batch: int = 64,
+) -> list[Result]:
+    """Survey clicks inside objects with any decoder: one that draws all masks is asked for `batch` clicks at a time.
+
+    Arguments and result as those of `SurveyDecoder.survey`; one click ``(x, y)`` a row.
+    """
+    points, labels = points[:, None], np.ones((len(points), 1), np.int64)
+    if isinstance(decoder, SurveyDecoder):
+        return decoder.survey(arrays, shape, points=points, labels=labels, least_iou=least_iou, look=look)
+    seen: list[Result] = []
+    for start in range(0, len(points), batch):
+        part = slice(start, start + batch)
+        logits, iou = decoder.decode(arrays, shape, points=points[part], labels=labels[part])
+        good = np.argwhere(iou >= least_iou).tolist()
+        seen.extend(look(start + row, choice, float(iou[row, choice]), logits[row, choice]) for row, choice in good)
+    return seen

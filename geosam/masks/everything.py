@@ -4,7 +4,6 @@ After Kirillov et al. 2023, "Segment Anything", section 5 and appendix B. Filter
 own sampling. What follows from one point does not depend on which other points were asked beside it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +13,8 @@ from rasterio.windows import Window
 from geosam.arrays import Ids, Valid
 from geosam.embeddings import Embedding
 from geosam.errors import OptionError
-from geosam.masks.candidates import Candidate, distinct, finish, on_open_ground
-from geosam.masks.decoder import MaskDecoder
+from geosam.masks.candidates import Candidate, covered, distinct, finish, on_open_ground
+from geosam.masks.decoder import MaskDecoder, survey
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.sketch import sketch, stability
 
@@ -28,7 +27,10 @@ PRESETS = {
     "strict": {},
     "maps": {"pred_iou_threshold": 0.8, "stability_threshold": 0.9, "passes": 2, "relax": 0.1},
 }
-"""``strict``: few and sure, the published thresholds. ``maps``: cover the ground, as a map should."""
+"""``strict``: few and sure, the published thresholds. ``maps``: cover the ground as a map should."""
+
+ROUNDS = (((0, 0),), ((1, 1),), ((0, 1), (1, 0)))
+"""Grid points, by whether their row and column are odd, in the order in which they are asked if points are spared."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,15 @@ class EverythingOptions:
     min_area_px, max_area_px
         Least and greatest area of a mask in pixels.
     batch
-        Points decoded at a time; bounds memory and changes nothing else.
+        Points decoded at a time by a decoder that draws all its masks; bounds memory and changes nothing else.
     passes, relax
         Each pass after the first lowers both thresholds by `relax` for points on ground that no kept mask covers.
         Strict thresholds alone leave a third to two thirds of an aerial scene without a segment (Remote SAMsing,
         arXiv 2605.00256); further passes need no further decoding.
+
+    spare
+        Ask every second point of every second row first, and spare the points on masks that are good enough already;
+        then the points between them, likewise (TinySAM, arXiv 2312.13789). False asks every point.
 
     Raises
     ------
@@ -75,6 +81,7 @@ class EverythingOptions:
     batch: int = 64
     passes: int = 1
     relax: Number = 0.1
+    spare: bool = False
 
     def __post_init__(self) -> None:
         for name in ("pred_iou_threshold", "stability_threshold", "nms_iou", "relax"):
@@ -122,9 +129,9 @@ def segment_everything(
     """
     points, ids = grid_points(embedding.window, valid, options.spacing_px)
     found: list[Candidate] = []
-    for start in range(0, len(points), options.batch):
-        part = slice(start, start + options.batch)
-        found.extend(_ask(embedding, decoder, points[part], ids[part], options=options))
+    for among in _rounds(ids, options):
+        turn = among[~covered(points[among], _sure(found, options), embedding.shape)]
+        found.extend(_ask(embedding, decoder, points[turn], ids[turn], options=options))
     kept = _keep(found, embedding.shape, options)
     masks = finish(kept, embedding, valid)
     area = masks.area_px
@@ -165,24 +172,45 @@ def _ticks(offset: Number, length: Number, spacing: Number) -> tuple[np.ndarray,
     return numbers, (numbers + 0.5) * spacing - offset
 
 
+def _rounds(ids: Ids, options: EverythingOptions) -> list[np.ndarray]:
+    """Which points are asked together; the scene-wide grid decides, so windows that overlap agree."""
+    if not options.spare:
+        return [np.arange(len(ids))]
+    parity = np.stack([ids // ROW % 2, ids % ROW % 2], 1)  # n 2
+    return [np.flatnonzero((parity[:, None] == np.array(turn)).all(2).any(1)) for turn in ROUNDS]
+
+
+def _sure(found: list[Candidate], options: EverythingOptions) -> list[Candidate]:
+    """Masks that will be kept whatever else is found, or give way to better ones of the same object."""
+    if not options.spare:
+        return []
+    iou, steady = options.pred_iou_threshold, options.stability_threshold
+    return [one for one in found if one.predicted_iou >= iou and one.stability >= steady]
+
+
 def _ask(
     embedding: Embedding, decoder: MaskDecoder, points: np.ndarray, ids: np.ndarray, *, options: EverythingOptions
-) -> Iterator[Candidate]:
+) -> list[Candidate]:
     """Decode some points and sketch those masks that could pass the most relaxed filter."""
     slack = options.relax * (options.passes - 1)
-    inside = np.ones((len(points), 1), np.int64)
-    logits, predicted = decoder.decode(embedding.arrays, embedding.shape, points=points[:, None], labels=inside)
-    predicted = np.clip(predicted, 0, 1)
-    pixels = embedding.shape[0] * embedding.shape[1] / (logits.shape[2] * logits.shape[3])
-    for row, choice in np.argwhere(predicted >= options.pred_iou_threshold - slack).tolist():
-        steady = stability(logits[row, choice], options.stability_offset)
+    area = embedding.shape[0] * embedding.shape[1]
+
+    def look(row: int, choice: int, predicted: float, logits: np.ndarray) -> Candidate | None:
+        steady = stability(logits, options.stability_offset)
         if steady < options.stability_threshold - slack:
-            continue
-        mask = sketch(logits[row, choice])
+            return None
+        mask = sketch(logits)
         # this area is an estimate: the exact one is asked after the mask has been sharpened
-        if mask.area and options.min_area_px / 2 <= mask.area * pixels <= options.max_area_px * 2:
-            point = (float(points[row, 0]), float(points[row, 1]))
-            yield Candidate(mask, float(predicted[row, choice]), steady, int(ids[row]), choice, point)
+        if not mask.area or not options.min_area_px / 2 <= mask.area * area / logits.size <= options.max_area_px * 2:
+            return None
+        point = (float(points[row, 0]), float(points[row, 1]))
+        return Candidate(mask, float(np.clip(predicted, 0, 1)), steady, int(ids[row]), choice, point)
+
+    least = options.pred_iou_threshold - slack
+    seen = survey(
+        decoder, embedding.arrays, embedding.shape, points=points, least_iou=least, look=look, batch=options.batch
+    )
+    return [one for one in seen if one is not None]
 
 
 def _keep(found: list[Candidate], shape: tuple[int, int], options: EverythingOptions) -> list[Candidate]:

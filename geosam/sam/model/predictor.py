@@ -1,6 +1,8 @@
 """A `Sam` that speaks numpy: windows of pixels in, mask logits out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -12,12 +14,13 @@ from geosam.errors import ModelError
 from geosam.sam.blocks import Features
 from geosam.sam.model.canvas import Canvas
 from geosam.sam.model.network import Sam
+from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
+from geosam.sam.prepared.workers import map_alone
 
 MaskPrompts = Float32[np.ndarray, "n _ _"]
 """Mask logits given as a prompt, at any sampling."""
 
-PART = 8
-"""Prompts decoded at a time: few enough for their features to stay near the processor."""
+Result = TypeVar("Result")
 
 
 class Predictor:
@@ -128,23 +131,110 @@ class Predictor:
         ModelError
             If the arrays are not an embedding of such a window by this model.
         """
-        canvas = self.canvas(shape)
-        with torch.inference_mode(), self._precision():
-            features = self._features(arrays, canvas)
-            scale = torch.tensor(canvas.scale, device=self.device)
-            answers = []
-            for part in _parts(len(points)):
-                logits, iou = self.sam.decode(
-                    features,
-                    points=self._tensor(points[part]) * scale,
-                    labels=torch.tensor(labels[part], device=self.device),
-                    boxes=None if boxes is None else self._tensor(boxes[part]) * scale.repeat(2),
-                    masks=None if mask_logits is None else canvas.place(self._tensor(mask_logits[part])),
-                    multimask=multimask,
+        first, k = (1, 3) if multimask else (0, 1)
+        mh, mw = self.logits_shape(shape)
+        logits, iou = np.empty((len(points), k, mh, mw), np.float32), np.empty((len(points), k), np.float32)
+
+        def answer(group: Group) -> None:
+            for place, row in enumerate(group.rows):
+                iou[row] = group.iou[place, first : first + k]
+                logits[row] = group.draw(place, slice(first, first + k))
+
+        self._each_group(arrays, shape, (points, labels, boxes, mask_logits), answer)
+        return logits, iou
+
+    def survey(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        *,
+        points: Points,
+        labels: PointLabels,
+        least_iou: float,
+        look: Callable[[int, int, float, np.ndarray], Result],
+    ) -> list[Result]:
+        """Answer ambiguous prompts, and look only at masks that promise to be good; others are never drawn.
+
+        Parameters
+        ----------
+        arrays, shape, points, labels
+            As `decode` takes them.
+        least_iou
+            Masks with a predicted IoU below are left out.
+        look
+            Called with a prompt's row, the number of the alternative, its predicted IoU and its logits ``mh mw``; from
+            several threads at once.
+
+        Returns
+        -------
+        What `look` gave, by row and alternative.
+
+        Raises
+        ------
+        ModelError
+            If the arrays are not an embedding of such a window by this model.
+        """
+
+        def answer(group: Group) -> list[Result]:
+            seen: list[Result] = []
+            for place, row in enumerate(group.rows):
+                alternatives = group.iou[place, 1:]
+                good = np.flatnonzero(alternatives >= least_iou).tolist()
+                drawn = group.draw(place, [1 + choice for choice in good]) if good else ()
+                seen.extend(
+                    look(row, choice, float(alternatives[choice]), logits)
+                    for choice, logits in zip(good, drawn, strict=True)
                 )
-                answers.append((canvas.crop(logits.float()).cpu().numpy(), iou.float().cpu().numpy()))
-        logits, iou = zip(*answers, strict=True)
-        return np.concatenate(logits), np.concatenate(iou)
+            return seen
+
+        found = self._each_group(arrays, shape, (points, labels, None, None), answer)
+        return [each for some in found for each in some]
+
+    @cached_property
+    def _decoder(self) -> PreparedDecoder:
+        """The weights as they are when the first prompt is answered."""
+        sam, drawing = self.sam, None
+        if sam.prompt_map is not None and sam.likeness_map is not None:
+            drawing = sam.prompt_map, sam.likeness_map
+        with torch.inference_mode():
+            return PreparedDecoder(
+                sam.prompt_encoder,
+                sam.mask_decoder,
+                drawing=drawing,
+                position_side=sam.spec.position_side,
+                dtype=self.dtype,
+            )
+
+    def _each_group(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        asked: tuple[Points, PointLabels, Boxes | None, MaskPrompts | None],
+        answer: Callable[["Group"], Result],
+    ) -> list[Result]:
+        """Put prompts to a window in groups, each on one core, and do something with what comes of each group."""
+        canvas, decoder = self.canvas(shape), self._decoder
+        with torch.inference_mode():
+            view = decoder.look(self._features(arrays, canvas))
+            given = self._to_input(*asked, canvas=canvas)
+
+        def work(rows: range) -> Result:
+            with torch.inference_mode():
+                return answer(Group(rows, canvas, decoder, view, decoder.ask(view, given.part(rows))))
+
+        return map_alone(work, decoder.groups(len(asked[0])), threads=1 if self.device.type != "cpu" else None)
+
+    def _to_input(
+        self, points: Points, labels: PointLabels, boxes: Boxes | None, masks: MaskPrompts | None, *, canvas: Canvas
+    ) -> Question:
+        """Prompts in pixels of the network's input."""
+        scale = torch.tensor(canvas.scale, device=self.device)
+        return Question(
+            self._tensor(points) * scale,
+            torch.tensor(labels, device=self.device),
+            None if boxes is None else self._tensor(boxes) * scale.repeat(2),
+            None if masks is None else canvas.place(self._tensor(masks)),
+        )
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
@@ -163,7 +253,27 @@ class Predictor:
         return Features(coarse, tuple(fine))
 
 
-def _parts(count: int) -> Iterator[slice]:
-    """Cut the prompts into parts that stay small in memory; at least one, so that no prompts give empty arrays."""
-    for start in range(0, max(count, 1), PART):
-        yield slice(start, start + PART)
+class Group(NamedTuple):
+    """Some prompts that have been put to a window.
+
+    Attributes
+    ----------
+    rows
+        Their places among all prompts.
+    """
+
+    rows: range
+    canvas: Canvas
+    decoder: PreparedDecoder
+    view: View
+    asked: Asked
+
+    @property
+    def iou(self) -> np.ndarray:
+        """Predicted IoUs, ``n 1+k``, the one for clear prompts first."""
+        return self.asked.iou.float().cpu().numpy()
+
+    def draw(self, place: int, masks: slice | list[int]) -> np.ndarray:
+        """Logits of some masks of one of the prompts, as they cover the window: ``k mh mw``."""
+        logits = self.decoder.draw(self.view, self.asked, place, masks)  # k 4gh 4gw
+        return self.canvas.crop(logits[None])[0].cpu().numpy()  # k mh mw

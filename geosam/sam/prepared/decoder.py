@@ -1,0 +1,199 @@
+"""Prompts to masks, arranged for speed: the same function as `geosam.sam.model.network.Sam.decode`.
+
+The readable modules are the definition; this is what is run. What an image gives to all prompts is made once
+(`PreparedDecoder.look`); each prompt goes through the transformer with folded attention and gets its predicted IoUs
+(`ask`); only masks that are wanted are drawn (`draw`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from geosam.sam.blocks import Features
+from geosam.sam.mask_decoder import MaskDecoder
+from geosam.sam.prepared.drawing import PreparedDrawing, Surroundings, likeness, survey
+from geosam.sam.prepared.two_way import PreparedTransformer
+from geosam.sam.prepared.upscaling import Hints, PreparedUpscaling, SharedMaps
+from geosam.sam.prompt_encoder import PromptEncoder
+from geosam.sam.prompt_map import PromptMap
+
+GROUP_HIDDEN = 512
+"""One more prompt for each of these hidden units goes through the tokens' layers together: large weights are read once
+for several prompts."""
+
+GPU_GROUP = 64
+"""Prompts at a time on a graphics card."""
+
+STRIDE = 16
+"""Input pixels to a side of one cell of the image embedding."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One image as the decoder sees it, whatever it will be asked.
+
+    Attributes
+    ----------
+    grid
+        ``(gh, gw)`` of the image embedding.
+    side
+        Pixels that the positional encoding takes as its unit.
+    cells
+        The image embedding, ``1 N c``.
+    pe
+        Where the cells are, ``1 N c``.
+    shared
+        What the image adds to the upscaling.
+    around
+        The finest features, for a model whose prompts are drawn.
+    wide
+        Drawings of lone clicks, by their place within a cell.
+    """
+
+    grid: tuple[int, int]
+    side: int
+    cells: Tensor
+    pe: Tensor
+    shared: SharedMaps
+    around: Surroundings | None = None
+    wide: dict[tuple[float, float], Tensor] = field(default_factory=dict)
+
+
+class Question(NamedTuple):
+    """``n`` prompts, as `geosam.sam.prompt_encoder.PromptEncoder` takes them."""
+
+    points: Float[Tensor, "n p 2"]
+    labels: Int[Tensor, "n p"]
+    boxes: Float[Tensor, "n 4"] | None = None
+    masks: Float[Tensor, "n mh mw"] | None = None
+
+    def part(self, rows: range) -> "Question":
+        """Some of the prompts."""
+        some = slice(rows.start, rows.stop)
+        boxes, masks = (None if each is None else each[some] for each in (self.boxes, self.masks))
+        return Question(self.points[some], self.labels[some], boxes, masks)
+
+
+class Asked(NamedTuple):
+    """``n`` prompts that have been through the transformer.
+
+    Attributes
+    ----------
+    iou
+        Predicted IoU of all masks, ``n 1+k``, the one for clear prompts first.
+    tokens
+        What the tokens learned, ``n t c``.
+    pixels
+        What the cells learned, part by part of the prompts: ``n N c`` together.
+    hints
+        Maps of likeness, for a model whose prompts are drawn.
+    """
+
+    iou: Float[Tensor, "n k"]
+    tokens: Tensor
+    pixels: list[Tensor]
+    hints: Hints | None
+
+    def cells(self, row: int) -> Float[Tensor, "N c"]:
+        """What the cells learned of one prompt."""
+        part, place = divmod(row, len(self.pixels[0]))
+        return self.pixels[part][place]
+
+
+class PreparedDecoder:
+    """Weights of a prompt encoder and a mask decoder, arranged once.
+
+    Parameters
+    ----------
+    prompt_encoder, mask_decoder
+        The modules to follow, with their weights; later changes to these are not seen.
+    drawing
+        `PromptMap` and the projection of likeness, for a model whose prompts are drawn.
+    position_side
+        Pixels that the positional encoding takes as its unit; 0 for the input's own side.
+    dtype
+        Precision of the products, ``torch.float32`` or ``torch.bfloat16``.
+    """
+
+    def __init__(
+        self,
+        prompt_encoder: PromptEncoder,
+        mask_decoder: MaskDecoder,
+        *,
+        drawing: tuple[PromptMap, nn.Conv2d] | None = None,
+        position_side: int = 0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.prompts = prompt_encoder
+        self.outputs = torch.cat([mask_decoder.iou_token.weight, mask_decoder.mask_tokens.weight])  # 1+k c
+        self.transformer = PreparedTransformer(mask_decoder.transformer, dtype)
+        self.upscaling = PreparedUpscaling(mask_decoder, dtype)
+        self.iou_head = mask_decoder.iou_prediction_head
+        self.drawing = None if drawing is None else PreparedDrawing(*drawing, dtype)
+        self.position_side = position_side
+        self.group = max(1, self.transformer.hidden // GROUP_HIDDEN)
+        self.dtype = dtype
+
+    def look(self, features: Features) -> View:
+        """Prepare one image for its prompts."""
+        gh, gw = features.coarse.shape[-2:]
+        side = self.position_side or STRIDE * max(gh, gw)
+        pe = self.prompts.pe_layer.grid(gh, gw, cells=side / STRIDE)  # c gh gw
+        around = None if self.drawing is None else survey(features.fine[-1], (gh, gw))
+        return View(
+            (gh, gw),
+            side,
+            features.coarse.flatten(2).mT.to(self.dtype).contiguous(),  # 1 N c
+            pe.flatten(1).T[None].to(self.dtype).contiguous(),  # 1 N c
+            self.upscaling.share(features.fine),
+            around,
+        )
+
+    def groups(self, count: int) -> list[range]:
+        """Cut prompts into groups for `ask`; what a prompt gets does not depend on its group."""
+        size = self.group if self.outputs.device.type == "cpu" else GPU_GROUP
+        return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def ask(self, view: View, question: Question) -> Asked:
+        """Put ``n`` prompts to an image."""
+        points, labels, boxes, masks = question
+        n = len(points)
+        if n == 1:  # a place that is no point can be left out of a row of its own
+            points, labels = points[:, labels[0] >= 0], labels[:, labels[0] >= 0]
+        sparse, present, dense = self.prompts(points, labels, side=view.side, boxes=boxes, masks=masks)
+        tokens = torch.cat([self.outputs.expand(n, -1, -1), sparse], 1)  # n 1+k+t c
+        everywhere = present.new_ones(n, len(self.outputs))  # n 1+k
+        present = None if n == 1 else torch.cat([everywhere, present], 1)  # n 1+k+t
+        cells, hints = view.cells + dense.flatten(2).mT.to(self.dtype), None  # m N c
+        if self.drawing is not None and view.around is not None:
+            hints = likeness(view.around, points, labels, boxes)
+            wide = self._wide(view)
+            cells = self.drawing.add(cells, view.around, hints, prompts=(points, labels, boxes), wide=wide)  # n N c
+        tokens, pixels = self.transformer(tokens, self._parts(cells, n), view.pe, present)  # n 1+k+t c, n N c
+        outputs = len(self.outputs)
+        iou = self.iou_head(tokens[:, :outputs])[:, 0]  # n 1+k
+        return Asked(iou, tokens[:, 1:outputs], pixels, hints)
+
+    def draw(self, view: View, asked: Asked, row: int, masks: slice | list[int]) -> Float[Tensor, "k mh mw"]:
+        """Logits of some masks of one prompt, at stride 4, in float32."""
+        classifiers = self.upscaling.classifiers(asked.tokens[row : row + 1])[0, masks]  # k c2
+        hints = None if asked.hints is None else Hints(asked.hints.maps[row], asked.hints.which)
+        return self.upscaling.masks(classifiers, asked.cells(row), view.shared, hints, grid=view.grid)
+
+    def _parts(self, cells: Tensor, n: int) -> list[Tensor]:
+        """Cells of ``n`` prompts as they go through the layers: one by one on a processor, else all at once."""
+        if cells.device.type != "cpu":
+            return [cells]
+        return list(cells.split(1)) if len(cells) == n else [cells] * n
+
+    def _wide(self, view: View) -> Callable[[tuple[float, float]], Tensor]:
+        def find(phase: tuple[float, float]) -> Tensor:
+            if phase not in view.wide and self.drawing is not None:
+                view.wide[phase] = self.drawing.wide(view.grid, phase)
+            return view.wide[phase]
+
+        return find

@@ -1,0 +1,145 @@
+"""What is drawn of each prompt over the image, in nested order and no more of it than is not zero.
+
+The same function as `geosam.sam.likeness.Likeness` and `geosam.sam.prompt_map.PromptMap`. Of the likeness' channels
+only those are made that a prompt has anything to say in. The drawing of a lone click depends on nothing but how far
+every cell is from it: clicks that lie alike within their cells, such as those of a grid, share one drawing, twice as
+wide and high as the image, of which each takes its part.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from geosam.sam.likeness import SHARPNESS, STRIDE, box_cells
+from geosam.sam.prepared.nesting import nest, nested_index
+from geosam.sam.prepared.upscaling import DEPTH, Hints
+from geosam.sam.prompt_map import PromptMap
+
+PHASE = 8.0
+"""Clicks share drawings if they lie at whole multiples of this many pixels."""
+
+CELL = 4**DEPTH
+"""Pixels of the finest features in one cell of the image embedding."""
+
+INSIDE, OUTSIDE, BOX = 0, 1, 2
+"""Pairs of channels: like inside clicks, like outside clicks; from BOX on, the box's inside and its surroundings."""
+
+
+class Surroundings(NamedTuple):
+    """The finest features of one image in nested order, ``e 16N``, and their squared lengths, ``16N``."""
+
+    features: Tensor
+    squares: Tensor
+    grid: tuple[int, int]
+
+
+def survey(finest: Tensor, grid: tuple[int, int]) -> Surroundings:
+    """Bring the finest features ``1 e q r`` of an image to nested order, once for all prompts."""
+    features = nest(finest[0].float(), DEPTH)  # e 16N
+    return Surroundings(features, features.square().sum(0), grid)
+
+
+def likeness(around: Surroundings, points: Tensor, labels: Tensor, boxes: Tensor | None) -> Hints:
+    """Tell how much every pixel looks like what ``n`` prompts mark, as `geosam.sam.likeness.Likeness` does."""
+    found: list[Tensor] = []
+    pairs: list[int] = []
+    if labels.shape[1]:
+        squares = _distances(around, _anchors(around, points)).unflatten(0, labels.shape)  # n p 16N
+        for pair, label in ((INSIDE, 1), (OUTSIDE, 0)):
+            other = labels != label  # n p
+            if not bool(other.all()):
+                found.append(squares.masked_fill(other[..., None], float("inf")).amin(1))  # n 16N
+                pairs.append(pair)
+    if boxes is not None:
+        gh, gw = around.grid
+        inside, core, ring = box_cells(boxes / STRIDE, gh << DEPTH, gw << DEPTH)  # n q r, three times
+        for pair, cells in ((BOX, core), (BOX + 1, ring & ~inside)):
+            found.append(_distances(around, _prototypes(around, nest(cells, DEPTH).float())))  # n 16N
+            pairs.append(pair)
+    maps = [torch.exp(-sharpness * each) for each in found for sharpness in SHARPNESS]
+    which = [pair * len(SHARPNESS) + level for pair in pairs for level in range(len(SHARPNESS))]
+    return Hints(torch.stack(maps, 1), which) if maps else Hints(around.squares.new_zeros(len(labels), 0, 0), [])
+
+
+def _anchors(around: Surroundings, points: Tensor) -> Tensor:
+    gh, gw = around.grid
+    col, row = (points / STRIDE).long().flatten(0, 1).unbind(-1)  # np, np
+    row, col = row.clamp(0, (gh << DEPTH) - 1), col.clamp(0, (gw << DEPTH) - 1)
+    return around.features[:, nested_index(row, col, gw, DEPTH)].T  # np e
+
+
+def _prototypes(around: Surroundings, weights: Tensor) -> Tensor:
+    return weights @ around.features.T / weights.sum(1, keepdim=True).clamp(min=1)  # n e
+
+
+def _distances(around: Surroundings, anchors: Tensor) -> Tensor:
+    """Squared distance of every pixel to every anchor, ``k 16N``."""
+    squares = torch.addmm(around.squares, anchors, around.features, alpha=-2)  # k 16N
+    return squares.add_(anchors.square().sum(1, keepdim=True)).clamp_(min=0)  # k 16N
+
+
+class PreparedDrawing:
+    """Adds to the cells of an image what is drawn of a prompt.
+
+    Parameters
+    ----------
+    prompt_map
+        Draws where points and boxes lie.
+    likeness_map
+        Projects the maps of likeness, averaged over cells, to the cells' width.
+    dtype
+        Precision of the cells.
+    """
+
+    def __init__(self, prompt_map: PromptMap, likeness_map: nn.Conv2d, dtype: torch.dtype) -> None:
+        self.prompt_map = prompt_map
+        self.weight = likeness_map.weight[:, :, 0, 0].T.contiguous()  # l c
+        self.bias = cast(Tensor, likeness_map.bias)
+        self.dtype = dtype
+
+    def wide(self, grid: tuple[int, int], phase: tuple[float, float]) -> Tensor:
+        """The drawing of a lone inside click that lies at `phase` in its cell, with all cells around: ``h w c``."""
+        gh, gw = grid
+        point = torch.tensor(phase) + torch.tensor([gw - 1.0, gh - 1.0]) * self.prompt_map.stride  # 2
+        weight = self.weight
+        labels = torch.ones(1, 1, dtype=torch.long, device=weight.device)
+        drawn = self.prompt_map(point[None, None].to(weight.device), labels, grid=(2 * gh - 1, 2 * gw - 1))  # 1 c h w
+        return drawn[0].permute(1, 2, 0).to(self.dtype).contiguous()  # h w c
+
+    def add(
+        self,
+        cells: Tensor,
+        around: Surroundings,
+        hints: Hints,
+        *,
+        prompts: tuple[Tensor, Tensor, Tensor | None],
+        wide: Callable[[tuple[float, float]], Tensor],
+    ) -> Tensor:
+        """Draw ``n`` prompts, ``points, labels, boxes``, over cells ``m N c``: ``n N c``."""
+        points, labels, boxes = prompts
+        drawn = self._drawn(points, labels, boxes, around.grid, wide).flatten(1, 2)  # n N c
+        cells = cells + drawn  # n N c
+        if not hints.which:
+            return cells + self.bias.to(self.dtype)  # n N c
+        near = hints.maps.unflatten(2, (-1, CELL)).mean(-1)  # n l N
+        liked = self.weight[hints.which].expand(len(near), -1, -1)  # n l c
+        return torch.baddbmm(cells, near.mT.to(self.dtype), liked.to(self.dtype)).add_(self.bias)  # n N c
+
+    def _drawn(
+        self,
+        points: Tensor,
+        labels: Tensor,
+        boxes: Tensor | None,
+        grid: tuple[int, int],
+        wide: Callable[[tuple[float, float]], Tensor],
+    ) -> Tensor:
+        if boxes is None and labels.numel() == 1 and int(labels) == 1:
+            x, y = points.flatten().tolist()
+            gh, gw = grid
+            if x % PHASE == 0 and y % PHASE == 0 and 0 <= x < gw * 16 and 0 <= y < gh * 16:
+                col, row = int(x // 16), int(y // 16)
+                part = wide((x % 16, y % 16))[gh - 1 - row : 2 * gh - 1 - row, gw - 1 - col : 2 * gw - 1 - col]
+                return part[None]  # 1 gh gw c
+        return self.prompt_map(points, labels, grid=grid, boxes=boxes).permute(0, 2, 3, 1).to(self.dtype)  # n gh gw c

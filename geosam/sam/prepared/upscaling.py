@@ -1,0 +1,140 @@
+"""The decoder's upscaling as matrix products over pixels in nested order.
+
+The same function as `geosam.sam.mask_decoder.MaskDecoder` computes with transposed convolutions: both have stride 2
+and kernels of 2, so every cell becomes a block of its own.
+"""
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geosam.sam.blocks import LayerNorm2d, Mlp
+from geosam.sam.mask_decoder import Fine, MaskDecoder
+from geosam.sam.prepared.nesting import nest, unnest
+
+DEPTH = 2
+"""Times that a cell is cut into four."""
+
+
+BAND_VALUES = 1 << 17
+"""Values of the finest maps in one band; a band's tensors then fit a core's own cache."""
+
+
+class Hints(NamedTuple):
+    """Maps of likeness of some prompts, or of one.
+
+    Attributes
+    ----------
+    maps
+        Likeness in nested order, ``*n l 16N``.
+    which
+        The channels that these are; the others are zero.
+    """
+
+    maps: Tensor
+    which: list[int]
+
+
+class SharedMaps(NamedTuple):
+    """What one image adds to the upscaling of all its prompts, biases included.
+
+    Attributes
+    ----------
+    eighth
+        Before the norm, ``N 4·c1`` or ``4·c1``.
+    quarter
+        Before the last activation, ``4N 4·c2`` or ``4·c2``.
+    """
+
+    eighth: Tensor
+    quarter: Tensor
+
+
+class PreparedUpscaling:
+    """From the pixels of the transformer to masks.
+
+    Parameters
+    ----------
+    decoder
+        The module to follow.
+    dtype
+        Precision of the products.
+    """
+
+    def __init__(self, decoder: MaskDecoder, dtype: torch.dtype) -> None:
+        up1, norm, self.act1, up2, self.act2 = decoder.output_upscaling
+        up1, up2 = cast(nn.ConvTranspose2d, up1), cast(nn.ConvTranspose2d, up2)
+        self.dtype = dtype
+        self.first, self.second = _matrix(up1, dtype), _matrix(up2, dtype)  # c 4·c1, c1 4·c2
+        self.biases = [cast(Tensor, up.bias).repeat(4) for up in (up1, up2)]  # 4·c1, 4·c2
+        self.band = max(1, BAND_VALUES // (up2.out_channels << 2 * DEPTH))
+        self.norm, self.fine = cast(LayerNorm2d, norm), decoder.fine_projections
+        self.hint_weight = None
+        if decoder.hint_projection is not None:
+            self.hint_weight = decoder.hint_projection.weight[:, :, 0, 0].T.to(dtype)  # l c2
+            self.biases[1] = self.biases[1] + cast(Tensor, decoder.hint_projection.bias).repeat(4)  # 4·c2
+        heads = [cast(Mlp, head).layers for head in decoder.output_hypernetworks_mlps]
+        self.heads = [_stack([cast(nn.Linear, layer) for layer in layers]) for layers in zip(*heads, strict=True)]
+
+    def share(self, fine: Fine) -> SharedMaps:
+        """Project one image's finer features once for all prompts."""
+        eighth, quarter = self.biases
+        if fine:
+            maps = [nest(project(each)[0], depth) for project, each, depth in zip(self.fine, fine, (1, 2), strict=True)]
+            eighth = eighth + maps[0].T.reshape(-1, len(eighth))  # N 4·c1
+            quarter = quarter + maps[1].T.reshape(-1, len(quarter))  # 4N 4·c2
+        return SharedMaps(eighth.to(self.dtype), quarter.to(self.dtype))
+
+    def masks(
+        self, classifiers: Tensor, cells: Tensor, shared: SharedMaps, hints: Hints | None, *, grid: tuple[int, int]
+    ) -> Tensor:
+        """Draw masks of one prompt from its cells ``N c`` and their classifiers ``k c2``: ``k 4gh 4gw``, in float32.
+
+        A few rows of cells at a time, so that what is made of them stays near the processor.
+        """
+        gh, gw = grid
+        classifiers = classifiers.to(self.dtype)
+        logits = cells.new_empty(len(classifiers), gh << DEPTH, gw << DEPTH, dtype=torch.float32)
+        rows = max(1, self.band // gw) if cells.device.type == "cpu" else gh
+        for top in range(0, gh, rows):
+            here = min(rows, gh - top)
+            band = slice(top * gw, (top + here) * gw)
+            pixels = self._pixels(cells, shared, hints, band)  # 16·band c2
+            drawn = unnest((classifiers @ pixels.T).float(), (here, gw), DEPTH)  # k 4·here 4gw
+            logits[:, top << DEPTH : (top + here) << DEPTH] = drawn
+        return logits
+
+    def _pixels(self, cells: Tensor, shared: SharedMaps, hints: Hints | None, band: slice) -> Tensor:
+        width = self.norm.weight.shape
+        eighth, quarter = (_part(each, band, depth) for each, depth in zip(shared, (0, 1), strict=True))
+        x = torch.addmm(eighth, cells[band], self.first).unflatten(1, (4, -1)).flatten(0, 1)  # 4n c1
+        x = functional.layer_norm(x, width, self.norm.weight, self.norm.bias, self.norm.eps)  # 4n c1
+        x = torch.addmm(quarter, self.act1(x), self.second).unflatten(1, (4, -1)).flatten(0, 1)  # 16n c2
+        if hints is not None and self.hint_weight is not None and hints.which:
+            likeness = hints.maps[:, band.start << 2 * DEPTH : band.stop << 2 * DEPTH]  # l 16n
+            x.addmm_(likeness.T.to(self.dtype), self.hint_weight[hints.which])  # 16n c2
+        return self.act2(x)  # 16n c2
+
+    def classifiers(self, tokens: Tensor) -> Tensor:
+        """Turn mask tokens ``n k c`` into the weights that tell each mask's pixels, ``n k c2``."""
+        x = tokens.transpose(0, 1)  # k n c
+        for index, (weight, bias) in enumerate(self.heads):
+            x = torch.baddbmm(bias, functional.relu(x) if index else x, weight)  # k n c
+        return x.transpose(0, 1)  # n k c2
+
+
+def _part(shared: Tensor, band: slice, depth: int) -> Tensor:
+    """The rows of a shared map that belong to some cells; a bias belongs to all."""
+    return shared if shared.ndim == 1 else shared[band.start << 2 * depth : band.stop << 2 * depth]
+
+
+def _matrix(up: nn.ConvTranspose2d, dtype: torch.dtype) -> Tensor:
+    """A transposed convolution of kernel and stride 2 as a matrix ``c 4·out``."""
+    return up.weight.permute(0, 2, 3, 1).flatten(1).to(dtype).contiguous()
+
+
+def _stack(layers: list[nn.Linear]) -> tuple[Tensor, Tensor]:
+    """Equal layers of several heads: ``k in out`` and ``k 1 out``."""
+    return torch.stack([layer.weight.T for layer in layers]), torch.stack([layer.bias[None] for layer in layers])

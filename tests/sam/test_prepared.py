@@ -1,0 +1,148 @@
+"""What is run equals what is read: folded, nested and shared computations against the readable modules."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from geosam.masks.decoder import SurveyDecoder
+from geosam.sam.blocks import Features
+from geosam.sam.model import Predictor, Sam
+from geosam.sam.prepared import PreparedDecoder, Question
+from geosam.sam.prepared.workers import map_alone
+
+INSIDE = torch.ones(3, 1, dtype=torch.long)
+CLICKS = torch.tensor([[[16.0, 16.0]], [[40.0, 24.0]], [[33.3, 17.7]]])
+BOXES = torch.tensor([[10.0, 10, 60, 90], [5.0, 0, 100, 40], [0, 0, 190, 250]])
+PROMPTS = {
+    "click": {"points": CLICKS, "labels": INSIDE},
+    "click beyond the image": {"points": CLICKS + 112, "labels": INSIDE},
+    "clicks": {
+        "points": torch.cat([CLICKS, CLICKS + 30], 1),
+        "labels": torch.tensor([[1, 0], [1, -1], [0, 0]]),
+    },
+    "box": {"points": CLICKS[:, :0], "labels": INSIDE[:, :0], "boxes": BOXES},
+    "box and click": {"points": CLICKS, "labels": INSIDE, "boxes": BOXES},
+    "mask": {"points": CLICKS, "labels": INSIDE, "masks": "mask"},
+    "many clicks": {"points": torch.rand(3, 14, 2) * 60, "labels": INSIDE.expand(3, 14)},
+}
+
+
+@pytest.fixture(params=["tiny", "small"], scope="module")
+def sam(request) -> Sam:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def features(sam) -> Features:
+    gh, gw = (16, 16) if sam.spec.resamples else (4, 8)
+    draw = torch.Generator().manual_seed(3)
+    fine = [] if sam.spec.resamples else [(8, 2 * gh, 2 * gw), (4, 4 * gh, 4 * gw)]
+    coarse, *fine = (torch.randn(1, *shape, generator=draw) for shape in [(sam.spec.width, gh, gw), *fine])
+    return Features(coarse, tuple(fine))
+
+
+def prepare(sam: Sam, dtype: torch.dtype = torch.float32) -> PreparedDecoder:
+    drawing = (sam.prompt_map, sam.likeness_map) if sam.spec.drawn else None
+    side = sam.spec.position_side
+    return PreparedDecoder(sam.prompt_encoder, sam.mask_decoder, drawing=drawing, position_side=side, dtype=dtype)
+
+
+def answers(decoder: PreparedDecoder, features: Features, asked: dict, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and predicted IoUs of all masks, asked for `size` prompts at a time."""
+    view, question = decoder.look(features), Question(**asked)
+    logits, iou = [], []
+    for start in range(0, 3, size):
+        found = decoder.ask(view, question.part(range(start, start + size)))
+        iou.append(found.iou)
+        logits += [decoder.draw(view, found, row, slice(None)) for row in range(len(found.iou))]
+    return torch.stack(logits), torch.cat(iou)
+
+
+def error(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float((found.float() - wanted).norm() / wanted.norm())
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("kind", PROMPTS)
+def test_the_prepared_decoder_computes_the_readable_function(sam, features, kind, size):
+    gh, gw = features.coarse.shape[-2:]
+    asked = dict(PROMPTS[kind])
+    if "masks" in asked:
+        asked["masks"] = torch.linspace(-4, 4, 3 * 16 * gh * gw).reshape(3, 4 * gh, 4 * gw)
+    with torch.inference_mode():
+        wanted = sam.decode(features, **asked, multimask=None)
+        for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 5e-2)):
+            found = answers(prepare(sam, dtype), features, asked, size)
+            assert error(found[0], wanted[0]) < tolerance
+            assert error(found[1], wanted[1]) < tolerance
+
+
+def test_only_the_masks_that_are_wanted(sam, features):
+    decoder = prepare(sam)
+    with torch.inference_mode():
+        view = decoder.look(features)
+        asked = decoder.ask(view, Question(CLICKS, INSIDE))
+        every = decoder.draw(view, asked, 1, slice(None))
+        some = decoder.draw(view, asked, 1, [3, 1])
+    torch.testing.assert_close(some, every[[3, 1]], rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def window(sam) -> tuple[Predictor, tuple, tuple[int, int], np.ndarray]:
+    predictor, shape = Predictor(sam, "test"), (90, 128)
+    arrays = predictor.encode(np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8))
+    points = np.stack(np.meshgrid(np.arange(8, 128, 16), np.arange(8, 90, 16)), -1).reshape(-1, 1, 2)
+    return predictor, arrays, shape, points.astype(np.float32)
+
+
+def test_a_survey_sees_what_decode_gives(window):
+    predictor, arrays, shape, points = window
+    assert isinstance(predictor, SurveyDecoder)
+    labels = np.ones((len(points), 1), np.int64)
+    logits, iou = predictor.decode(arrays, shape, points=points, labels=labels)
+    least = float(np.median(iou))
+    seen = predictor.survey(arrays, shape, points=points, labels=labels, least_iou=least, look=lambda *each: each)
+    assert [(row, choice) for row, choice, *_ in seen] == [tuple(place) for place in np.argwhere(iou >= least).tolist()]
+    for row, choice, predicted, mask in seen:
+        assert predicted == iou[row, choice]
+        np.testing.assert_allclose(mask, logits[row, choice], rtol=1e-4, atol=1e-4)
+
+
+def test_number_of_threads_and_company_change_no_bit(window):
+    predictor, arrays, shape, points = window
+    labels = np.ones((len(points), 1), np.int64)
+    asked = {"points": points, "labels": labels}
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = predictor.decode(arrays, shape, **asked)
+        torch.set_num_threads(2)
+        together = predictor.decode(arrays, shape, **asked)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_workers_compute_alone_and_leave_the_caller_as_it_was():
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert map_alone(lambda _: torch.get_num_threads(), range(5), threads=2) == [1] * 5
+        assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as fresh:
+            assert fresh.submit(torch.get_num_threads).result(60) == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_workers_raise_what_goes_wrong_first():
+    def refuse(number: int) -> int:
+        if number % 2:
+            raise ValueError(str(number))
+        return number
+
+    with pytest.raises(ValueError, match="1"):
+        map_alone(refuse, range(4), threads=2)
+    assert map_alone(refuse, [], threads=2) == []
