@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ import pytest
 import rasterio
 from affine import Affine
 from geopandas import GeoDataFrame, read_file
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rasterio.control import GroundControlPoint
 from rasterio.features import rasterize
 from shapely import union_all
@@ -90,10 +94,36 @@ def leftovers(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()} - {"scene.tif", "store"}
 
 
+def interrupt(*_: object, **__: object) -> None:
+    """Ctrl-C in the middle of whatever this stands for."""
+    raise KeyboardInterrupt
+
+
 # --------------------------------------------------------------------------------------------------------------- law
 
 
-@pytest.mark.parametrize(("side", "overlap"), [(96, 32), (128, 20), (160, 100), (512, 64)])
+@given(
+    shape=st.tuples(st.integers(40, 90), st.integers(40, 100)),
+    draw=st.sampled_from([parcel_labels, blob_labels]),
+    count=st.integers(1, 15),
+    seed=st.integers(0, 999),
+    side=st.integers(32, 110),
+    overlap=st.integers(8, 31),
+)
+@settings(max_examples=6)
+def test_a_perfect_network_gives_back_the_truth_whatever_the_objects_and_the_windows(
+    shape: tuple[int, int], draw: Callable[..., np.ndarray], count: int, seed: int, side: int, overlap: int
+):
+    truth = draw(shape, count=count, seed=seed)
+    with tempfile.TemporaryDirectory() as folder:
+        scene = geosam.open_scene(label_scene(f"{folder}/scene.tif", truth))
+        table = geosam.segment(scene, model=TruthNetwork(side=side), spacing_px=2, overlap=overlap)
+        assert_same_objects(drawn(table, scene), truth)
+    assert len(table) == truth.max()
+    assert table.geometry.is_valid.all()
+
+
+@pytest.mark.parametrize(("side", "overlap"), [(96, 32), (512, 64)])
 def test_a_perfect_network_gives_back_the_truth_through_any_windows(
     path: Path, truth: np.ndarray, side: int, overlap: int
 ):
@@ -232,6 +262,31 @@ def test_two_runs_give_the_same_bytes_whatever_store_and_journal_hold(path: Path
     assert len(layers[0]) == len(first[0])
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".parquet"])
+def test_the_files_are_the_same_bytes_in_whatever_order_the_windows_are_done(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+):
+    rng = np.random.default_rng(0)
+    options = {"model": TruthNetwork(side=128), "simplify": 1.0, **SMALL, "spacing_px": 12}
+    files = []
+    for name in ("whole", "odd", "even"):
+        folder = tmp_path / name
+        folder.mkdir()
+        outputs = {"output": folder / f"out{suffix}", "labels": folder / "out.tif"}
+        if name != "whole":
+            with monkeypatch.context() as patch:
+                patch.setattr("rasterio.shutil.copy", interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    geosam.segment_to_file(path, **outputs, **options)
+            entries = sorted(folder.glob(".*-journal/window-*.npz"))
+            for entry in rng.choice(entries, 7, replace=False):
+                entry.unlink()
+        report = geosam.segment_to_file(path, **outputs, **options)
+        assert report.resumed == (0 if name == "whole" else report.windows - 7)
+        files.append([output.read_bytes() for output in outputs.values()])
+    assert files[0] == files[1] == files[2]
+
+
 # ------------------------------------------------------------------------------------------------------------- files
 
 
@@ -276,6 +331,22 @@ def test_an_interrupted_run_leaves_only_its_journal_and_goes_on(path: Path, tmp_
     assert leftovers(tmp_path) == {"out.gpkg", "out.tif"}
 
 
+@pytest.mark.parametrize("late", ["rasterio.shutil.copy", "geosam.sinks.ogr.add_style"])
+def test_interrupted_while_it_writes_a_run_leaves_neither_output_and_goes_on(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+):
+    outputs = {"output": tmp_path / "out.gpkg", "labels": tmp_path / "out.tif"}
+    options = SMALL | {"spacing_px": 16}
+    with monkeypatch.context() as patch:
+        patch.setattr(late, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            geosam.segment_to_file(path, **outputs, model=Counting(), **options)
+    assert leftovers(tmp_path) == {".out.gpkg.geosam-journal"}
+    report = geosam.segment_to_file(path, **outputs, overwrite=False, model=Counting(stop_after=0), **options)
+    assert report.resumed == report.windows
+    assert leftovers(tmp_path) == {"out.gpkg", "out.tif"}
+
+
 @pytest.mark.parametrize(("side", "changes"), [(128, {"spacing_px": 16}), (160, {})])
 def test_another_option_or_window_starts_the_journal_anew(path: Path, tmp_path: Path, side: int, changes: dict):
     options = SMALL | {"spacing_px": 15}
@@ -304,7 +375,7 @@ geosam.segment_to_file(sys.argv[1], sys.argv[2], labels=sys.argv[3], model=Dying
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_kill_9_leaves_no_half_file_and_the_next_run_goes_on(path: Path, tmp_path: Path):
     out, labels = tmp_path / "out.gpkg", tmp_path / "out.tif"
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(path), str(out), str(labels)], check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path), str(out), str(labels)], check=False, timeout=300)
     assert killed.returncode == -signal.SIGKILL
     assert not out.exists()
     assert not labels.exists()

@@ -151,7 +151,7 @@ def segment_to_file(
     with Journal.beside(target, request.key) as journal:
         run = Run(request, journal, open_store(store), progress or Progress(), report)
         with _label_sink(label_target, request) as sink:
-            frames = counted(find(run, tap(sink)), report)
+            frames = then_finish(sink, counted(find(run, tap(sink)), report))
             sinks.write(frames, target, layer=layer, metadata=request.metadata, crs=request.scene.crs)
         journal.remove()
     report.seconds = time.perf_counter() - begin
@@ -182,6 +182,13 @@ def counted(frames: Iterator[GeoDataFrame], report: Report) -> Iterator[GeoDataF
     for frame in frames:
         report.objects += len(frame)
         yield frame
+
+
+def then_finish(sink: sinks.LabelSink | None, frames: Iterator[GeoDataFrame]) -> Iterator[GeoDataFrame]:
+    """The same frames; after the last one the label raster is made, so that both outputs appear together or neither."""
+    yield from frames
+    if sink is not None:
+        sink.finish()
 
 
 def _label_sink(path: Path | None, request: Request) -> Any:

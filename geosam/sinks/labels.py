@@ -125,7 +125,7 @@ class LabelSink:
         self._held = rows[whole:].copy()
 
     def _create(self) -> DatasetWriter:
-        """Open the file that takes the strips: low tiles that a strip fills, no nodata yet (see `_complete`)."""
+        """Open the file that takes the strips: low tiles that a strip fills, no nodata yet (see `finish`)."""
         crs = self._geobox.crs
         place: dict[str, Any] = {"crs": CRS.from_wkt(crs.to_wkt()) if crs is not None else None}
         if isinstance(self._geobox, GCPGeoBox):
@@ -150,16 +150,24 @@ class LabelSink:
             **place,
         )
 
-    def _complete(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Make the cloud-optimized file of the strips.
+    def finish(self) -> None:
+        """Make the cloud-optimized file, once all rows are written; leaving the block then only moves it into place.
 
+        Leaving the block does both. Asked for before, another output may be written in between, so that both appear at
+        the same moment or neither.
+
+        Raises
+        ------
+        SinkError
+            If rows are missing, or the file cannot be written.
+
+        Notes
+        -----
         GDAL leaves nodata out when it takes the mode, which would let objects grow from overview to overview. So the
         overviews are built while 0 is an ordinary label, and it becomes nodata afterwards.
         """
         with named_errors(self.path), _quiet():
             self._dataset.close()
-            if kind is not None:
-                return
             if self._written < self._height:
                 missing = f"rows {self._written + len(self._held)} to {self._height} were never written"
                 raise SinkError(f"{self.path}: {missing}", expected=f"all {self._height} rows")
@@ -168,6 +176,13 @@ class LabelSink:
                 strips.nodata = 0
                 strips.update_tags(**self._tags)
             rasterio.shutil.copy(self._strips, self._part, driver="COG", compress="deflate", blocksize=_BLOCK)
+
+    def _complete(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close what is open; make the file if all went well and it is not made yet."""
+        with named_errors(self.path), _quiet():
+            self._dataset.close()
+        if kind is None and not self._part.exists():
+            self.finish()
 
 
 def read_tag(path: Path) -> dict[str, object]:
