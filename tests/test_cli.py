@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas
 import pytest
 import rasterio
 import shapely
+from geopandas.testing import assert_geodataframe_equal
 from typer.testing import CliRunner
 
 import geosam.pipeline.request
@@ -259,18 +261,21 @@ class TestOthers:
         assert (asked["config"], asked["resume"], asked["processes"]) == (None, False, 2)
 
 
-def started(*words, pause: float, folder: Path) -> subprocess.Popen:
-    """A real `geosam` process with the perfect network, which takes `pause` seconds for each window."""
+def started(*words, folder: Path, windows: int = 1000) -> subprocess.Popen:
+    """A real `geosam` process with the perfect network, which sleeps over the window after so many."""
     code = (
         "import sys, time\n"
         "import geosam.pipeline.request as request\n"
         "from geosam.cli import main\n"
         "from geosam.testing import TruthNetwork\n"
-        "class Slow(TruthNetwork):\n"
+        "class Sleepy(TruthNetwork):\n"
+        f"    left = {windows}\n"
         "    def encode(self, pixels):\n"
-        f"        time.sleep({pause})\n"
+        "        if Sleepy.left == 0:\n"
+        "            time.sleep(600)\n"
+        "        Sleepy.left -= 1\n"
         "        return super().encode(pixels)\n"
-        f"request.load_model = lambda name: Slow(side={SIDE})\n"
+        f"request.load_model = lambda name: Sleepy(side={SIDE})\n"
         "main()\n"
     )
     return subprocess.Popen(
@@ -283,31 +288,54 @@ def started(*words, pause: float, folder: Path) -> subprocess.Popen:
     )
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(scene, tmp_path, how):
-    words = ["segment", scene, "-o", "out.gpkg", "--labels", "labels.tif", "--spacing", 8, "--store", "none"]
-    process = started(*words, pause=0.5, folder=tmp_path)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".out.gpkg.geosam-journal/window-*.npz")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(how)
-    _, stderr = process.communicate(timeout=60)
+def signalled(process: subprocess.Popen, how: signal.Signals, when: Callable[[], bool]) -> str:
+    """Send a signal as soon as `when` says so; returns what the process said on stderr."""
+    deadline = time.monotonic() + 300
+    try:
+        while not when():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(how)
+        return process.communicate(timeout=600)[1]
+    finally:
+        process.kill()
+
+
+CLICKS = ["--prompts-crs", "px", "--point", "40,40", "--point", "150,100", "--point", "280,40", "--point", "280,180"]
+
+
+@pytest.mark.parametrize(
+    ("how", "asked"),
+    [
+        (signal.SIGINT, []),
+        (signal.SIGTERM, []),
+        (signal.SIGKILL, []),
+        (signal.SIGINT, CLICKS),
+        (signal.SIGKILL, CLICKS),
+    ],
+)
+def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(scene, tmp_path, how, asked):
+    def is_under_way() -> bool:
+        return len(list(tmp_path.glob(".out.gpkg.geosam-journal/*.npz"))) == 2
+
+    words = ["segment", scene, *asked, "--labels", "labels.tif", "--spacing", 8, "--store", "none"]
+    process = started(*words, "-o", "out.gpkg", folder=tmp_path, windows=2)
+    stderr = signalled(process, how, is_under_way)
     assert process.returncode == (-9 if how == signal.SIGKILL else 130)
     if how != signal.SIGKILL:
         assert stderr.startswith("interrupted: ")
         assert stderr.count("\n") == 1
-    assert not (tmp_path / "out.gpkg").exists()
-    assert not (tmp_path / "labels.tif").exists()
+    assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} <= {"cache", "scene.tif"}
 
-    stdout, stderr = started(*words, pause=0, folder=tmp_path).communicate(timeout=60)
-    assert "from an interrupted run" in stdout, stderr
-    assert len(read_layer(tmp_path / "out.gpkg")) == COUNT
-    assert (
-        sorted(path.name for path in tmp_path.iterdir())
-        == ["cache", "labels.tif", "out.gpkg", "scene.tif"][0 if (tmp_path / "cache").exists() else 1 :]
-    )
+    stdout, stderr = started(*words, "-o", "out.gpkg", folder=tmp_path).communicate(timeout=600)
+    assert "2 from an interrupted run" in stdout, stderr
+    found = read_layer(tmp_path / "out.gpkg")
+    assert len(found) == (4 if asked else COUNT)
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"labels.tif", "out.gpkg", "scene.tif"}
+    run(*words, "-o", tmp_path / "whole.gpkg", "--labels", tmp_path / "whole.tif")
+    assert_geodataframe_equal(found, read_layer(tmp_path / "whole.gpkg"))
+    assert (tmp_path / "labels.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
 def test_a_bug_is_one_line_that_says_how_to_see_more(scene, tmp_path):

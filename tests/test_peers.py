@@ -362,7 +362,7 @@ geosam.segment_to_file(*sys.argv[1:3], labels=sys.argv[3], model=TruthNetwork(si
 def test_a_run_killed_while_it_writes_leaves_no_raster(scene: Scene, truth: np.ndarray, tmp_path: Path):
     out, labels = tmp_path / "out.gpkg", tmp_path / "out.tif"
     words = [sys.executable, "-c", KILLED, scene.source, str(out), str(labels)]
-    killed = subprocess.run(words, check=False, timeout=300)
+    killed = subprocess.run(words, check=False, timeout=600)
     assert killed.returncode == -signal.SIGKILL
     assert all(path.name.startswith(".") for path in tmp_path.iterdir() if path.name != "scene.tif")
     report = geosam.segment_to_file(scene, out, labels=labels, model=MODEL, **SMALL)

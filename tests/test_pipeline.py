@@ -375,7 +375,7 @@ geosam.segment_to_file(sys.argv[1], sys.argv[2], labels=sys.argv[3], model=Dying
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_kill_9_leaves_no_half_file_and_the_next_run_goes_on(path: Path, tmp_path: Path):
     out, labels = tmp_path / "out.gpkg", tmp_path / "out.tif"
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(path), str(out), str(labels)], check=False, timeout=300)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path), str(out), str(labels)], check=False, timeout=600)
     assert killed.returncode == -signal.SIGKILL
     assert not out.exists()
     assert not labels.exists()

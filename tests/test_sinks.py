@@ -240,7 +240,10 @@ def test_a_geopackage_opens_styled(tmp_path: Path):
     assert options["outline_style"] == "solid"
     contents = rows(path, "SELECT table_name, data_type FROM gpkg_contents")
     assert contents == [("my fields", "features"), ("layer_styles", "attributes")]
-    assert {name for name, _ in pyogrio.list_layers(path)} == {"my fields", "layer_styles"}
+    assert [name for name, _ in pyogrio.list_layers(path)] == ["my fields", "layer_styles"]
+    assert len(pyogrio.read_dataframe(path, layer="layer_styles")) == 1  # as QGIS asks for it, by name
+    with pytest.warns(UserWarning, match="'my fields' \\(default\\), 'layer_styles'"):
+        assert gpd.read_file(path).equals(gpd.read_file(path, layer="my fields"))
 
 
 def test_a_geopackage_has_one_type_an_index_and_a_sound_database(tmp_path: Path):

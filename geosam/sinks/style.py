@@ -3,6 +3,11 @@
 The style is a QML document, as QGIS saves it with *Layer properties → Style → Save style*. In a GeoPackage it lies in
 the table `layer_styles`, where QGIS looks for the row of that layer (empty schema, its geometry column) marked as
 default when the layer is opened.
+
+QGIS asks GDAL for the layer of that name, so GDAL must list it, and `geopandas.read_file` without ``layer=`` says that
+it found a second one. There is no table that the one sees and the other does not: unregistered, GDAL lists it all the
+same, and where an extension keeps GDAL from doing so, QGIS does not find it either. The polygons are the first layer,
+which is what is read unless another is asked for.
 """
 
 import sqlite3
