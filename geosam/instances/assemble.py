@@ -6,6 +6,7 @@ import numpy as np
 
 from geosam.arrays import Labels
 from geosam.errors import OptionError
+from geosam.instances.runs import Runs
 from geosam.instances.stitch import InstanceSet, Load, Numbers
 from geosam.windows import PlannedWindow, WindowPlan
 
@@ -134,7 +135,7 @@ class _Shelf:
 
     def __init__(self, plan: WindowPlan, instances: InstanceSet, load: Load) -> None:
         self.plan, self.instances, self.load = plan, instances, load
-        self.runs: dict[int, _Runs | None] = {}
+        self.runs: dict[int, Runs | None] = {}
 
     def read(
         self, source: PlannedWindow, first: int, last: int, owner: PlannedWindow, only: Numbers | None = None
@@ -165,28 +166,8 @@ class _Shelf:
             if window.row_off + window.height <= row:
                 del self.runs[index]
 
-    def _runs(self, index: int) -> "_Runs | None":
+    def _runs(self, index: int) -> Runs | None:
         if index not in self.runs:
             seen = self.load(index)
-            self.runs[index] = None if seen is None else _Runs.encode(seen.labels)
+            self.runs[index] = None if seen is None else Runs.encode(seen.labels)
         return self.runs[index]
-
-
-class _Runs:
-    """A label raster as runs of equal labels, row after row."""
-
-    def __init__(self, width: int, begins: np.ndarray, values: np.ndarray) -> None:
-        self.width, self.begins, self.values = width, begins, values
-
-    @classmethod
-    def encode(cls, labels: np.ndarray) -> "_Runs":
-        flat = labels.ravel()
-        begins = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1]).astype(np.int32)
-        return cls(labels.shape[1], begins, flat[begins].astype(np.int32))
-
-    def decode(self, first: int, last: int, lookup: np.ndarray) -> np.ndarray:
-        """Rows ``first … last``, each label replaced by what `lookup` holds for it."""
-        low, high = first * self.width, last * self.width
-        begin, end = np.searchsorted(self.begins, low, "right") - 1, np.searchsorted(self.begins, high, "left")
-        bounds = np.append(np.maximum(self.begins[begin:end], low), high)
-        return np.repeat(lookup[self.values[begin:end]], np.diff(bounds)).reshape(last - first, self.width)

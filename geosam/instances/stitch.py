@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from geosam.arrays import Flags, Ids, Scores
 from geosam.instances.pieces import WindowInstances
+from geosam.instances.runs import Runs
 from geosam.windows import WindowPlan
 
 Load = Callable[[int], WindowInstances | None]
@@ -262,17 +263,15 @@ def _describe(plan: WindowPlan, index: int, seen: WindowInstances) -> dict[str, 
     """For each instance of a window: its first pixel in the scene, the row below its last, its size, and its scores."""
     window, core = plan[index].window, plan[index].core
     top, left = core.row_off - window.row_off, core.col_off - window.col_off
-    owned = seen.labels[top : top + core.height, left : left + core.width]
-    labels, places = seen.labels.ravel(), np.arange(seen.labels.size)
-    first, last = np.zeros(len(seen) + 1, np.int64), np.zeros(len(seen) + 1, np.int64)
-    first[labels[::-1]] = places[::-1]
-    last[labels] = places
-    row, col = np.divmod(first[1:], window.width)
+    runs = Runs.encode(seen.labels)
+    owned = Runs.encode(seen.labels[top : top + core.height, left : left + core.width])
+    first, last = runs.first_and_last(len(seen))
+    row, col = np.divmod(first, window.width)
     return {
         "first": (row + window.row_off) * plan.shape[1] + col + window.col_off,
-        "stop": last[1:] // window.width + window.row_off + 1,
-        "pixels": np.bincount(labels, minlength=len(seen) + 1)[1:].astype(np.int32),
-        "owned": np.bincount(owned.ravel(), minlength=len(seen) + 1)[1:].astype(np.int32),
+        "stop": last // window.width + window.row_off + 1,
+        "pixels": runs.areas(len(seen)),
+        "owned": owned.areas(len(seen)),
         "window": np.full(len(seen), index, np.int32),
         "predicted_iou": seen.predicted_iou,
         "stability": seen.stability,

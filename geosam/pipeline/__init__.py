@@ -18,7 +18,7 @@ forecast    windows, passes, time and memory, before starting
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def segment(
     True
     """
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
-    with tempfile.TemporaryDirectory(prefix="geosam-") as folder, Journal(folder, request.key) as journal:
+    with temporary_journal(request) as journal, request.bounded_cache():
         run = Run(request, journal, open_store(store), progress or Progress())
         frames = list(find(run))
     full = [frame for frame in frames if len(frame)] or frames[:1]
@@ -148,7 +148,7 @@ def segment_to_file(
     label_target = sinks.check_writable(labels, formats=sinks.LABEL_FORMATS, overwrite=overwrite) if labels else None
     request.options.plan(request.scene.shape, side=request.network.side)  # refuses senseless windows before any work
     report = Report(outputs=[target, label_target] if label_target else [target])
-    with Journal.beside(target, request.key) as journal:
+    with Journal.beside(target, request.key) as journal, request.bounded_cache():
         run = Run(request, journal, open_store(store), progress or Progress(), report)
         with _label_sink(label_target, request) as sink:
             frames = then_finish(sink, counted(find(run, tap(sink)), report))
@@ -156,6 +156,13 @@ def segment_to_file(
         journal.remove()
     report.seconds = time.perf_counter() - begin
     return report
+
+
+@contextmanager
+def temporary_journal(request: Request) -> Iterator[Journal]:
+    """A journal of a run that nothing is to be left of."""
+    with tempfile.TemporaryDirectory(prefix="geosam-") as folder, Journal(folder, request.key) as journal:
+        yield journal
 
 
 def find(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
@@ -219,7 +226,7 @@ def encode(
     """
     begin = time.perf_counter()
     request = Request.of(scene, None, model=model, options=options, changes=changes)
-    with tempfile.TemporaryDirectory(prefix="geosam-") as folder, Journal(folder, request.key) as journal:
+    with temporary_journal(request) as journal, request.bounded_cache():
         run = Run(request, journal, open_store(store), progress or Progress())
         plan = run.plan()
         full = [planned.window for planned in plan if run.scene.has_data(planned.window)]
@@ -242,4 +249,5 @@ def plan(scene: Any, *, model: Model = "nano", options: SegmentOptions | None = 
         As for `segment`.
     """
     request = Request.of(scene, None, model=model, options=options, changes=changes)
-    return forecast(request)
+    with request.bounded_cache():
+        return forecast(request)

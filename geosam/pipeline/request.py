@@ -1,6 +1,7 @@
 """What a run is asked for, with every name and path resolved."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from os import PathLike, fspath
@@ -17,7 +18,7 @@ from geosam.masks import MaskDecoder
 from geosam.pipeline.options import SegmentOptions
 from geosam.prompts import Prompts
 from geosam.sam.registry import load_model
-from geosam.scene import Scene, open_scene
+from geosam.scene import Scene, bounded_cache, open_scene
 
 RASTERS = {".tif", ".tiff", ".vrt", ".jp2", ".png"}
 """Extensions of prompt files that hold masks, not features."""
@@ -65,6 +66,10 @@ class Request:
     def m2_per_px(self) -> float:
         """Ground area of a pixel in m²; 1 for a scene without a CRS, whose areas are in pixels."""
         return self.scene.resolution_m**2 if self.scene.crs else 1.0
+
+    def bounded_cache(self) -> AbstractContextManager[None]:
+        """Bound what GDAL keeps of the scene while its windows are read; see `geosam.scene.bounded_cache`."""
+        return bounded_cache(self.scene, self.options.window or self.network.side)
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ module           responsibility
 raster           the facts about a raster, and what a scene needs of it
 file, header     rasters that rasterio opens
 array            DataArrays as rasters
+cache            how many decoded blocks GDAL keeps meanwhile
 bands, stretch   which bands, and how their values become 8-bit pixels
 resample         scaling to the working grid
 frame            pixel ↔ world for points and geometries
@@ -23,9 +24,10 @@ opening          `open_scene`
 ===============  ============================================================
 """
 
+from geosam.scene.cache import bounded_cache
 from geosam.scene.chip import Chip
 from geosam.scene.opening import open_scene
 from geosam.scene.stretch import Stretch
 from geosam.scene.view import Scene
 
-__all__ = ["Chip", "Scene", "Stretch", "open_scene"]
+__all__ = ["Chip", "Scene", "Stretch", "bounded_cache", "open_scene"]

@@ -6,11 +6,13 @@ import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, fields
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
@@ -73,6 +75,22 @@ class FileRaster:
         factor = max(1.0, max(self.info.shape) / side)
         h, w = (max(1, round(n / factor)) for n in self.info.shape)
         return self._read(bands, 0, shape=(h, w))
+
+    def block_bytes(self, bands: tuple[int, ...], side: int) -> int:
+        """Most bytes that GDAL decodes for a window of `side` native pixels: whole blocks, and a mask.
+
+        Of bands that lie interleaved, all are decoded to read any.
+        """
+        try:
+            with _environment(self.path):
+                dataset = _dataset(self.path, 0, self.info.fingerprint)
+                shape, block, decoded = dataset.shape, dataset.block_shapes[0], bands
+                if dataset.interleaving == Interleaving.pixel:
+                    decoded = tuple(range(1, len(self.info.dtypes) + 1))
+        except (RasterioError, OSError) as error:
+            raise _cannot_open(self.path, error) from None
+        h, w = (b * min(ceil((side - 1) / b) + 1, ceil(n / b)) for n, b in zip(shape, block, strict=True))
+        return h * w * (1 + sum(np.dtype(self.info.dtypes[band - 1]).itemsize for band in decoded))
 
     def _read(
         self,

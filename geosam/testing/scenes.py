@@ -85,10 +85,12 @@ def coordinate_scene(
 
 
 def _coordinates(strip: tuple[int, int], w: int, dtype: str) -> np.ndarray:
-    rows, cols = np.mgrid[strip[0] : strip[0] + strip[1], :w]
+    cols, rows = np.arange(w), np.arange(strip[0], sum(strip))[:, None]
     if dtype == "uint8":
-        return np.stack([cols % 256, rows % 256, cols // 256 % 16 + 16 * (rows // 256 % 16)])
-    return np.stack([cols, rows, np.zeros_like(cols)])
+        bands = cols % 256, rows % 256, cols // 256 % 16 + 16 * (rows // 256 % 16)
+    else:
+        bands = cols, rows, np.zeros_like(cols)
+    return np.stack([np.broadcast_to(band.astype(dtype), (len(rows), w)) for band in bands])
 
 
 def _world_coordinates(strip: tuple[int, int], w: int, transform: Affine) -> np.ndarray:
