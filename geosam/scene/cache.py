@@ -50,5 +50,5 @@ def bounded_cache(scene: Scene, side: int) -> Iterator[None]:
         yield
         return
     blocks = scene.raster.block_bytes(scene.bands, side)
-    with rasterio.Env(**{OPTION: min(SPARE_BYTES + blocks, MOST_BYTES)}):
+    with rasterio.Env(GDAL_CACHEMAX=min(SPARE_BYTES + blocks, MOST_BYTES)):
         yield
