@@ -28,7 +28,7 @@ from geosam.store import EmbeddingStore
 from geosam.testing import TruthNetwork, blob_labels, label_scene, parcel_labels
 
 SHAPE = (300, 380)
-SMALL = {"spacing_px": 4, "overlap": 32}
+SMALL = {"spacing_px": 6, "overlap": 32}
 
 
 class Counting(TruthNetwork):
@@ -128,7 +128,7 @@ def test_a_perfect_network_gives_back_the_truth_through_any_windows(
     path: Path, truth: np.ndarray, side: int, overlap: int
 ):
     scene = geosam.open_scene(path)
-    table = geosam.segment(scene, model=TruthNetwork(side=side), spacing_px=4, overlap=overlap)
+    table = geosam.segment(scene, model=TruthNetwork(side=side), spacing_px=6, overlap=overlap)
     assert_same_objects(drawn(table, scene), truth)
     assert len(table) == truth.max()
     assert table.geometry.is_valid.all()
@@ -368,7 +368,7 @@ class Dying(TruthNetwork):
         Dying.left -= 1
         return super().encode(pixels)
 
-geosam.segment_to_file(sys.argv[1], sys.argv[2], labels=sys.argv[3], model=Dying(side=128), spacing_px=4, overlap=32)
+geosam.segment_to_file(sys.argv[1], sys.argv[2], labels=sys.argv[3], model=Dying(side=128), spacing_px=6, overlap=32)
 """
 
 

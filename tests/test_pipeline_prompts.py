@@ -188,6 +188,18 @@ def test_a_thousand_clicks_need_as_many_passes_as_one_in_each_window(tmp_path: P
     assert report.encoded == report.windows == 9
 
 
+def test_prompts_where_the_scene_has_no_data_need_no_pass_and_are_reported(tmp_path: Path, truth: np.ndarray):
+    valid = np.zeros(SHAPE, bool)
+    valid[:, :60] = True
+    scene = geosam.open_scene(label_scene(tmp_path / "scene.tif", truth, valid=valid))
+    clicks = Prompts.from_points([[200.0, 100.0], [230.0, 20.0]], scene, crs="px")
+    network = Counting()
+    report = geosam.segment_to_file(scene, tmp_path / "out.gpkg", clicks, model=network, **WINDOWS)
+    assert network.seen.total() == report.encoded == report.objects == 0
+    assert report.empty == report.windows == 2
+    assert [prompt for prompt, _ in report.skipped] == [0, 1]
+
+
 # ------------------------------------------------------------------------------------------------- same bytes, resumed
 
 

@@ -103,6 +103,10 @@ def segment_level(run: Run, level: Level, places: dict[int, list[Prompt]], *, is
     if not places:
         return  # and no empty bar is drawn
     for index, group in run.progress.track(places.items(), "segment prompts", total=len(places)):
+        if not level.scene.has_data(level.plan[index].window):
+            run.report.empty += 1
+            yield from (Found(prompt, MultiPolygon(), 0.0, 0.0, touches_nodata=True, goes_on=False) for prompt in group)
+            continue
         by_row = {prompt.row: prompt for prompt in group}
         masks = segment_place(run, level, level.plan[index], group)
         polygons = to_scene(mask_polygons(masks, tolerance_px=run.tolerance_px / 2**level.number), level, run.scene)
