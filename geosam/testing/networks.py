@@ -223,7 +223,8 @@ class StubNetwork:
     ) -> tuple[Logits, MaskScores]:
         """The disc under each prompt's first point or box centre, at a quarter of the window's sampling.
 
-        Its alternatives are one array, seen several times, so that an answer costs little time and memory.
+        The alternatives are one array, seen several times, and only the first is sure of itself, so that an answer
+        costs little time and memory.
         """
         k = 3 if multimask else 1
         middles = points[:, 0] if boxes is None else (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -238,5 +239,5 @@ class StubNetwork:
         logits = np.sqrt(south[:, :, None] + east[:, None, :])
         np.subtract(np.where(hit, radii, -1)[:, None, None], logits, out=logits)
         logits *= SURE
-        scores = hit.astype(np.float32)[:, None]
-        return np.broadcast_to(logits[:, None], (len(hit), k, mh, mw)), np.broadcast_to(scores, (len(hit), k))
+        scores = hit[:, None] / np.arange(1, k + 1, dtype=np.float32)
+        return np.broadcast_to(logits[:, None], (len(hit), k, mh, mw)), scores

@@ -75,7 +75,9 @@ def coordinate_scene(
     if frame not in ("px", "world") or (frame == "world" and not dtype.startswith("float")):
         raise OptionError(f"frame={frame!r} as {dtype}", expected="'px' in any type, or 'world' in a float type")
     h, w = shape
-    profile = _PROFILE | {"count": 3, "dtype": dtype, "height": h, "width": w, "crs": crs, "transform": transform}
+    predictor = 3 if dtype.startswith("float") else 2  # neighbours differ by the same step nearly everywhere
+    kind = {"count": 3, "dtype": dtype, "predictor": predictor}
+    profile = _PROFILE | kind | {"height": h, "width": w, "crs": crs, "transform": transform}
     with rasterio.open(path, "w", **profile) as target:
         for row_off in range(0, h, 512):
             strip = (row_off, min(512, h - row_off))
