@@ -17,7 +17,7 @@ check: .venv/installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
 
-bench: .venv/installed-dev
+bench: .venv/installed-bench
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 format: .venv/installed-dev
@@ -38,6 +38,10 @@ format: .venv/installed-dev
 .venv/installed-dev: .venv/torch pyproject.toml
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch .venv/installed $@
+
+.venv/installed-bench: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@
 
 clean:
 	rm -rf .venv demo .pytest_cache .ruff_cache .hypothesis .coverage*

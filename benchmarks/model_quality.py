@@ -1,134 +1,160 @@
-"""Score a model on a folder of labelled pictures: mean IoU from one box and from one click, source by source.
+"""Score a model on a labelled set and set it beside simple methods, source by source.
 
-    python benchmarks/model_quality.py DATA/dev [--model nano] [--limit 0] [--sources a,b]
+    python benchmarks/model_quality.py SET [--model nano] [--limit 0] [--objects 0] [--windows 2] [--write]
 
-The folder holds ``manifest.csv`` and ``objects.csv`` (true boxes and deepest interior points). Counted are objects of
-at least 256 pixels that do not touch the picture's edge, on pictures from before a disaster; beside the model, the box
-itself taken as the mask. Each object is looked at in the window of at most 1,024 pixels whose middle is nearest.
+The scoring is `geosam.training.evaluate`, as of ``geosam evaluate``. The simple methods' numbers are those that
+``benchmarks/simple_methods.py`` has left in ``benchmarks/simple_methods.csv`` for the same objects; each is set beside
+the model's answer to the same prompt: a box, one click, three clicks. ``--write`` puts the tables into
+``benchmarks/model_quality.md``.
 """
 
 import argparse
 import csv
-import warnings
-from collections import defaultdict
+import math
+import time
 from pathlib import Path
 
-import numpy as np
-import rasterio
-from PIL import Image
-from rasterio.errors import NotGeoreferencedWarning
+from geosam.execute import progress_bar
+from geosam.training import evaluate
+from geosam.training.evaluation import Evaluation, SourceScore
 
-from geosam.sam.registry import load_model
-from geosam.training.real import FORMATS, RealRow, read_image
+HERE = Path(__file__).parent
+KEPT, PAGE = HERE / "simple_methods.csv", HERE / "model_quality.md"
+BESIDE = {"box": ("box_itself", "grabcut"), "click": ("felzenszwalb", "slic"), "clicks3": ("forest",)}
+"""Scores of a model, and the simple methods that get the same prompt."""
 
-SIDE, STEP, SMALLEST = 1024, 512, 256
+NAMES = {
+    "box": "box",
+    "click": "1 click",
+    "clicks3": "3 clicks",
+    "box_itself": "the box itself",
+    "grabcut": "GrabCut",
+    "felzenszwalb": "Felzenszwalb",
+    "slic": "SLIC",
+    "forest": "forest",
+    "boundary": "outline F1",
+    "recall50": "found at 0.5",
+    "recall75": "found at 0.75",
+    "calibration_error": "calibration error",
+    "correlation": "correlation",
+}
+ENOUGH = 20
+"""Objects from which a source is enough to compare on."""
+
+TEXT = """# Model quality
+
+`{command}`: {model} on `{folder}`, {objects} objects. Counted are objects of at least 256 pixels that the picture's
+edge does not cut, on pictures from before a disaster, each looked at in a window of at most 1,024 pixels. IoU is the
+mean over a source's objects; the last row is the mean over sources, each counted once. The prompt is the object's true
+box, or a click at its deepest point; each further click is at the deepest point of the largest region that was wrong,
+with the logits before it as mask prompt.
+
+## Beside simple methods
+
+Each method stands beside the model's answer to the same prompt (`benchmarks/simple_methods.py` says how each was run).
+The last column names the methods that are ahead of the model on a source, or says "none".
+
+{beside}
+
+Sources with at least {enough} objects: {sure}. The model is ahead of every simple method on {won} of them{lost}.
+
+## Outlines, everything mode, calibration
+
+Outline F1: of the answers to boxes, within 2 px. Found: share of objects that everything mode finds at that IoU, in at
+most {windows} windows of each source, with its default options. Calibration: of predicted and reached IoU over all
+answers to prompts, the expected error (10 bins) and Pearson's correlation.
+
+{rest}
+"""
 
 
 def main() -> None:
-    """Print one line per source, then the mean over sources."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/dev"))
     parser.add_argument("--model", default="nano")
-    parser.add_argument("--limit", type=int, default=0, help="pictures per source; 0 for all")
+    parser.add_argument("--limit", type=int, default=0, help="pictures of each source; 0 for all")
+    parser.add_argument("--objects", type=int, default=0, help="objects of each source; 0 for all")
     parser.add_argument("--sources", default="", help="comma-separated; all by default")
+    parser.add_argument("--windows", type=int, default=2, help="windows of each source for everything mode; 0 for none")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     options = parser.parse_args()
-    warnings.simplefilter("ignore", NotGeoreferencedWarning)
-    model = load_model(options.model)
-    scores = defaultdict(list)
-    for source, row, objects in pictures(options.folder, options.sources, options.limit):
-        scores[source] += score_picture(model, row, objects)
-    print(f"{'source':42s} objects   box  click  the box itself")
-    means = []
-    for source, rows in sorted(scores.items()):
-        if rows:
-            means.append(np.mean(rows, axis=0))
-            print(f"{source:42s} {len(rows):7d} {means[-1][0]:5.3f}  {means[-1][1]:5.3f}  {means[-1][2]:5.3f}")
-    box, click, itself = np.mean(means, axis=0)
-    print(f"{'mean over sources':42s} {'':7s} {box:5.3f}  {click:5.3f}  {itself:5.3f}")
+    if not options.folder.is_dir():
+        print(f"{options.folder} is not here: nothing is measured")
+        return
+    begin = time.monotonic()
+    with progress_bar() as progress:
+        result = evaluate(
+            options.folder,
+            model=options.model,
+            sources=[name for name in options.sources.split(",") if name],
+            limit=options.limit,
+            objects=options.objects,
+            everything=options.windows,
+            progress=progress,
+        )
+    page = describe(result, options, read_kept())
+    print(f"{page}\n{time.monotonic() - begin:.0f} s")
+    if options.write:
+        PAGE.write_text(page, encoding="utf-8")
 
 
-def pictures(folder: Path, sources: str, limit: int):
-    """Give the pictures that have labels, and their objects' rows."""
-    objects = defaultdict(list)
-    for each in read_csv(folder / "objects.csv"):
-        if each["touches_edge"] == "0" and float(each["area_px"] or 0) >= SMALLEST:
-            objects[each["file"]].append(each)
-    seen = defaultdict(int)
-    for row in read_csv(folder / "manifest.csv"):
-        source = row["file"].split("/")[0]
-        wanted = not sources or source in sources.split(",")
-        usable = row["label_format"] in FORMATS and objects[row["file"]] and "_post_" not in row["file"]
-        if wanted and usable and (not limit or seen[source] < limit):
-            seen[source] += 1
-            path = folder / row["file"]
-            yield (
-                source,
-                RealRow(path, folder / row["labels"], row["label_format"], source, row["file"]),
-                objects[row["file"]],
-            )
+def read_kept() -> dict[str, dict[str, float]]:
+    """The simple methods' numbers by source."""
+    if not KEPT.is_file():
+        return {}
+    with KEPT.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    found = {row.pop("source"): {name: float(value) for name, value in row.items()} for row in rows}
+    methods = [method for group in BESIDE.values() for method in group]
+    found["mean over sources"] = {name: sum(row[name] for row in found.values()) / len(found) for name in methods}
+    return found
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def score_picture(model, row: RealRow, objects: list[dict[str, str]]) -> list[tuple[float, float, float]]:
-    """IoU from the box, from the click, and of the box itself, for each object."""
-    labels, pixels = read_image(row).labels, stretched(row.file)
-    by_window = defaultdict(list)
-    for each in objects:
-        x, y = int(float(each["point_x"])), int(float(each["point_y"]))
-        if labels[y, x]:
-            box = [float(each[name]) for name in ("xmin", "ymin", "xmax", "ymax")]
-            by_window[window_of(box, labels.shape)].append((labels[y, x], box, (x + 0.5, y + 0.5)))
-    return [
-        score for (top, left), few in by_window.items() for score in score_window(model, pixels, labels, top, left, few)
+def describe(result: Evaluation, options: argparse.Namespace, kept: dict[str, dict[str, float]]) -> str:
+    """The whole page."""
+    exact = [row for row in result.sources if not row.source.endswith("(boxes)")]
+    columns = [name for score, methods in BESIDE.items() for name in (score, *methods)]
+    ahead = {row.source: better(row, kept.get(row.source, {})) for row in (*exact, result.mean)}
+    beside = [
+        [row.source, str(row.objects), *(cell(row, name, kept) for name in columns), ahead[row.source] or "none"]
+        for row in (*exact, result.mean)
     ]
+    others = ("boundary", "recall50", "recall75", "calibration_error", "correlation")
+    rest = [[row.source, *(cell(row, name, {}) for name in others)] for row in (*exact, result.mean)]
+    sure = [row.source for row in exact if row.objects >= ENOUGH]
+    lost = [f"{source} ({ahead[source]})" for source in sure if ahead[source]]
+    return TEXT.format(
+        command=f"python benchmarks/model_quality.py DATA/{result.set_name}",
+        model=result.model,
+        folder=result.set_name,
+        objects=result.mean.objects,
+        beside=table(["source", "objects", *(NAMES[name] for name in columns), "ahead of the model"], beside),
+        enough=ENOUGH,
+        sure=len(sure),
+        won=len(sure) - len(lost),
+        lost=f", behind on {'; '.join(lost)}" if lost else "",
+        windows=options.windows,
+        rest=table(["source", *(NAMES[name] for name in others)], rest),
+    )
 
 
-def stretched(path: Path) -> np.ndarray:
-    """Three bands of bytes; other types are stretched between the 2nd and 98th percentile of each band."""
-    with rasterio.open(path) as scene:
-        bands = scene.read()[:3].astype(np.float32)
-        if scene.dtypes[0] != "uint8":
-            low, high = np.percentile(bands, (2, 98), axis=(1, 2), keepdims=True)
-            bands = np.clip((bands - low) / np.maximum(high - low, 1e-6), 0, 1) * 255
-    return np.broadcast_to(bands if len(bands) == 3 else bands[:1], (3, *bands.shape[1:])).astype(np.uint8)
+def better(row: SourceScore, simple: dict[str, float]) -> str:
+    """The simple methods that do better than the model with the same prompt."""
+    mine = row.numbers
+    found = [name for score, methods in BESIDE.items() for name in methods if simple.get(name, 0) > mine[score]]
+    return ", ".join(NAMES[name] for name in found)
 
 
-def window_of(box: list[float], shape: tuple[int, int]) -> tuple[int, int]:
-    """Top and left of the window whose middle is nearest to the box's."""
-    corner = []
-    for length, low, high in ((shape[0], box[1], box[3]), (shape[1], box[0], box[2])):
-        starts = np.unique(np.minimum(np.arange(0, max(length - SIDE, 0) + STEP, STEP), max(length - SIDE, 0)))
-        corner.append(int(starts[np.abs(starts + SIDE / 2 - (low + high) / 2).argmin()]))
-    return corner[0], corner[1]
+def cell(row: SourceScore, name: str, kept: dict[str, dict[str, float]]) -> str:
+    value = row.numbers[name] if name in row.numbers else kept.get(row.source, {}).get(name, math.nan)
+    return "–" if math.isnan(value) else f"{value:.3f}"  # noqa: RUF001 - a dash
 
 
-def score_window(model, pixels, labels, top, left, objects):
-    rows, columns = slice(top, top + SIDE), slice(left, left + SIDE)
-    shown = np.ascontiguousarray(pixels[:, rows, columns])
-    shape = shown.shape[1:]
-    arrays = model.encode(shown)
-    move = np.array([left, top], np.float32)
-    points = np.array([point for _, _, point in objects], np.float32)[:, None] - move
-    boxes = np.array([box for _, box, _ in objects], np.float32) - np.tile(move, 2)
-    ones = np.ones((len(objects), 1), np.int64)
-    boxed, _ = model.decode(arrays, shape, points=points, labels=-ones, boxes=boxes, multimask=False)
-    clicked, iou = model.decode(arrays, shape, points=points, labels=ones)
-    for index, (label, _, _) in enumerate(objects):
-        truth = labels[rows, columns] == label
-        itself = np.zeros(shape, bool)
-        x0, y0, x1, y1 = boxes[index].round().astype(int)
-        itself[max(y0, 0) : y1, max(x0, 0) : x1] = True
-        answers = enlarge(boxed[index, 0], shape), enlarge(clicked[index, iou[index].argmax()], shape), itself
-        yield tuple((answer & truth).sum() / max((answer | truth).sum(), 1) for answer in answers)
-
-
-def enlarge(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A mask at the pixels of the window."""
-    return np.asarray(Image.fromarray(logits).resize(shape[::-1], Image.Resampling.BILINEAR)) > 0
+def table(headings: list[str], rows: list[list[str]]) -> str:
+    """Rows as a table of Markdown."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (headings, ["---"] * len(headings), *rows)]
+    lines[-1] = "| " + " | ".join(f"**{cell}**" for cell in rows[-1]) + " |"
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

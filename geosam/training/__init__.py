@@ -4,7 +4,7 @@
 augmentation, objects, first prompts. `batches`: the same batch for the same seed and step, made in other processes.
 `answers`: prompts asked and corrected. `corrections`: clicks where an answer is wrong. `losses`, `dense`: what is
 minimised. `checkpoints`: save, resume. `peek`: held-out quality. `curves`: CSV and PNG. `trainer`: `train`.
-`evaluation`: `evaluate`, what a model reaches on a labelled set.
+`evaluation`: `evaluate`, what a model reaches on a labelled set. `finetuning`: `finetune`, on a user's own footprints.
 """
 
 from importlib import import_module
@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from geosam.training.config import TrainConfig, read_config
     from geosam.training.evaluation import evaluate
+    from geosam.training.finetuning import finetune
     from geosam.training.trainer import train
 
-__all__ = ["TrainConfig", "evaluate", "read_config", "train"]
+__all__ = ["TrainConfig", "evaluate", "finetune", "read_config", "train"]
 
-_HOMES = {"TrainConfig": "config", "evaluate": "evaluation", "read_config": "config", "train": "trainer"}
+_HOMES = {
+    "TrainConfig": "config",
+    "evaluate": "evaluation",
+    "finetune": "finetuning",
+    "read_config": "config",
+    "train": "trainer",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -55,17 +55,21 @@ def read_sam(path: Path, spec: SamSpec | None = None) -> Sam:
     return sam.eval().requires_grad_(requires_grad=False)
 
 
-def write_sam(sam: Sam, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
+def write_sam(
+    sam: Sam, path: Path, *, dtype: torch.dtype = torch.float16, metadata: Mapping[str, str] | None = None
+) -> None:
     """Write a network to a safetensors file that says by itself what it is, so that its path can be given as a model.
 
-    Parameters are stored as ``dtype``; buffers, which are few and hold frequencies, as they are.
+    Parameters are stored as ``dtype``; buffers, which are few and hold frequencies, as they are. ``metadata`` goes
+    beside the specification.
     """
     learned = {name for name, _ in sam.named_parameters()}
     state = {
         name: value.detach().to("cpu", dtype if name in learned else value.dtype).contiguous()
         for name, value in sam.state_dict().items()
     }
-    save_file(state, path, metadata={METADATA_KEY: json.dumps(asdict(sam.spec), sort_keys=True)})
+    described = {METADATA_KEY: json.dumps(asdict(sam.spec), sort_keys=True)}
+    save_file(state, path, metadata={**(metadata or {}), **described})
 
 
 def shapes_of(spec: SamSpec) -> Shapes:

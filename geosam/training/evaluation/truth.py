@@ -3,6 +3,7 @@
 import csv
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import Float32, Int32
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 from scipy import ndimage
+from shapely.geometry.base import BaseGeometry
 
 from geosam.errors import GeosamError, SceneReadError
 from geosam.prompts import Prompts
@@ -104,13 +106,13 @@ def _ids(picture: LabelledPicture, scene: Scene) -> Ids:
     return pieces
 
 
-def burn(shapes: list[shapely.Geometry], shape: tuple[int, int]) -> Ids:
+def burn(shapes: Sequence[BaseGeometry], shape: tuple[int, int]) -> Ids:
     """Number the pixels whose centres lie in each of some shapes, from 1."""
     numbered = [(geometry, number) for number, geometry in enumerate(shapes, start=1)]
     return rasterize(numbered, out_shape=shape, dtype="int32") if numbered else np.zeros(shape, np.int32)
 
 
-def _coco_shapes(picture: LabelledPicture) -> list[shapely.Geometry]:
+def _coco_shapes(picture: LabelledPicture) -> list[BaseGeometry]:
     coco = json.loads(picture.labels.read_text(encoding="utf-8"))
     here = {image["id"] for image in coco["images"] if image["file_name"].rsplit("/", 1)[-1] == picture.file.name}
     shapes = []

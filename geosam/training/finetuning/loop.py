@@ -1,0 +1,201 @@
+"""The steps of fine-tuning: learn from tiles, look at those held out, keep the best weights, stop in time."""
+
+import logging
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from rasterio.windows import Window
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from geosam.embeddings import Embedding
+from geosam.execute import Progress
+from geosam.sam.blocks import Features
+from geosam.sam.model import Predictor, Sam
+from geosam.training.answers import ask, batch_to_truth, judge
+from geosam.training.checkpoints import Average
+from geosam.training.evaluation.asking import ask_boxes, ask_clicks
+from geosam.training.evaluation.crops import iou
+from geosam.training.finetuning.lessons import POSITIONS, Kept, draw_lesson
+from geosam.training.finetuning.tiles import Tile
+
+log = logging.getLogger(__name__)
+
+Part = Literal["decoder", "all"]
+
+RATES: dict[Part, float] = {"decoder": 3e-4, "all": 1e-4}
+"""Learning rates."""
+
+EVERY, PATIENCE = 25, 6
+"""Steps between looks at what is held out, and looks without a gain after which training stops."""
+
+LOOKED_AT = 80
+"""Footprints that are asked for in a look, at most; all of them before and after."""
+
+DECAY, WEIGHT_DECAY, CLIP, WARM_UP = 0.95, 0.01, 1.0, 10
+"""Of the running average of the weights, of the weights themselves; greatest norm of the gradient; steps of ascent."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean IoU on held-out footprints, from a box, from one click and from three."""
+
+    box: float
+    click: float
+    clicks3: float
+
+    @property
+    def value(self) -> float:
+        """What decides which weights are best."""
+        return (self.box + self.click + self.clicks3) / 3
+
+
+@dataclass
+class Course:
+    """Where a run of fine-tuning stands.
+
+    Attributes
+    ----------
+    best, best_value, best_step
+        The best weights so far, the held-out value that they reached, and when.
+    history
+        ``(step, value)`` of every look.
+    """
+
+    best: dict[str, Tensor]
+    best_value: float
+    best_step: int = 0
+    history: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the last looks brought no gain."""
+        return bool(self.history) and self.history[-1][0] - self.best_step >= EVERY * PATIENCE
+
+
+def learn(
+    sam: Sam, tiles: Sequence[Tile], folder: Path, *, part: Part, steps: int, seed: int, progress: Progress
+) -> Course:
+    """Train a network on tiles and leave it with its best weights.
+
+    Parameters
+    ----------
+    sam
+        The network; it is changed.
+    tiles
+        To learn from and held out.
+    folder
+        For the encoder's features, which are kept as long as only the decoder learns.
+    part
+        What learns: all but the image encoder, or all.
+    steps
+        At most so many.
+    seed
+        Decides what is asked when.
+    progress
+        Shows how far it is.
+    """
+    frozen = Kept(Predictor(deepcopy(sam), "start"), folder) if part == "decoder" else None
+    learning = set_learning(sam, part)
+    optimiser = torch.optim.AdamW(learning, lr=RATES[part], weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98))
+    average, known = Average(sam, DECAY), [tile for tile in tiles if not tile.held_out]
+    course = Course(weights_of(sam), look(sam, tiles, frozen, most=LOOKED_AT).value)
+    rng = np.random.default_rng(seed)
+    with progress.stage("finetune", steps, unit="steps") as stage:
+        for step in range(1, steps + 1):
+            for group in optimiser.param_groups:
+                group["lr"] = RATES[part] * min(1.0, step / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            loss = step_loss(sam, known, frozen, rng)
+            optimiser.zero_grad()
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(learning, CLIP)
+            if bool(norm.isfinite()):
+                optimiser.step()
+                average.update(sam, step)
+            stage.advance()
+            if step % EVERY == 0 or step == steps:
+                averaged, value = look_with(sam, average, tiles, frozen)
+                remember(course, averaged, step, value)
+                if course.stale:
+                    break
+    sam.load_state_dict(course.best)
+    return course
+
+
+def set_learning(sam: Sam, part: Part) -> list[Tensor]:
+    """Tell the parameters that learn, and hold all others."""
+    for name, parameter in sam.named_parameters():
+        parameter.requires_grad_(part == "all" or not name.startswith("image_encoder."))
+    return [parameter for parameter in sam.parameters() if parameter.requires_grad]
+
+
+def step_loss(sam: Sam, tiles: Sequence[Tile], frozen: Kept | None, rng: np.random.Generator) -> Tensor:
+    """Ask for some footprints of a tile, correct once, and tell the loss; richer tiles are drawn more often."""
+    weights = np.sqrt([len(tile.labels) for tile in tiles])
+    number = int(rng.choice(len(tiles), p=weights / weights.sum()))
+    position = int(rng.integers(POSITIONS))
+    batch = draw_lesson(rng, tiles[number], position)
+    truth = batch_to_truth(batch, sam.pixel_mean.device)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    if sam.spec.position_side:  # so that no place on the tile is learned by heart
+        sam.prompt_encoder.pe_layer.origin.copy_(3 * torch.rand(2, generator=generator))
+    with sdpa_kernel(SDPBackend.MATH):  # its backward is the quickest on a CPU
+        features: Features = (
+            frozen.features(f"{tiles[number].name}-{position}", batch.pixels[0])
+            if frozen is not None
+            else sam.encode_images(sam.normalise(truth.images))
+        )
+        judged = [judge(sam, each, truth, rounds=1, late=False, generator=generator) for each in ask(features, truth)]
+    if sam.spec.position_side:
+        sam.prompt_encoder.pe_layer.origin.zero_()
+    return torch.stack([masks + ious for masks, ious, _ in judged]).sum() / (2 * len(truth.targets))
+
+
+def look_with(sam: Sam, average: Average, tiles: Sequence[Tile], frozen: Kept | None) -> tuple[Sam, float]:
+    """Give the network with its averaged weights, and what it reaches on some of what is held out."""
+    averaged = deepcopy(sam)
+    average.apply(averaged)
+    return averaged, look(averaged, tiles, frozen, most=LOOKED_AT).value
+
+
+def remember(course: Course, averaged: Sam, step: int, value: float) -> None:
+    """Note a look, and keep its weights if they are the best so far."""
+    course.history.append((step, value))
+    log.info("step %d: %.4f on what is held out", step, value)
+    if value > course.best_value:
+        course.best, course.best_value, course.best_step = weights_of(averaged), value, step
+
+
+def weights_of(sam: Sam) -> dict[str, Tensor]:
+    """Copy all weights."""
+    return {name: value.detach().clone() for name, value in sam.state_dict().items()}
+
+
+def look(sam: Sam, tiles: Sequence[Tile], frozen: Kept | None = None, *, most: int = 0) -> Score:
+    """Score a network on the footprints that are held out; on at most so many, 0 for all."""
+    predictor, kept = Predictor(sam, "look"), [tile for tile in tiles if tile.held_out]
+    stride = math.ceil(sum(len(tile.labels) for tile in kept) / most) if most else 1
+    scores = [each for tile in kept for each in _reached(predictor, tile, frozen, stride)]
+    box, click, clicks3 = np.mean(scores, axis=0).tolist()
+    return Score(box, click, clicks3)
+
+
+def _reached(predictor: Predictor, tile: Tile, frozen: Kept | None, stride: int) -> list[tuple[float, ...]]:
+    """Reached IoU of the answers to a box, one click and three, for every so manyth footprint of a tile."""
+    targets = tile.targets()[::stride]
+    arrays = frozen.arrays(f"{tile.name}-0", tile.pixels) if frozen else predictor.encode(tile.pixels)
+    side = tile.ids.shape[0]
+    place = GeoBox((side, side), Affine.identity(), None)
+    embedding = Embedding(arrays, (side, side), Window(0, 0, side, side), place, predictor.key)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
+    first, *_, last = ask_clicks(embedding, predictor, targets)
+    chosen = (ask_boxes(embedding, predictor, targets), first, last)
+    rows = [[iou(answer.mask, each.truth) for answer, each in zip(some, targets, strict=True)] for some in chosen]
+    return list(zip(*rows, strict=True))
