@@ -10,6 +10,8 @@ from geosam.masks.decoder import SurveyDecoder
 from geosam.sam.blocks import Features
 from geosam.sam.model import Predictor, Sam
 from geosam.sam.prepared import PreparedDecoder, Question
+from geosam.sam.prepared.precision import quick_dtype
+from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
 
 INSIDE = torch.ones(3, 1, dtype=torch.long)
@@ -87,6 +89,31 @@ def test_only_the_masks_that_are_wanted(sam, features):
         every = decoder.draw(view, asked, 1, slice(None))
         some = decoder.draw(view, asked, 1, [3, 1])
     torch.testing.assert_close(some, every[[3, 1]], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 8e-2)])
+def test_the_prepared_transformer_computes_the_readable_function(tiny, dtype, tolerance):
+    """Also the number of threads does not show. (Distances weigh far more in these weights than in trained ones.)"""
+    images = torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(5))
+    threads = torch.get_num_threads()
+    with torch.inference_mode():
+        wanted, prepared = tiny.encode_images(images).coarse, PreparedVit(tiny.image_encoder, dtype)
+        found = prepared(images).coarse
+        try:
+            torch.set_num_threads(3 - min(threads, 2))
+            assert torch.equal(prepared(images).coarse, found)
+        finally:
+            torch.set_num_threads(threads)
+    assert error(found, wanted) < tolerance
+
+
+def test_precision_is_chosen_by_what_the_machine_has(monkeypatch):
+    for name in ("avx512_bf16", "amx_tile"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda: False, raising=False)
+    assert quick_dtype(torch.device("cpu")) == torch.float32
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    assert quick_dtype(torch.device("cpu")) == torch.bfloat16
+    assert quick_dtype(torch.device("meta")) == torch.float32
 
 
 @pytest.fixture(scope="module")

@@ -361,7 +361,7 @@ def test_load_model_downloads_what_is_not_here(server, tiny, cache, monkeypatch)
     url = f"http://127.0.0.1:{server.server_port}/weights.pth"
     remote = replace(tiny.spec, url=url, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
     monkeypatch.setitem(registry.SPECS, "tiny", remote)
-    predictor = load_model("tiny")
+    predictor = load_model("tiny", dtype="float32")
     assert predictor.key == f"tiny-{remote.sha256[:12]}"
     assert predictor.encode(np.zeros((3, 256, 256), np.uint8))[0].shape == (256, 16, 16)
     registry._load.cache_clear()

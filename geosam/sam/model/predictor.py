@@ -12,9 +12,11 @@ from torch import Tensor
 from geosam.arrays import Boxes, Logits, MaskScores, Pixels, PointLabels, Points
 from geosam.errors import ModelError
 from geosam.sam.blocks import Features
+from geosam.sam.image_encoder.vit import VitEncoder
 from geosam.sam.model.canvas import Canvas
 from geosam.sam.model.network import Sam
 from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
+from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
 
 MaskPrompts = Float32[np.ndarray, "n _ _"]
@@ -87,7 +89,7 @@ class Predictor:
         with torch.inference_mode(), self._precision():
             shown = canvas.show(torch.tensor(pixels, device=self.device).float())  # 3 sh sw
             image = canvas.pad(self.sam.normalise(shown))  # 3 ph pw
-            coarse, fine = self.sam.encode_images(image[None])  # 1 c gh gw
+            coarse, fine = self._encoder(image[None].contiguous(memory_format=torch.channels_last))  # 1 c gh gw
             return tuple(array[0].half().cpu().numpy() for array in (coarse, *fine))
 
     def decode(
@@ -191,6 +193,15 @@ class Predictor:
         return [each for some in found for each in some]
 
     @cached_property
+    def _encoder(self) -> Callable[[Tensor], Features]:
+        """The weights as they are when the first window is encoded."""
+        encoder = self.sam.image_encoder
+        if isinstance(encoder, VitEncoder) and self.device.type == "cpu":
+            with torch.inference_mode():
+                return PreparedVit(encoder, self.dtype)
+        return encoder
+
+    @cached_property
     def _decoder(self) -> PreparedDecoder:
         """The weights as they are when the first prompt is answered."""
         sam, drawing = self.sam, None
@@ -218,11 +229,10 @@ class Predictor:
             view = decoder.look(self._features(arrays, canvas))
             given = self._to_input(*asked, canvas=canvas)
 
-        def work(rows: range) -> Result:
-            with torch.inference_mode():
+            def work(rows: range) -> Result:
                 return answer(Group(rows, canvas, decoder, view, decoder.ask(view, given.part(rows))))
 
-        return map_alone(work, decoder.groups(len(asked[0])), threads=1 if self.device.type != "cpu" else None)
+            return map_alone(work, decoder.groups(len(asked[0])), threads=1 if self.device.type != "cpu" else None)
 
     def _to_input(
         self, points: Points, labels: PointLabels, boxes: Boxes | None, masks: MaskPrompts | None, *, canvas: Canvas

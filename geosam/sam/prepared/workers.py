@@ -47,7 +47,13 @@ def map_alone(function: Callable[[Item], Result], items: Iterable[Item], *, thre
     threads = threads or torch.get_num_threads()
     if threads == 1:
         return [function(item) for item in items]
-    running = [_pool(threads).submit(function, item) for item in items]
+    inference = torch.is_inference_mode_enabled()  # belongs to the calling thread too
+
+    def compute(item: Item) -> Result:
+        with torch.inference_mode(inference):
+            return function(item)
+
+    running = [_pool(threads).submit(compute, item) for item in items]
     try:
         return [each.result() for each in running]
     finally:

@@ -18,6 +18,7 @@ from platformdirs import user_cache_path
 
 from geosam.errors import ModelError, WeightsError
 from geosam.sam.model import Predictor, SamSpec
+from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.registry.downloads import download, hash_file
 from geosam.sam.registry.specs import SPECS, spec
 from geosam.sam.registry.weights import read_sam, shapes_of, write_sam
@@ -59,7 +60,7 @@ class ModelRow:
 def load_model(
     name_or_path: str | os.PathLike[str] = "nano",
     device: str = "auto",
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
 ) -> Predictor:
     """Load a model by name, or from a weights file.
 
@@ -73,7 +74,8 @@ def load_model(
     device
         ``cpu``, ``cuda``, ``cuda:1``, …; ``auto`` for the graphics card where there is one.
     dtype
-        Precision of the arithmetic; the weights stay float32.
+        Precision of the arithmetic. ``auto`` is bfloat16 for the published models where the machine has instructions
+        for it, and float32 else: the small model is quick enough, and so gives the same outlines on every machine.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def load_model(
 
 
 @lru_cache(maxsize=4)
-def _load(path: str, changed_ns: int, name: str | None, how: tuple[str, torch.dtype]) -> Predictor:
+def _load(path: str, changed_ns: int, name: str | None, how: tuple[str, torch.dtype | None]) -> Predictor:
     """Read a file; ``changed_ns`` tells a file from its successor at the same path."""
     known, (device, dtype) = SPECS[name] if name else None, how
     digest = hash_file(Path(path))
@@ -110,6 +112,8 @@ def _load(path: str, changed_ns: int, name: str | None, how: tuple[str, torch.dt
         )
     sam = read_sam(Path(path), known).to(device)
     log.info("loaded %s from %s", sam.spec.name, path)
+    if dtype is None:
+        dtype = quick_dtype(sam.pixel_mean.device) if sam.spec.resamples else torch.float32
     return Predictor(sam, f"{sam.spec.name}-{digest[:12]}", dtype=dtype)
 
 
@@ -184,8 +188,9 @@ def _device(name: str) -> str:
     return name
 
 
-def _dtype(name: str) -> torch.dtype:
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+def _dtype(name: str) -> torch.dtype | None:
+    """The precision of a name; None for what suits model and machine."""
+    known = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
     if name not in known:
         raise ModelError(f"dtype={name!r}", expected=" or ".join(map(repr, known)))
     return known[name]
