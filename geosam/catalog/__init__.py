@@ -24,35 +24,56 @@ cluster     the same on dask
 run         `segment_catalog`, `encode_catalog`
 parts       the parts of a run as one table
 overlaps    objects that two overlapping scenes both found, found once
-merge       `merge`: the parts of a run as one layer
-report      `report`: what became of each scene, with a map
+layer       `merge`: the parts of a run as one layer
+summary     `report`: what became of each scene, with a map
 ==========  ===========================================================================
 """
 
-from geosam.catalog.folder import RunFolder
-from geosam.catalog.items import Item
-from geosam.catalog.job import View
-from geosam.catalog.manifest import Manifest, Row
-from geosam.catalog.merge import Merged, merge
-from geosam.catalog.report import Summary, report
-from geosam.catalog.run import CatalogReport, Execution, encode_catalog, segment_catalog
-from geosam.catalog.selection import Selection
-from geosam.catalog.sources import find_items
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CatalogReport",
-    "Execution",
-    "Item",
-    "Manifest",
-    "Merged",
-    "Row",
-    "RunFolder",
-    "Selection",
-    "Summary",
-    "View",
-    "encode_catalog",
-    "find_items",
-    "merge",
-    "report",
-    "segment_catalog",
-]
+if TYPE_CHECKING:
+    from geosam.catalog.folder import RunFolder as RunFolder
+    from geosam.catalog.items import Item as Item
+    from geosam.catalog.job import View as View
+    from geosam.catalog.layer import Merged as Merged
+    from geosam.catalog.layer import merge as merge
+    from geosam.catalog.manifest import Manifest as Manifest
+    from geosam.catalog.manifest import Row as Row
+    from geosam.catalog.run import CatalogReport as CatalogReport
+    from geosam.catalog.run import Execution as Execution
+    from geosam.catalog.run import encode_catalog as encode_catalog
+    from geosam.catalog.run import segment_catalog as segment_catalog
+    from geosam.catalog.selection import Selection as Selection
+    from geosam.catalog.sources import find_items as find_items
+    from geosam.catalog.summary import Summary as Summary
+    from geosam.catalog.summary import report as report
+
+_HOMES = {
+    "CatalogReport": "run",
+    "Execution": "run",
+    "Item": "items",
+    "Manifest": "manifest",
+    "Merged": "layer",
+    "Row": "manifest",
+    "RunFolder": "folder",
+    "Selection": "selection",
+    "Summary": "summary",
+    "View": "job",
+    "encode_catalog": "run",
+    "find_items": "sources",
+    "merge": "layer",
+    "report": "summary",
+    "segment_catalog": "run",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first asked for: merging and reporting need no networks."""
+    if name in _HOMES:
+        return getattr(import_module(f"geosam.catalog.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'geosam.catalog' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)
