@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +14,10 @@ from pathlib import Path
 import cloudpickle
 import dask
 import pytest
+import rasterio
 from distributed import Client, LocalCluster
 
-from geosam.catalog import Manifest, segment_catalog
+from geosam.catalog import Item, Manifest, merge, segment_catalog
 from geosam.catalog import cluster as cluster_module
 from geosam.errors import ClusterError
 from geosam.execute import Progress, Stage
@@ -59,13 +62,12 @@ class Watching(Progress):
 @pytest.fixture(scope="module")
 def client():
     """Two processes; a scene that takes two workers down is given up."""
-    settings = {"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "10s"}
     with (
-        dask.config.set(settings),
-        LocalCluster(2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
-        Client(cluster, timeout=30, set_as_default=False) as client,
+        dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "120s"}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        Client(cluster, timeout=120, set_as_default=False) as client,
     ):
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=120)
         yield client
 
 
@@ -96,14 +98,12 @@ def rows(folder: Path):
     return Manifest(folder / "manifest.jsonl").rows
 
 
-def test_two_workers_give_the_same_bytes_and_load_one_model_each(client, scenes, undisturbed, tmp_path):
-    report = segment_catalog(scenes, tmp_path / "run", model="nano", scheduler=client, **SMALL | {"labels": False})
+def test_two_workers_give_the_same_bytes(client, scenes, undisturbed, tmp_path):
+    report = segment_catalog(scenes, tmp_path, model=NETWORK, scheduler=client, **SMALL)
     assert report.done == 5
-    assert len({row.worker for row in rows(tmp_path / "run").values()}) == 2
-    report = segment_catalog(scenes, tmp_path / "truth", model=NETWORK, scheduler=client, **SMALL)
-    assert report.done == 5
-    assert content(tmp_path / "truth") == undisturbed
-    assert segment_catalog(scenes, tmp_path / "truth", model=NETWORK, scheduler=client, **SMALL).kept == 5
+    assert content(tmp_path) == undisturbed
+    assert os.getpid() not in {int(row.worker.split(":")[1]) for row in rows(tmp_path).values()}
+    assert segment_catalog(scenes, tmp_path, model=NETWORK, scheduler=client, **SMALL).kept == 5
 
 
 def test_a_scene_in_pieces_gives_the_same_bytes(client, scenes, undisturbed, tmp_path):
@@ -149,6 +149,52 @@ def test_an_interrupted_client_goes_on(client, scenes, undisturbed, tmp_path):
     report = segment_catalog(scenes, tmp_path, model=NETWORK, scheduler=client, **SMALL)
     assert (report.kept, report.done) == (1, 4)
     assert content(tmp_path) == undisturbed
+
+
+def test_every_fault_at_once_and_the_merged_layer_is_that_of_an_undisturbed_run(client, scenes, tmp_path):
+    """Disk full, then unreadable, damaged, without its asset, and a worker killed; then all is well again."""
+    copies = shutil.copytree(scenes, tmp_path / "scenes")
+    (lives := tmp_path / "lives").mkdir()
+    network, folder = Deadly(side=48, lives=str(lives)), tmp_path / "run"
+
+    def run(**changes):
+        items = [Item(path.stem, (changes.get(path.stem, str(path)),)) for path in sorted(copies.iterdir())]
+        return segment_catalog(items, folder, model=network, scheduler=client, **SMALL)
+
+    client.run(limit_files, 600)
+    full = run()
+    client.run(limit_files, resource.RLIM_INFINITY)
+    assert len(full.failed) == 5
+    assert all("too large" in row.reason for row in full.failed)
+    (copies / "scene-1.tif").write_text("no raster")
+    break_block(copies / "scene-2.tif")
+    (lives / "one").touch()
+    failed = run(**{"scene-3": "asset nir of item scene-3"}).failed
+    assert {row.name: row.attempts for row in failed} == {"scene-1": 1, "scene-2": 1, "scene-3": 1}
+    assert "cannot be opened" in rows(folder)["scene-1"].reason
+    assert "cannot be read" in rows(folder)["scene-2"].reason
+    assert "asset nir" in rows(folder)["scene-3"].reason
+    for number in (1, 2):
+        shutil.copy(scenes / f"scene-{number}.tif", copies)
+    again = run()
+    assert (again.kept, again.done, again.failed) == (2, 3, [])
+    segment_catalog(copies, tmp_path / "whole", model=NETWORK, **SMALL)
+    layers = [merge(each, each / "all.gpkg").path.read_bytes() for each in (folder, tmp_path / "whole")]
+    assert layers[0] == layers[1]
+
+
+def limit_files(size: int) -> None:
+    """Let no file of this process grow beyond a size, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+def break_block(path: Path) -> None:
+    """Damage the pixels of a file, not its header."""
+    with rasterio.open(path) as dataset:
+        offset = int(dataset.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", bidx=1))
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(bytes(64))
 
 
 def test_a_scheduler_that_is_lost_is_one_clear_error(scenes, undisturbed, tmp_path, monkeypatch):
