@@ -24,7 +24,7 @@ SPECS = {
             "conv",
             {"widths": (32, 64, 128, 256), "depths": (1, 2, 4, 2), "fine_channels": (64, 32)},
             width=128,
-            decoder_sizes={"heads": 4, "mlp": 512, "iou_hidden": 128},
+            decoder_sizes={"heads": 4, "mlp": 512, "iou_hidden": 128, "activation": "relu"},
             drawn=True,
             position_side=256,
             thresholds={"pred_iou_threshold": 0.4, "stability_threshold": 0.6, "passes": 1},
