@@ -107,6 +107,20 @@ def test_the_prepared_transformer_computes_the_readable_function(tiny, dtype, to
     assert error(found, wanted) < tolerance
 
 
+def test_a_predictor_in_half_precision_encodes_alike_on_any_number_of_threads(tiny):
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 200, 256), np.uint8)
+    threads, found = torch.get_num_threads(), []
+    for count in (1, 2):
+        try:
+            torch.set_num_threads(count)
+            found.append(Predictor(tiny, "tiny", dtype=torch.bfloat16).encode(pixels)[0].astype(np.float32))
+        finally:
+            torch.set_num_threads(threads)
+    assert np.array_equal(*found)
+    wanted = Predictor(tiny, "tiny").encode(pixels)[0].astype(np.float32)
+    assert 0 < np.linalg.norm(found[0] - wanted) < 8e-2 * np.linalg.norm(wanted)
+
+
 def test_precision_is_chosen_by_what_the_machine_has(monkeypatch):
     for name in ("avx512_bf16", "amx_tile"):
         monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda: False, raising=False)

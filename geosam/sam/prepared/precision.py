@@ -77,4 +77,4 @@ def has_packed_linear() -> bool:
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
     wanted = functional.gelu(functional.linear(x.float(), weight.float(), bias.float()))
-    return bool(torch.allclose(found.float(), wanted, rtol=0.05, atol=0.05))
+    return bool(torch.allclose(found.float(), wanted.float(), rtol=0.05, atol=0.05))

@@ -48,7 +48,8 @@ class PreparedVit:
 
     def __call__(self, images: Float[Tensor, "b 3 side side"]) -> Features:
         """Embed normalised, padded images."""
-        return Features(torch.cat([self._embed(image) for image in images]))  # b out h w
+        with torch.autocast("cpu", enabled=False):  # the precision of every step is said here; threads have no autocast
+            return Features(torch.cat([self._embed(image) for image in images]))  # b out h w
 
     def _embed(self, image: Tensor) -> Tensor:
         h, w, _ = self.positions.shape
