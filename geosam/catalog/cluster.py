@@ -53,6 +53,7 @@ def connect(workers: int = 0, scheduler: Any = None) -> Iterator[Client]:
         return
     with ExitStack() as stack:
         stack.enter_context(config.set(SETTINGS))
+        stack.enter_context(_quiet())
         try:
             if scheduler is None:
                 scheduler = stack.enter_context(_local(workers))
@@ -65,6 +66,18 @@ def connect(workers: int = 0, scheduler: Any = None) -> Iterator[Client]:
             ) from error
         _log.info("dashboard: %s", client.dashboard_link)
         yield client
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hear only of dask's errors: what a worker's end means for a scene is said by its row."""
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _local(workers: int) -> LocalCluster:
@@ -106,6 +119,7 @@ class StationPlugin(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         """Called by dask in each worker."""
+        logging.getLogger("geosam.prompts").setLevel(logging.ERROR)  # the manifest counts what is skipped
         threads = max(1, (os.cpu_count() or 1) // max(1, self.workers)) if self.local else 0
         cards = graphics_cards() if self.local else 0
         card = worker.name if isinstance(worker.name, int) else os.getpid()
