@@ -4,6 +4,11 @@
 
 The scene has some hundred footprints, of which a fifth is held out. The other scenes are nowhere seen in training. xBD
 is for non-commercial use: the weights are measured here and thrown away (``--weights`` scores ones that are at hand).
+
+With the weights of nano-8175f445f50b, 81 footprints learned from, 23 held out, 200 steps of the decoder, 48 s on the
+processor (15 min by the clock beside much other work): on those held out box 0.735 → 0.774, one click 0.586 → 0.724,
+three clicks 0.680 → 0.778; on 99 footprints of four other scenes box 0.709 → 0.721, one click 0.513 → 0.553, three
+clicks 0.684 → 0.697.
 """
 
 import argparse

@@ -3,13 +3,15 @@
     python benchmarks/nano.py [--model nano] [--repeats 9] [--threads N]
 
 The targets on two cores are 0.25 s for a window of 1,024 px and 40 ms for a click. Beside them stands the rate of a
-matrix product in float32 just before, which tells a quick machine from a slow or busy one.
+matrix product in float32 just before, which tells a quick machine from a slow one, and the time on the processor, which
+tells a busy one.
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,24 +21,33 @@ from rasterio.windows import Window
 
 from geosam.embeddings import Embedding
 from geosam.masks import segment_prompts
-from geosam.polygons import polygonize
+from geosam.polygons import mask_polygons
 from geosam.prompts import WindowPrompts
 from geosam.sam.registry import load_model
 from geosam.training.world import render
 
-SIDE, GEMM = 1024, 2048
+SIDE, GEMM = 1024, 1024
 TARGETS_MS = {"encode": 250.0, "click": 40.0}
 
 
-def median_ms(work: Callable[[], object], repeats: int) -> float:
-    """Median wall time after one call that warms up."""
+@dataclass(frozen=True)
+class Cost:
+    """Medians in ms: by the clock, and on the processor (of all threads together)."""
+
+    wall: float
+    busy: float
+
+
+def cost_of(work: Callable[[], object], repeats: int) -> Cost:
+    """Measure after one call that warms up."""
     work()
-    times = []
+    walls, busies = [], []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        begin, busy = time.perf_counter(), time.process_time()
         work()
-        times.append(time.perf_counter() - begin)
-    return 1000 * statistics.median(times)
+        walls.append(time.perf_counter() - begin)
+        busies.append(time.process_time() - busy)
+    return Cost(1000 * statistics.median(walls), 1000 * statistics.median(busies))
 
 
 def main() -> None:
@@ -48,9 +59,15 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     model = load_model(options.model, device="cpu")
-    pixels = render(7, SIDE).pixels
+    pixels = np.tile(render(7, SIDE // 2).pixels, (1, 2, 2))
     square = torch.rand(GEMM, GEMM)
-    gemm = 2 * GEMM**3 / median_ms(lambda: square @ square, 5) / 1e6
+    gemm = cost_of(lambda: square @ square, 9)
+    rate = 2 * GEMM**3 / 1e6
+    print(
+        f"{model.key}, {torch.get_num_threads()} threads; a matrix product in float32 runs at {rate / gemm.wall:.0f} "
+        f"GFLOP/s by the clock, {rate / gemm.busy:.0f} per second of the processor",
+        flush=True,
+    )
     arrays = model.encode(pixels)
     place = GeoBox((SIDE, SIDE), Affine.identity(), None)
     embedding = Embedding(arrays, (SIDE, SIDE), Window(0, 0, SIDE, SIDE), place, model.key)
@@ -59,18 +76,17 @@ def main() -> None:
     def click() -> int:
         point = rng.uniform(100, SIDE - 100, (1, 1, 2)).astype(np.float32)
         prompts = WindowPrompts(np.zeros(1, np.int64), point, np.ones((1, 1), np.int64), None, None)
-        masks = segment_prompts(embedding, model, prompts, valid)
-        labels = np.zeros((SIDE, SIDE), np.int32)
-        for (x0, y0, x1, y1), crop in zip(masks.boxes.tolist(), masks.crops, strict=True):
-            labels[y0:y1, x0:x1][crop] = 1
-        return sum(len(ids) for ids, _ in polygonize([(0, labels)], stops=np.array([SIDE])))
+        return len(mask_polygons(segment_prompts(embedding, model, prompts, valid)))
 
-    found = {"encode": median_ms(lambda: model.encode(pixels), options.repeats)}
-    found["click"] = median_ms(click, 3 * options.repeats)
-    print(f"{model.key}, {torch.get_num_threads()} threads, float32 matrix product {gemm:.0f} GFLOP/s")
+    works = {"encode": lambda: model.encode(pixels), "click": click}
     for name, what in (("encode", f"encode a window of {SIDE} px"), ("click", "a cached click to a polygon")):
-        verdict = "met" if found[name] <= TARGETS_MS[name] else "missed"
-        print(f"{what:30} {found[name]:6.0f} ms  target {TARGETS_MS[name]:.0f} ms: {verdict}")
+        cost = cost_of(works[name], options.repeats)
+        verdict = "met" if cost.wall <= TARGETS_MS[name] else "missed"
+        print(
+            f"{what:30} {cost.wall:6.0f} ms by the clock, {cost.busy:6.0f} ms on the processor; "
+            f"target {TARGETS_MS[name]:.0f} ms: {verdict}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
