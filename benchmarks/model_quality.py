@@ -133,7 +133,7 @@ def describe(result: Evaluation, options: argparse.Namespace, kept: dict[str, di
         sure=len(sure),
         won=len(sure) - len(lost),
         lost=f", behind on {'; '.join(lost)}" if lost else "",
-        windows=options.windows,
+        windows=options.windows or "no",
         rest=table(["source", *(NAMES[name] for name in others)], rest),
     )
 
