@@ -21,14 +21,12 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
-import pyarrow.dataset
-import pyogrio
 import shapely
 from distributed import Client, LocalCluster
 from pyproj import CRS
 
 import geosam
-from geosam.catalog import Item, Manifest, Row, RunFolder, merge, segment_catalog
+from geosam.catalog import Item, Manifest, Row, RunFolder, segment_catalog
 from geosam.catalog.folder import write_lines
 from geosam.execute import Progress
 from geosam.polygons import COLUMNS, measure
@@ -40,6 +38,34 @@ COST_S = 0.15
 """What the stubbed network takes for a window."""
 
 SIDE = 256
+
+_PRINT = """
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(time.perf_counter() - begin, int(peak) * 1024)
+"""
+
+MEASURED = {
+    "plain": f"""
+import time
+import pyarrow.dataset, pyogrio
+begin = time.perf_counter()
+found = pyarrow.dataset.dataset(folder + "/run/parts")
+columns = [name for name in found.schema.names if name != "bbox"]
+reader = found.scanner(columns=columns, batch_size=8192).to_reader()
+kind = {{"geometry_name": "geometry", "geometry_type": "MultiPolygon", "crs": "EPSG:32631"}}
+pyogrio.write_arrow(reader, folder + "/plain.gpkg", driver="GPKG", **kind)
+{_PRINT}""",
+    "merge": f"""
+import time
+from geosam.catalog import merge
+begin = time.perf_counter()
+merge(folder + "/run", folder + "/all.gpkg")
+{_PRINT}""",
+}
+"""Programs that merge, each in a process of its own that loads nothing else.
+
+The peak is Linux's VmHWM, since a child's ru_maxrss begins with its parent's.
+"""
 
 
 @dataclass(frozen=True)
@@ -153,9 +179,8 @@ def merging(parts: int = 200, rows: int = 1000) -> None:
     with tempfile.TemporaryDirectory(prefix="geosam-merge-") as place:
         write_parts(Path(place, "run"), parts, rows)
         for kind in ("plain", "merge", "plain", "merge"):
-            done = subprocess.run(
-                [sys.executable, __file__, kind, "--folder", place], check=True, capture_output=True, text=True
-            )
+            code = f"folder = {place!r}\n{MEASURED[kind]}"
+            done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
             seconds, peak = map(float, done.stdout.split()[-2:])
             print(f"{kind:6} {parts * rows:,} polygons of {parts} parts: {seconds:5.2f} s, {peak / 1e6:.0f} MB")
 
@@ -178,27 +203,6 @@ def write_parts(folder: Path, parts: int, rows: int) -> None:
         manifest.append(Row(f"{part:04d}", "", "k", "done", objects=rows))
 
 
-def plain(folder: Path) -> None:
-    """Copy the parts into a GeoPackage as Arrow batches, and nothing else."""
-    found = pyarrow.dataset.dataset(folder / "run" / "parts")
-    columns = [name for name in found.schema.names if name != "bbox"]
-    batches = found.scanner(columns=columns, batch_size=8192)
-    pyogrio.write_arrow(
-        batches.to_reader(),
-        folder / "plain.gpkg",
-        driver="GPKG",
-        geometry_name="geometry",
-        geometry_type="MultiPolygon",
-        crs="EPSG:32631",
-    )
-
-
-def timed(work, *arguments, **how) -> None:
-    begin = time.perf_counter()
-    work(*arguments, **how)
-    print(time.perf_counter() - begin, peak_bytes())
-
-
 def peak_bytes() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
@@ -210,13 +214,8 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--folder")
     asked = parser.parse_args()
-    hidden = {
-        "client": lambda: client(asked.scenes),
-        "plain": lambda: timed(plain, Path(asked.folder)),
-        "merge": lambda: timed(merge, Path(asked.folder, "run"), Path(asked.folder, "all.gpkg")),
-    }
-    if asked.what in hidden and (asked.what != "merge" or asked.folder):
-        hidden[asked.what]()
+    if asked.what == "client":
+        client(asked.scenes)
         return
     for name, work in {
         "schedule": lambda: schedule(asked.scenes, asked.folder),
