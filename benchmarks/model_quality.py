@@ -62,7 +62,7 @@ Sources with at least {enough} objects: {sure}. The model is ahead of every simp
 
 Outline F1: of the answers to boxes, within 2 px. Found: share of objects that everything mode finds at that IoU, in at
 most {windows} windows of each source, with its default options. Calibration: of predicted and reached IoU over all
-answers to prompts, the expected error (10 bins) and Pearson's correlation.
+answers to prompts, the expected error (10 bins) and Pearson's correlation. A dash: not measured.
 
 {rest}
 """
@@ -124,7 +124,7 @@ def describe(result: Evaluation, options: argparse.Namespace, kept: dict[str, di
     sure = [row.source for row in exact if row.objects >= ENOUGH]
     lost = [f"{source} ({ahead[source]})" for source in sure if ahead[source]]
     return TEXT.format(
-        command=f"python benchmarks/model_quality.py DATA/{result.set_name}",
+        command=f"python benchmarks/model_quality.py DATA/{result.set_name} --windows {options.windows}",
         model=result.model,
         folder=result.set_name,
         objects=result.mean.objects,
