@@ -27,7 +27,7 @@ SPECS = {
             decoder_sizes={"heads": 4, "mlp": 512, "iou_hidden": 128, "activation": "relu"},
             drawn=True,
             position_side=256,
-            thresholds={"pred_iou_threshold": 0.4, "stability_threshold": 0.6, "passes": 1},
+            thresholds={"pred_iou_threshold": 0.3, "stability_threshold": 0.7, "passes": 2, "nms_iou": 0.5},
             licence="Apache-2.0",
             source="geosam, trained on a procedural world and open imagery",
         ),
