@@ -6,7 +6,6 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # started in the background of a shell: processes that tests start would inherit it and never be interrupted
     signal.signal(signal.SIGINT, signal.default_int_handler)
