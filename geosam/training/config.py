@@ -96,7 +96,7 @@ class TrainConfig:
     --------
     >>> config = read_config()
     >>> config.name, config.data.images(256)
-    ('nano', 8)
+    ('nano', 12)
     """
 
     name: str
