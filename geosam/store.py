@@ -241,6 +241,8 @@ def _read(path: Path) -> tuple[np.ndarray, ...]:
     if _checksum(arrays) != group.attrs["checksum"]:
         # zarr takes a missing chunk for zeros, and knows nothing of flipped bits
         raise StoreError("an entry of the store has changed since it was written", expected="its checksum")
+    for array in arrays:
+        array.setflags(write=False)  # as the encoder gives them
     return arrays
 
 

@@ -12,7 +12,10 @@ from rasterio.windows import Window
 from geosam.embeddings import ImageEncoder, embed
 from geosam.errors import ModelError
 from geosam.masks import MaskDecoder
+from geosam.sam.blocks import Features
 from geosam.sam.model import Canvas, Predictor
+from geosam.sam.model.remembered import Remembered
+from geosam.sam.prepared import View
 from geosam.scene import open_scene
 from geosam.testing import coordinate_scene
 
@@ -263,3 +266,44 @@ def test_small_models_take_any_window_as_it_is(small, h, w):
     canvas = predictor.canvas((h, w))
     assert canvas.scaled == (h, w)
     assert predictor.encode(pixels(h, w))[0].shape[1:] == canvas.grid
+
+
+def test_a_window_is_prepared_for_prompts_once_and_forgotten_with_its_features(predictor, monkeypatch):
+    fresh, shape = Predictor(predictor.sam, "fresh"), (90, 128)
+    points, labels = clicks(shape, 3)
+    look, looks = fresh._decoder.look, []
+
+    def count(features: Features) -> View:
+        looks.append(features)
+        return look(features)
+
+    monkeypatch.setattr(fresh._decoder, "look", count)
+    arrays = fresh.encode(pixels(*shape))
+    first, again = (fresh.decode(arrays, shape, points=points, labels=labels) for _ in range(2))
+    assert len(looks) == 1
+    own = tuple(array.copy() for array in arrays)  # whoever may write to features has them read every time
+    anew = [fresh.decode(own, shape, points=points, labels=labels) for _ in range(2)]
+    assert len(looks) == 3
+    for other in (again, *anew):
+        assert all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    del arrays
+    assert not len(fresh._views)
+
+
+def test_other_features_at_the_same_place_in_memory_are_other_features():
+    remembered, seen = Remembered[float](2), []
+    for number in range(50):
+        arrays = (np.full(8, number, np.float16),)
+        arrays[0].setflags(write=False)
+        seen.append(remembered.of(arrays, lambda arrays=arrays: float(arrays[0][0])))
+        del arrays
+    assert seen == list(range(50))
+
+
+def test_only_the_latest_windows_stay_prepared():
+    remembered, arrays = Remembered[int](2), [(np.zeros(1),) for _ in range(3)]
+    for number, each in enumerate(arrays):
+        each[0].setflags(write=False)
+        remembered.of(each, lambda number=number: number)
+    assert len(remembered) == 2
+    assert [remembered.of(each, lambda: 9) for each in reversed(arrays)] == [2, 1, 9]

@@ -15,6 +15,7 @@ from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.vit import VitEncoder
 from geosam.sam.model.canvas import Canvas
 from geosam.sam.model.network import Sam
+from geosam.sam.model.remembered import Remembered
 from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
@@ -23,6 +24,9 @@ MaskPrompts = Float32[np.ndarray, "n _ _"]
 """Mask logits given as a prompt, at any sampling."""
 
 Result = TypeVar("Result")
+
+VIEWS = 4
+"""Windows that stay prepared for prompts, 20 MB each at 1,024 pixels; the next click on one of them answers at once."""
 
 
 class Predictor:
@@ -45,6 +49,7 @@ class Predictor:
         self.key = key if dtype == torch.float32 else f"{key}-{str(dtype).removeprefix('torch.')}"
         self.dtype = dtype
         self.device = sam.pixel_mean.device
+        self._views = Remembered[View](VIEWS)
 
     @property
     def name(self) -> str:
@@ -83,14 +88,15 @@ class Predictor:
         Returns
         -------
         arrays
-            Features ``c gh gw``, the coarsest first; float16, so that features from a cache equal fresh ones.
+            Features ``c gh gw``, the coarsest first; float16, so that features from a cache equal fresh ones. They
+            cannot be written to: what prompts need of them is prepared once, and kept as long as they are.
         """
         canvas = self.canvas((pixels.shape[1], pixels.shape[2]))
         with torch.inference_mode(), self._precision():
             shown = canvas.show(torch.tensor(pixels, device=self.device).float())  # 3 sh sw
             image = canvas.pad(self.sam.normalise(shown))  # 3 ph pw
             coarse, fine = self._encoder(image[None].contiguous(memory_format=torch.channels_last))  # 1 c gh gw
-            return tuple(array[0].half().cpu().numpy() for array in (coarse, *fine))
+            return tuple(_fixed(array[0].half().cpu().numpy()) for array in (coarse, *fine))
 
     def decode(
         self,
@@ -226,7 +232,8 @@ class Predictor:
         """Put prompts to a window in groups, each on one core, and do something with what comes of each group."""
         canvas, decoder = self.canvas(shape), self._decoder
         with torch.inference_mode():
-            view = decoder.look(self._features(arrays, canvas))
+            self._check(arrays, canvas)
+            view = self._views.of(arrays, lambda: self._look(arrays))
             given = self._to_input(*asked, canvas=canvas)
 
             def work(rows: range) -> Result:
@@ -252,15 +259,22 @@ class Predictor:
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.tensor(array, dtype=torch.float32, device=self.device)
 
-    def _features(self, arrays: tuple[np.ndarray, ...], canvas: Canvas) -> Features:
+    def _look(self, arrays: tuple[np.ndarray, ...]) -> View:
         coarse, *fine = (self._tensor(array)[None] for array in arrays)  # 1 c gh gw
-        if coarse.shape[1:] != (self.sam.spec.width, *canvas.grid):
+        return self._decoder.look(Features(coarse, tuple(fine)))
+
+    def _check(self, arrays: tuple[np.ndarray, ...], canvas: Canvas) -> None:
+        if arrays[0].shape != (self.sam.spec.width, *canvas.grid):
             raise ModelError(
-                f"an embedding of shape {tuple(arrays[0].shape)} for a window of {canvas.shape} pixels",
+                f"an embedding of shape {arrays[0].shape} for a window of {canvas.shape} pixels",
                 expected=f"{(self.sam.spec.width, *canvas.grid)} from {self.name}",
                 hint="encode the window with the same model",
             )
-        return Features(coarse, tuple(fine))
+
+
+def _fixed(array: np.ndarray) -> np.ndarray:
+    array.setflags(write=False)
+    return array
 
 
 class Group(NamedTuple):

