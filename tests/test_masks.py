@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
+from scipy import ndimage
 
 from geosam.embeddings import Embedding
 from geosam.errors import OptionError
 from geosam.masks import EverythingOptions, MaskSet, segment_everything, segment_prompts
 from geosam.masks.candidates import Candidate, distinct
 from geosam.masks.everything import ROW, grid_points
+from geosam.masks.islands import DIAGONAL, keep_islands
 from geosam.masks.sketch import Sketch, render, shared_area, sketch, stability
 from geosam.prompts import WindowPrompts
 from geosam.testing import StubNetwork, TruthNetwork, blob_labels, labels_to_pixels, parcel_labels, pixels_to_labels
@@ -60,7 +62,11 @@ def clicks(*points, labels=None, rows=None):
     return WindowPrompts(np.arange(len(points)) if rows is None else np.array(rows), points, labels)
 
 
-grids = hnp.arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.floats(-8, 8, width=32))
+grids = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    elements=st.integers(-8192, 8192).map(lambda v: v / 1024),
+)
 factors = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(0, 3), st.integers(0, 3))
 truths = st.builds(
     lambda kind, seed, count: kind((64, 80), seed=seed, count=count),
@@ -68,6 +74,46 @@ truths = st.builds(
     st.integers(0, 10_000),
     st.integers(1, 30),
 )
+
+
+class TestIslands:
+    @given(grids, st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.sampled_from([1, 1, 0, -1])), max_size=4))
+    @settings(deadline=None, max_examples=200)
+    def test_exactly_the_islands_of_the_inside_points_stay(self, logits, clicked):
+        h, w = 4 * logits.shape[0], 4 * logits.shape[1]
+        points = np.array([(x * (w - 0.01), y * (h - 0.01)) for x, y, _ in clicked], np.float32).reshape(-1, 2)
+        labels = np.array([label for *_, label in clicked], np.int64)
+        kept = keep_islands(logits, (h, w), points, labels)
+        before, count = ndimage.label(logits > 0, DIAGONAL)
+        stays = set(np.unique(before[kept > 0]).tolist())
+        asked = {
+            int(before[int(y) // 4, int(x) // 4]) for (x, y), label in zip(points, labels, strict=True) if label == 1
+        }
+        assert (abs(kept) == abs(logits)).all()
+        assert not ((kept > 0) & (logits <= 0)).any()
+        assert asked - {0} <= stays
+        assert (0 in asked) or stays == asked or not asked or not count
+        assert len(stays) <= len(asked) or stays == set(range(1, count + 1))
+        assert (len(stays) > 0) == (count > 0)
+
+    def test_an_inside_point_beside_all_islands_keeps_the_nearest(self):
+        logits = np.array([[1, -1, -1, -1, 1]], np.float32)
+        kept = keep_islands(logits, (4, 20), np.array([[13.0, 2.0]], np.float32), np.array([1]))
+        assert (kept > 0).tolist() == [[False, False, False, False, True]]
+
+    def test_a_click_is_answered_by_one_connected_object_and_a_box_by_all_of_it(self):
+        labels = np.zeros((64, 80), np.int32)
+        labels[8:24, 8:24] = labels[40:56, 48:72] = 1  # two roofs that the network takes for one thing
+        one = prompted(labels, clicks((12, 12)))
+        assert paint(one, 0).sum() == 16 * 16
+        assert paint(prompted(labels, clicks([(12, 12), (60, 50)])), 0).sum() == 16 * 16 + 16 * 24
+        boxed = WindowPrompts(
+            np.array([0]),
+            np.zeros((1, 0, 2), np.float32),
+            np.zeros((1, 0), np.int64),
+            np.array([[8, 8, 72, 56]], np.float32),
+        )
+        assert paint(prompted(labels, boxed), 0).sum() == 16 * 16 + 16 * 24
 
 
 class TestSketch:
@@ -116,7 +162,9 @@ class TestSketch:
     @given(grids, st.data())
     @settings(deadline=None)
     def test_shared_area_counts_common_cells(self, logits, data):
-        other = data.draw(hnp.arrays(np.float32, logits.shape, elements=st.floats(-8, 8, width=32)))
+        other = data.draw(
+            hnp.arrays(np.float32, logits.shape, elements=st.integers(-8192, 8192).map(lambda v: v / 1024))
+        )
         assert shared_area(sketch(logits), sketch(other)) == ((logits > 0) & (other > 0)).sum()
 
     def test_stability_is_the_iou_of_two_cuts(self):

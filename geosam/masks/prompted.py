@@ -1,11 +1,15 @@
 """Prompted mode: exactly one mask for every prompt."""
 
-import numpy as np
+from typing import Any
 
-from geosam.arrays import Valid
+import numpy as np
+from jaxtyping import Float32
+
+from geosam.arrays import PointLabels, Points, Valid
 from geosam.embeddings import Embedding
 from geosam.masks.candidates import Candidate, finish
 from geosam.masks.decoder import MaskDecoder
+from geosam.masks.islands import keep_islands
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.sketch import sketch, stability
 from geosam.prompts import WindowPrompts
@@ -20,7 +24,8 @@ def segment_prompts(
     """Answer every prompt with one mask.
 
     A lone click is ambiguous: of the decoder's alternatives the one with the best predicted IoU is taken. Any other
-    prompt gets the decoder's single answer.
+    prompt gets the decoder's single answer. What clicks alone ask for is connected: of a mask's islands those stay on
+    which an inside point stands (`geosam.masks.islands`).
 
     Parameters
     ----------
@@ -71,18 +76,45 @@ def _answer(
     if prompts.boxes is not None:
         asked["boxes"] = prompts.boxes[which]
     masks = {} if prompts.mask_logits is None else {"mask_logits": prompts.mask_logits[which]}
-    logits, iou = _best(decoder.decode(embedding.arrays, embedding.shape, **asked, **masks, multimask=multimask))
+    connected = not masks and prompts.boxes is None
+    logits, iou = answer_best(embedding, decoder, **asked, **masks, multimask=multimask, connected=connected)
     for _ in range(refine):
-        answer = decoder.decode(embedding.arrays, embedding.shape, **asked, mask_logits=logits, multimask=False)
-        logits, iou = _best(answer)
+        logits, iou = answer_best(embedding, decoder, **asked, mask_logits=logits, multimask=False, connected=connected)
     return [
         Candidate(sketch(mask), float(score), stability(mask, STABILITY_OFFSET), int(row))
         for mask, score, row in zip(logits, iou, prompts.rows[which], strict=True)
     ]
 
 
-def _best(answer: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The alternative with the best predicted IoU of each prompt: logits (n mh mw) and scores (n)."""
-    logits, iou = answer
-    prompts, best = np.arange(len(iou)), iou.argmax(axis=1)
-    return logits[prompts, best], np.clip(iou[prompts, best], 0, 1)
+def answer_best(
+    embedding: Embedding,
+    decoder: MaskDecoder,
+    *,
+    points: Points,
+    labels: PointLabels,
+    connected: bool,
+    **asked: Any,
+) -> tuple[Float32[np.ndarray, "n mh mw"], Float32[np.ndarray, "n"]]:
+    """Answer each prompt with the alternative of the best predicted IoU.
+
+    Parameters
+    ----------
+    embedding, decoder
+        The window, and who answers.
+    points, labels, asked
+        As `MaskDecoder.decode` takes them.
+    connected
+        Whether islands without an inside point are sunk.
+
+    Returns
+    -------
+    logits, iou
+        Of one mask for each prompt; the predicted IoU in [0, 1].
+    """
+    found, scores = decoder.decode(embedding.arrays, embedding.shape, points=points, labels=labels, **asked)
+    prompts, best = np.arange(len(scores)), scores.argmax(axis=1)
+    logits, iou = found[prompts, best], np.clip(scores[prompts, best], 0, 1)
+    if connected:
+        for row in prompts.tolist():
+            logits[row] = keep_islands(logits[row], embedding.shape, points[row], labels[row])
+    return logits, iou

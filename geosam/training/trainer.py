@@ -21,6 +21,7 @@ from geosam.sam.model import Sam, SamSpec, build
 from geosam.sam.registry import write_sam
 from geosam.training.answers import Truth, ask, batch_to_truth, judge
 from geosam.training.batches import Batch, iterate
+from geosam.training.calibration import calibrated
 from geosam.training.checkpoints import NAME, Average, Progress, load, save
 from geosam.training.config import TrainConfig, read_config
 from geosam.training.curves import draw_curves, write_csv
@@ -153,7 +154,7 @@ def _sit(team: Team, config: TrainConfig, sitting: Sitting) -> None:
     _loop(run, sitting)
     if team.leads:
         _save(run, sitting)
-        export(run, sitting.folder)
+        export(run, sitting.folder, sitting.data)
 
 
 def start(config: TrainConfig, team: Team = ALONE) -> Run:
@@ -334,10 +335,12 @@ def _precision(device: torch.device) -> Any:
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def export(run: Run, folder: Path) -> Path:
-    """Write the averaged weights in half precision, with the specification inside."""
+def export(run: Run, folder: Path, data: Path | None = None) -> Path:
+    """Write the averaged weights in half precision, with the specification inside; calibrated where there are data."""
     network = _lay_out(deepcopy(run.network).to("cpu"), torch.contiguous_format)
     run.average.apply(network)
+    if data is not None:
+        network = calibrated(network, data)
     path = folder / f"{run.config.name}.safetensors"
     write_sam(network, path)
     return path

@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geosam.embeddings import Embedding
 from geosam.masks import MaskDecoder
+from geosam.masks.prompted import answer_best
 from geosam.pipeline import segment
 from geosam.training.evaluation.crops import Crop, around, iou
 from geosam.training.evaluation.looks import Look, Target
@@ -54,10 +55,9 @@ def ask_boxes(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Targ
     for few in batches(targets):
         boxes = np.stack([each.box for each in few])
         none = np.zeros((len(few), 1, 2), np.float32), np.full((len(few), 1), -1, np.int64)
-        given = decoder.decode(
-            embedding.arrays, embedding.shape, points=none[0], labels=none[1], boxes=boxes, multimask=False
-        )
-        answers += best(*given, embedding.shape)[1]
+        answers += _answer(
+            embedding, decoder, points=none[0], labels=none[1], boxes=boxes, multimask=False, connected=False
+        )[1]
     return answers
 
 
@@ -88,8 +88,7 @@ def first_click(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Ta
     """Click each object at its deepest point."""
     points = np.stack([each.point for each in targets])[:, None]
     labels = np.ones(points.shape[:2], np.int64)
-    given = decoder.decode(embedding.arrays, embedding.shape, points=points, labels=labels)
-    return Asked(points, labels, *best(*given, embedding.shape))
+    return Asked(points, labels, *_answer(embedding, decoder, points=points, labels=labels, connected=True))
 
 
 def next_click(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target], asked: Asked) -> Asked:
@@ -98,10 +97,8 @@ def next_click(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Tar
     points = np.array([(x, y) for x, y, _ in corrections], np.float32)[:, None]
     points = np.concatenate([asked.points, points], 1)
     labels = np.concatenate([asked.labels, np.array([[label] for *_, label in corrections], np.int64)], 1)
-    given = decoder.decode(
-        embedding.arrays, embedding.shape, points=points, labels=labels, mask_logits=asked.logits, multimask=False
-    )
-    return Asked(points, labels, *best(*given, embedding.shape))
+    given = {"points": points, "labels": labels, "mask_logits": asked.logits}
+    return Asked(points, labels, *_answer(embedding, decoder, **given, multimask=False, connected=True))
 
 
 def correct(answer: Crop, truth: Crop) -> tuple[float, float, int]:
@@ -133,12 +130,11 @@ def correct(answer: Crop, truth: Crop) -> tuple[float, float, int]:
     return box[0] + x, box[1] + y, found[1]
 
 
-def best(logits: np.ndarray, iou: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, list[Answer]]:
-    """Take the alternative of the highest predicted IoU of each prompt: its logits, and what they mean."""
-    rows, chosen = np.arange(len(iou)), iou.argmax(1)
-    logits, predicted = logits[rows, chosen], np.clip(iou[rows, chosen], 0, 1)
-    masks = (Crop.of_logits(each, shape) for each in logits)
-    return logits, [Answer(mask, float(score)) for mask, score in zip(masks, predicted, strict=True)]
+def _answer(embedding: Embedding, decoder: MaskDecoder, **asked: Any) -> tuple[np.ndarray, list[Answer]]:
+    """Answer some prompts as `geosam.masks.segment_prompts` does: the logits of each, and what they mean."""
+    logits, iou = answer_best(embedding, decoder, **asked)
+    masks = (Crop.of_logits(each, embedding.shape) for each in logits)
+    return logits, [Answer(mask, float(score)) for mask, score in zip(masks, iou, strict=True)]
 
 
 def batches(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:
