@@ -39,8 +39,10 @@ format: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch .venv/installed $@
 
+# segment-geospatial alone, for it asks for torchvision, which does not load beside this torch
 .venv/installed-bench: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps segment-geospatial
 	touch $@
 
 clean:

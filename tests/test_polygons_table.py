@@ -53,6 +53,15 @@ def test_holes_and_parts_count():
     assert (area[4], perimeter[4]) == (0, 0)
 
 
+def test_a_polygon_measures_the_same_whatever_others_are_measured_beside_it(monkeypatch):
+    rng = np.random.default_rng(0)
+    middles = shapely.points(500_000 + 1000 * rng.random(50), 5e6 + 1000 * rng.random(50))
+    polygons = np.append(shapely.buffer(middles, 1 + 50 * rng.random(50)), shapely.MultiPolygon())
+    together = measure(polygons, CRS(32633))
+    monkeypatch.setattr(sys.modules[measure.__module__], "_VERTICES", 100)
+    np.testing.assert_array_equal(measure(polygons, CRS(32633)), together)
+
+
 @pytest.mark.parametrize("crs", [None, CRS('LOCAL_CS["drawing",UNIT["metre",1]]')])
 def test_without_a_place_on_the_earth_there_is_no_measure(crs):
     assert np.isnan(measure(np.array([shapely.box(0, 0, 1, 1)]), crs)).all()

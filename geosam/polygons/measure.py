@@ -17,6 +17,7 @@ EDGE_M = 250.0
 """Longest edge in metres before the transform: an edge's sagitta is then under 2 mm up to 60° of latitude."""
 
 _POLAR = np.radians(85.0)
+_VERTICES = 1 << 16  # that are measured at a time
 _A, _E2 = 6378137.0, 0.0066943799901413165  # WGS 84: semi-major axis in metres, squared eccentricity
 
 
@@ -30,8 +31,10 @@ def measure(geometries_world: np.ndarray, crs: CRS | None) -> tuple[np.ndarray, 
     crs
         Their CRS; None gives NaN, and so does one that does not lie on the Earth.
 
-    Returns ------- ``(area_m2, perimeter_m)``, float64 each: square metres on the WGS 84 ellipsoid, holes left out;
-    metres along all rings.
+    Returns
+    -------
+    ``(area_m2, perimeter_m)``, float64 each: square metres on the WGS 84 ellipsoid, holes left out; metres along all
+    rings.
 
     Examples
     --------
@@ -46,15 +49,28 @@ def measure(geometries_world: np.ndarray, crs: CRS | None) -> tuple[np.ndarray, 
         transformer = Transformer.from_crs(crs, 4326, always_xy=True)
     except ProjError:
         return nothing, nothing.copy()
-    geometries = _densify(geometries_world, crs)
+    parts = [_measure(part, crs, transformer) for part in _parts(geometries_world)]
+    area, perimeter = (np.concatenate(column) for column in zip(*parts, strict=True))
+    area[~np.isfinite(area)], perimeter[~np.isfinite(perimeter)] = np.nan, np.nan
+    return area, perimeter
+
+
+def _parts(geometries: np.ndarray) -> list[np.ndarray]:
+    """The polygons in groups of about `_VERTICES` vertices, so that memory does not grow with their number."""
+    ends = np.cumsum(shapely.get_num_coordinates(geometries)) // _VERTICES
+    return np.split(geometries, np.flatnonzero(np.diff(ends)) + 1)
+
+
+def _measure(geometries: np.ndarray, crs: CRS, transformer: Transformer) -> tuple[np.ndarray, np.ndarray]:
+    """Area and perimeter of polygons, all at once."""
+    geometries = _densify(geometries, crs)
     rings = _Rings.of(geometries)
     lon, lat = np.radians(transformer.transform(*rings.points.T))
     with np.errstate(invalid="ignore"):  # points off the projection's domain become NaN, and so do their polygons
         area, perimeter = rings.areas(lon, lat), rings.lengths(lon, lat)
-    polar = np.isin(np.arange(len(nothing)), rings.owner[rings.ring[np.isfinite(lat) & (np.abs(lat) > _POLAR)]])
+    polar = np.isin(np.arange(len(area)), rings.owner[rings.ring[np.isfinite(lat) & (np.abs(lat) > _POLAR)]])
     if polar.any():
         area[polar] = _polar_areas(geometries[polar], crs)
-    area[~np.isfinite(area)], perimeter[~np.isfinite(perimeter)] = np.nan, np.nan
     return area, perimeter
 
 

@@ -215,11 +215,11 @@ def _begins_and_ends(border: _Border, side: int) -> tuple[np.ndarray, np.ndarray
     if side in (TOP, BOTTOM):
         on = inside & (rows[:-1] if side == TOP else rows[1:])
         breaks = cols[:, 1:-1] | (pins[:-1, 1:-1] if side == TOP else pins[1:, 1:-1])
-        lines = [np.flatnonzero(ends) for ends in _ends(on, breaks)]
+        lines = [_flat(ends) for ends in _ends(on, breaks)]
     else:
         on = inside & (cols[:, 1:] if side == RIGHT else cols[:, :-1])
         breaks = rows[1:-1] | (pins[1:-1, 1:] if side == RIGHT else pins[1:-1, :-1])
-        lines = [_by_column(np.flatnonzero(ends.T), *on.shape) for ends in _ends(on.T, breaks.T)]
+        lines = [_by_column(_flat(ends.T), *on.shape) for ends in _ends(on.T, breaks.T)]
     return (lines[0], lines[1]) if side in (TOP, RIGHT) else (lines[1], lines[0])
 
 
@@ -229,6 +229,11 @@ def _ends(on: np.ndarray, breaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first[:, 1:] &= breaks | ~on[:, :-1]
     last[:, :-1] &= breaks | ~on[:, 1:]
     return first, last
+
+
+def _flat(flags: np.ndarray) -> np.ndarray:
+    """Flat positions that are set, in half the memory of numpy's own."""
+    return np.flatnonzero(flags).astype(np.int32)
 
 
 def _by_column(pixels: np.ndarray, h: int, w: int) -> np.ndarray:
@@ -264,10 +269,18 @@ def _turn(border: _Border, side: int, end: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _components(following: np.ndarray) -> np.ndarray:
-    """The ring of each run."""
+    """The ring of each run; rings are numbered by their first run.
+
+    Each run has one follower, so the rings are the cycles of a permutation: its strong components, which, other than
+    the weak ones, are found without a transposed copy of the graph.
+    """
     n = len(following)
     graph = csr_array((np.ones(n, np.int8), following, np.arange(n + 1, dtype=np.int32)), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
+    ring = connected_components(graph, connection="strong")[1]
+    first = _first_of_each(ring)
+    number = np.empty(len(first), np.int32)
+    number[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
+    return number[ring]
 
 
 def _first_of_each(group: np.ndarray) -> np.ndarray:
