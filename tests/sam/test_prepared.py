@@ -9,7 +9,7 @@ import torch
 from geosam.masks.decoder import SurveyDecoder
 from geosam.sam.blocks import Features
 from geosam.sam.model import Predictor, Sam
-from geosam.sam.prepared import PreparedDecoder, Question
+from geosam.sam.prepared import PreparedDecoder, Question, exchange
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
@@ -79,6 +79,18 @@ def test_the_prepared_decoder_computes_the_readable_function(sam, features, kind
             found = answers(prepare(sam, dtype), features, asked, size)
             assert error(found[0], wanted[0]) < tolerance
             assert error(found[1], wanted[1]) < tolerance
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_bands_of_pixels_make_no_difference(sam, features, bands, monkeypatch):
+    """Also where they do not come out even."""
+    (_, c, gh, gw), asked = features.coarse.shape, PROMPTS["click"]
+    monkeypatch.setattr(exchange, "BAND_VALUES", -(-gh * gw // bands) * c)
+    with torch.inference_mode():
+        wanted = sam.decode(features, **asked, multimask=None)
+        found = answers(prepare(sam), features, asked, 3)
+        assert error(found[0], wanted[0]) < 1e-5
+        assert error(found[1], wanted[1]) < 1e-5
 
 
 def test_only_the_masks_that_are_wanted(sam, features):

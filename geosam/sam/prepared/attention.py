@@ -40,10 +40,42 @@ class TokensToPixels:
         weights = (queries @ _shared(placed_pixels).mT).softmax(-1)  # n Ht N
         return weights @ _shared(pixels)  # n Ht c
 
+    def glimpse(self, queries: Tensor, placed_pixels: Pixels, pixels: Pixels) -> "Glimpse":
+        """What each query sees in some of the pixels."""
+        scores = queries @ _shared(placed_pixels).mT  # n Ht b
+        most = scores.amax(-1, keepdim=True)  # n Ht 1
+        weights = scores.sub_(most).exp_()  # n Ht b
+        return Glimpse(most, weights.sum(-1, keepdim=True), weights @ _shared(pixels))
+
     def learn(self, seen: Tensor) -> TokenRows:
         """Turn what the queries saw into what the tokens learn."""
         values = seen.float().unflatten(1, (self.heads, -1)) @ self.v + self.v_bias  # n H t d
         return self.out(values.transpose(1, 2).flatten(2))  # n t c
+
+
+class Glimpse(NamedTuple):
+    """What queries see in some of the pixels, before others are known.
+
+    Attributes
+    ----------
+    most
+        The greatest score, ``n Ht 1``.
+    weight
+        The sum of ``exp(score - most)``, ``n Ht 1``.
+    pixels
+        The sum of the pixels with these weights, ``n Ht c``.
+    """
+
+    most: Tensor
+    weight: Tensor
+    pixels: Tensor
+
+
+def merge(seen: list[Glimpse]) -> Float[Tensor, "n _ c"]:
+    """The mean pixel that each query sees, from glimpses of all pixels."""
+    most, weight, pixels = (torch.stack(each) for each in zip(*seen, strict=True))
+    share = (most - most.amax(0)).exp()  # bands n Ht 1
+    return (pixels * share).sum(0) / (weight * share).sum(0)  # n Ht c
 
 
 class Shown(NamedTuple):

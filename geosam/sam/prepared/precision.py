@@ -40,7 +40,7 @@ class Linear:
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype, *, gelu: bool = False) -> None:
         self.weight, self.bias, self.gelu = weight.detach().to(dtype), bias.detach().to(dtype), gelu
-        self.packed = dtype == torch.bfloat16 and weight.device.type == "cpu" and has_packed_linear()
+        self.packed = weight.device.type == "cpu" and has_packed_linear(dtype)
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight, PACKED_ROWS)
 
@@ -68,13 +68,17 @@ def packed(x: Tensor, weight: Tensor, bias: Tensor, *, gelu: bool) -> Tensor:
 
 
 @cache
-def has_packed_linear() -> bool:
-    """Whether this PyTorch multiplies by packed bfloat16 weights, and rightly."""
-    x, weight, bias = (torch.linspace(-1, 1, n).bfloat16() for n in (64 * 32, 48 * 32, 48))
+def has_packed_linear(dtype: torch.dtype) -> bool:
+    """Whether this PyTorch multiplies by packed weights of this precision, and rightly.
+
+    In float32 that is about a quarter quicker than a plain product on processors with AVX-512, the same elsewhere.
+    """
+    x, weight, bias = (torch.linspace(-1, 1, n).to(dtype) for n in (64 * 32, 48 * 32, 48))
     x, weight = x.reshape(64, 32), weight.reshape(48, 32)
     try:
         found = packed(x, torch.ops.mkldnn._reorder_linear_weight(weight, len(x)), bias, gelu=True)
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
     wanted = functional.gelu(functional.linear(x.float(), weight.float(), bias.float()))
-    return bool(torch.allclose(found.float(), wanted.float(), rtol=0.05, atol=0.05))
+    close = 1e-5 if dtype == torch.float32 else 0.05
+    return bool(torch.allclose(found.float(), wanted.float(), rtol=close, atol=close))

@@ -1,10 +1,11 @@
 """The decoder's transformer with folded attention: the same function as `geosam.sam.mask_decoder.TwoWayTransformer`.
 
 The tokens of a group of prompts go through their layers together. Pixels are many, and on a processor go through theirs
-prompt by prompt, so that one prompt's pixels stay in its cache.
+prompt by prompt, and band by band where that is quicker (`exchange`), so that they stay in its cache.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from geosam.sam.mask_decoder import TwoWayBlock, TwoWayTransformer
 from geosam.sam.prepared.attention import PixelsToTokens, TokensToPixels
+from geosam.sam.prepared.exchange import Exchange
 
 FOLDED_TOKENS = 16
 """With more tokens than this, folding makes more columns than the projections have: the readable module is quicker."""
@@ -34,7 +36,10 @@ class PreparedTransformer:
         self.dtype = dtype
         self.blocks = [PreparedBlock(cast(TwoWayBlock, layer), dtype) for layer in transformer.layers]
         self.hidden = len(self.blocks[0].lin1.bias)
-        self.final = TokensToPixels(transformer.final_attn_token_to_image, dtype)
+        self.looks = [
+            *(block.look for block in self.blocks),
+            TokensToPixels(transformer.final_attn_token_to_image, dtype),
+        ]
         self.norm = transformer.norm_final_attn
 
     def __call__(
@@ -43,11 +48,27 @@ class PreparedTransformer:
         """Exchange between tokens ``n t c`` in float32 and pixels in `dtype`: part by part ``m N c``; ``pe 1 N c``."""
         if tokens.shape[1] > FOLDED_TOKENS:
             return self._unfolded(tokens, pixels, pe, present)
-        prompts = tokens  # n t c
-        for block in self.blocks:
-            tokens, pixels = block(tokens, pixels, (prompts, pe, present))
-        seen = look(self.final, tokens + prompts, place(pixels, pe), pixels)  # n t c
-        return self.norm(tokens + seen), pixels
+        given = tokens, present
+        tokens = self.blocks[0].confer(tokens, given)  # n t c
+        queries = self.looks[0].queries(tokens + given[0])  # n Ht c
+        seen = self._first_look(queries, pixels, pe)  # n Ht c
+        following = [*self.blocks[1:], None]
+        for block, after, (look, look_again) in zip(self.blocks, following, pairwise(self.looks), strict=True):
+            tokens = block.think(tokens, look.learn(seen))  # n t c
+            shown = block.show.offer(tokens + given[0], tokens, present)
+            tokens = tokens if after is None else after.confer(tokens, given)  # n t c
+            queries = look_again.queries(tokens + given[0])  # n Ht c
+            exchange = Exchange(block.show, block.norm4, look_again)
+            some = parts(len(tokens), len(pixels))
+            passed = [exchange(shown.part(p), queries[p], x, pe) for p, x in zip(some, pixels, strict=True)]
+            pixels, seen = [x for x, _ in passed], torch.cat([each for _, each in passed])  # n N c, n Ht c
+        return self.norm(tokens + self.looks[-1].learn(seen)), pixels
+
+    def _first_look(self, queries: Tensor, pixels: list[Tensor], pe: Tensor) -> Tensor:
+        shared = pixels[0] + pe  # m N c, of all prompts unless each has pixels of its own
+        placed = (shared if x is pixels[0] else x + pe for x in pixels)
+        each = zip(parts(len(queries), len(pixels)), placed, pixels, strict=True)
+        return torch.cat([self.looks[0].gather(queries[part], at, x) for part, at, x in each])  # n Ht c
 
     def _unfolded(
         self, tokens: Tensor, pixels: list[Tensor], pe: Tensor, present: Tensor | None
@@ -71,24 +92,18 @@ class PreparedBlock:
         self.norm1, self.norm2, self.norm3, self.norm4 = block.norm1, block.norm2, block.norm3, block.norm4
         self.first = block.first
 
-    def __call__(
-        self, tokens: Tensor, pixels: list[Tensor], given: tuple[Tensor, Tensor, Tensor | None]
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Tokens look at each other, at the image, think; then the image looks at the tokens."""
-        prompts, pe, present = given
+    def confer(self, tokens: Tensor, given: tuple[Tensor, Tensor | None]) -> Tensor:
+        """Tokens look at each other, knowing how they were given and which are present."""
+        prompts, present = given
         if self.first:
-            tokens = self.self_attn(tokens, tokens, tokens, present)  # n t c
-        else:
-            placed = tokens + prompts  # n t c
-            tokens = tokens + self.self_attn(placed, placed, tokens, present)  # n t c
-        tokens = self.norm1(tokens)  # n t c
-        placed_pixels = place(pixels, pe)
-        tokens = self.norm2(tokens + look(self.look, tokens + prompts, placed_pixels, pixels))  # n t c
-        tokens = self.norm3(tokens + self.lin2(functional.relu(self.lin1(tokens))))  # n t c
-        shown = self.show.offer(tokens + prompts, tokens, present)
-        some = parts(len(tokens), len(pixels))
-        each = zip(some, placed_pixels, pixels, strict=True)
-        return tokens, [self.norm4(self.show.spread(shown.part(part), at, x)) for part, at, x in each]
+            return self.norm1(self.self_attn(tokens, tokens, tokens, present))  # n t c
+        placed = tokens + prompts  # n t c
+        return self.norm1(tokens + self.self_attn(placed, placed, tokens, present))  # n t c
+
+    def think(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        """Tokens take in what they saw in the image."""
+        tokens = self.norm2(tokens + seen)  # n t c
+        return self.norm3(tokens + self.lin2(functional.relu(self.lin1(tokens))))  # n t c
 
 
 class Cast:
@@ -106,16 +121,3 @@ def parts(n: int, count: int) -> Iterator[slice]:
     """Cut ``n`` prompts into `count` parts of one size."""
     size = n // count
     return (slice(start, start + size) for start in range(0, n, size))
-
-
-def place(pixels: list[Tensor], pe: Tensor) -> list[Tensor]:
-    """Add to the pixels where they are; to pixels that all prompts share once."""
-    shared = pixels[0] + pe  # m N c
-    return [shared if each is pixels[0] else each + pe for each in pixels]
-
-
-def look(attention: TokensToPixels, placed: Tensor, placed_pixels: list[Tensor], pixels: list[Tensor]) -> Tensor:
-    """Let all tokens look at their prompt's pixels, part by part: ``n t c``."""
-    queries = attention.queries(placed)  # n Ht c
-    each = zip(parts(len(placed), len(pixels)), placed_pixels, pixels, strict=True)
-    return attention.learn(torch.cat([attention.gather(queries[part], at, x) for part, at, x in each]))  # n t c

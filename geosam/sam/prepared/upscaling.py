@@ -18,7 +18,7 @@ DEPTH = 2
 """Times that a cell is cut into four."""
 
 
-BAND_VALUES = 1 << 17
+BAND_VALUES = 1 << 18
 """Values of the finest maps in one band; a band's tensors then fit a core's own cache."""
 
 
