@@ -5,6 +5,21 @@ from typing import Annotated, Any
 
 import typer
 
+from geosam.cli.options import (
+    OUTPUT,
+    PROMPTS,
+    GroupColumn,
+    IdColumn,
+    MaxArea,
+    MinArea,
+    Outline,
+    PromptsLayer,
+    Quality,
+    Refine,
+    Simplify,
+    Spacing,
+    Stability,
+)
 from geosam.cli.scenes import (
     Aoi,
     AoiCrs,
@@ -23,13 +38,7 @@ from geosam.cli.scenes import (
 
 catalog = typer.Typer(name="catalog", no_args_is_help=True, help="Segment whole catalogs of scenes, in parallel.")
 
-_WHICH, _WHERE, _PROMPTS, _EVERYTHING, _OUTPUT = (
-    "Which scenes",
-    "Where the work is done",
-    "Prompts (none: every object)",
-    "Everything mode",
-    "What is written",
-)
+_WHICH, _WHERE = "Which scenes", "Where the work is done"
 
 Source = Annotated[
     str, typer.Argument(help="Folder, pattern, STAC file or API, vector file with a column of paths, or a raster.")
@@ -91,43 +100,20 @@ def run_catalog(
     retries: Retries = 2,
     split: Split = 256,
     prompts: Annotated[
-        str | None, typer.Option(help="Vector file or raster of masks, for all scenes.", rich_help_panel=_PROMPTS)
+        str | None, typer.Option(help="Vector file or raster of masks, for all scenes.", rich_help_panel=PROMPTS)
     ] = None,
-    prompts_layer: Annotated[
-        str | None, typer.Option(help="Layer of the prompts file.", rich_help_panel=_PROMPTS)
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option(help="Column that names a prompt; kept as `prompt_id`.", rich_help_panel=_PROMPTS)
-    ] = None,
-    group_column: Annotated[
-        str | None, typer.Option(help="Column that groups points to one object.", rich_help_panel=_PROMPTS)
-    ] = None,
-    refine: Annotated[
-        int, typer.Option(help="Rounds in which a mask is fed back to the model.", min=0, rich_help_panel=_PROMPTS)
-    ] = 0,
-    quality: Annotated[
-        float | None, typer.Option(help="Least predicted IoU.", min=0, max=1, rich_help_panel=_EVERYTHING)
-    ] = None,
-    stability: Annotated[
-        float | None, typer.Option(help="Least stability.", min=0, max=1, rich_help_panel=_EVERYTHING)
-    ] = None,
-    spacing: Annotated[int, typer.Option(help="Distance of grid points, px.", min=1, rich_help_panel=_EVERYTHING)] = 32,
-    min_area: Annotated[
-        float, typer.Option(help="Drop objects smaller than this, m².", min=0, rich_help_panel=_EVERYTHING)
-    ] = 0.0,
-    max_area: Annotated[
-        float, typer.Option(help="Drop objects larger than this, m².", min=0, rich_help_panel=_EVERYTHING)
-    ] = float("inf"),
-    simplify: Annotated[
-        float,
-        typer.Option(help="Simplify shared borders by this tolerance, CRS units.", min=0, rich_help_panel=_OUTPUT),
-    ] = 0.0,
-    outline: Annotated[
-        str | None, typer.Option(help="`regular` or `smooth`; needs geosam[outline].", rich_help_panel=_OUTPUT)
-    ] = None,
-    labels: Annotated[
-        bool, typer.Option("--labels", help="Also write label rasters.", rich_help_panel=_OUTPUT)
-    ] = False,
+    prompts_layer: PromptsLayer = None,
+    id_column: IdColumn = None,
+    group_column: GroupColumn = None,
+    refine: Refine = 0,
+    quality: Quality = None,
+    stability: Stability = None,
+    spacing: Spacing = 32,
+    min_area: MinArea = 0.0,
+    max_area: MaxArea = float("inf"),
+    simplify: Simplify = 0.0,
+    outline: Outline = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Also write label rasters.", rich_help_panel=OUTPUT)] = False,
     allow_failures: AllowFailures = False,
     quiet: Quiet = False,
 ) -> None:

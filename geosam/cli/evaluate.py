@@ -7,9 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from geosam.cli.failures import INTERRUPTED
+from geosam.cli.options import EVERYTHING, OUTPUT, Spacing
 from geosam.cli.scenes import Model, Quiet
-
-_EVERYTHING, _OUTPUT = "Everything mode", "What is written"
 
 HEADINGS = {
     "box": "box",
@@ -41,18 +40,18 @@ def evaluate(
     limit: Annotated[int, typer.Option(help="Pictures of each source at most; 0: all.", min=0)] = 0,
     objects: Annotated[int, typer.Option(help="Objects of each source at most; 0: all.", min=0)] = 0,
     everything: Annotated[
-        bool, typer.Option("--everything/--no-everything", help="Score everything mode.", rich_help_panel=_EVERYTHING)
+        bool, typer.Option("--everything/--no-everything", help="Score everything mode.", rich_help_panel=EVERYTHING)
     ] = True,
     windows: Annotated[
         int,
-        typer.Option(help="Windows of each source in which it is scored; 0: all.", min=0, rich_help_panel=_EVERYTHING),
+        typer.Option(help="Windows of each source in which it is scored; 0: all.", min=0, rich_help_panel=EVERYTHING),
     ] = 4,
-    spacing: Annotated[int, typer.Option(help="Distance of grid points, px.", min=1, rich_help_panel=_EVERYTHING)] = 32,
+    spacing: Spacing = 32,
     json: Annotated[
-        Path | None, typer.Option("--json", help="Also write the table as JSON here.", rich_help_panel=_OUTPUT)
+        Path | None, typer.Option("--json", help="Also write the table as JSON here.", rich_help_panel=OUTPUT)
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="Also write the table as CSV here.", rich_help_panel=_OUTPUT)
+        Path | None, typer.Option("--csv", help="Also write the table as CSV here.", rich_help_panel=OUTPUT)
     ] = None,
     quiet: Quiet = False,
 ) -> None:

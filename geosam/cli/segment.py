@@ -5,6 +5,21 @@ from typing import Annotated, Any
 
 import typer
 
+from geosam.cli.options import (
+    OUTPUT,
+    PROMPTS,
+    GroupColumn,
+    IdColumn,
+    MaxArea,
+    MinArea,
+    Outline,
+    PromptsLayer,
+    Quality,
+    Refine,
+    Simplify,
+    Spacing,
+    Stability,
+)
 from geosam.cli.scenes import (
     Aoi,
     AoiCrs,
@@ -21,8 +36,6 @@ from geosam.cli.scenes import (
     open_asked,
 )
 
-_PROMPTS, _EVERYTHING, _OUTPUT = "Prompts (none: every object)", "Everything mode", "What is written"
-
 
 def segment(
     scene: SceneArgument,
@@ -32,7 +45,7 @@ def segment(
             "--output",
             "-o",
             help=".gpkg, .parquet, .fgb or .geojson to write.",
-            rich_help_panel=_OUTPUT,
+            rich_help_panel=OUTPUT,
             metavar="PATH",
         ),
     ],
@@ -40,49 +53,31 @@ def segment(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help="Vector file of points, boxes or polygons, or raster of masks; any CRS.", rich_help_panel=_PROMPTS
+            help="Vector file of points, boxes or polygons, or raster of masks; any CRS.", rich_help_panel=PROMPTS
         ),
     ] = None,
-    prompts_layer: Annotated[
-        str | None, typer.Option(help="Layer of the prompts file.", rich_help_panel=_PROMPTS)
-    ] = None,
+    prompts_layer: PromptsLayer = None,
     point: Annotated[
         list[str] | None,
-        typer.Option(help="A click `x,y`, or `x,y,0` for *not this*; repeatable.", rich_help_panel=_PROMPTS),
+        typer.Option(help="A click `x,y`, or `x,y,0` for *not this*; repeatable.", rich_help_panel=PROMPTS),
     ] = None,
     box: Annotated[
-        list[str] | None, typer.Option(help="A box `xmin,ymin,xmax,ymax`; repeatable.", rich_help_panel=_PROMPTS)
+        list[str] | None, typer.Option(help="A box `xmin,ymin,xmax,ymax`; repeatable.", rich_help_panel=PROMPTS)
     ] = None,
     prompts_crs: Annotated[
         str | None,
         typer.Option(
-            help="CRS of --point and --box, as `EPSG:4326`, or `px`; default: the scene's.", rich_help_panel=_PROMPTS
+            help="CRS of --point and --box, as `EPSG:4326`, or `px`; default: the scene's.", rich_help_panel=PROMPTS
         ),
     ] = None,
-    id_column: Annotated[
-        str | None, typer.Option(help="Column that names a prompt; kept as `prompt_id`.", rich_help_panel=_PROMPTS)
-    ] = None,
-    group_column: Annotated[
-        str | None, typer.Option(help="Column that groups points to one object.", rich_help_panel=_PROMPTS)
-    ] = None,
-    refine: Annotated[
-        int, typer.Option(help="Rounds in which a mask is fed back to the model.", min=0, rich_help_panel=_PROMPTS)
-    ] = 0,
-    quality: Annotated[
-        float | None,
-        typer.Option(help="Least predicted IoU; default: the model's.", min=0, max=1, rich_help_panel=_EVERYTHING),
-    ] = None,
-    stability: Annotated[
-        float | None,
-        typer.Option(help="Least stability; default: the model's.", min=0, max=1, rich_help_panel=_EVERYTHING),
-    ] = None,
-    spacing: Annotated[int, typer.Option(help="Distance of grid points, px.", min=1, rich_help_panel=_EVERYTHING)] = 32,
-    min_area: Annotated[
-        float, typer.Option(help="Drop objects smaller than this, m².", min=0, rich_help_panel=_EVERYTHING)
-    ] = 0.0,
-    max_area: Annotated[
-        float, typer.Option(help="Drop objects larger than this, m².", min=0, rich_help_panel=_EVERYTHING)
-    ] = float("inf"),
+    id_column: IdColumn = None,
+    group_column: GroupColumn = None,
+    refine: Refine = 0,
+    quality: Quality = None,
+    stability: Stability = None,
+    spacing: Spacing = 32,
+    min_area: MinArea = 0.0,
+    max_area: MaxArea = float("inf"),
     bands: Bands = None,
     resolution: Resolution = None,
     aoi: Aoi = None,
@@ -92,25 +87,20 @@ def segment(
     window: Window = None,
     overlap: Overlap = None,
     store: Store = "auto",
-    simplify: Annotated[
-        float,
-        typer.Option(help="Simplify shared borders by this tolerance, CRS units.", min=0, rich_help_panel=_OUTPUT),
-    ] = 0.0,
-    outline: Annotated[
-        str | None, typer.Option(help="`regular` or `smooth`; needs geosam[outline].", rich_help_panel=_OUTPUT)
-    ] = None,
+    simplify: Simplify = 0.0,
+    outline: Outline = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Also write a label raster (int32 COG) here.", rich_help_panel=_OUTPUT)
+        Path | None, typer.Option(help="Also write a label raster (int32 COG) here.", rich_help_panel=OUTPUT)
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option(help="Also write a PNG of the scene with its polygons here.", rich_help_panel=_OUTPUT),
+        typer.Option(help="Also write a PNG of the scene with its polygons here.", rich_help_panel=OUTPUT),
     ] = None,
     layer: Annotated[
-        str | None, typer.Option(help="Name of the layer; default: the output's.", rich_help_panel=_OUTPUT)
+        str | None, typer.Option(help="Name of the layer; default: the output's.", rich_help_panel=OUTPUT)
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=_OUTPUT)
+        bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT)
     ] = False,
     quiet: Quiet = False,
 ) -> None:
