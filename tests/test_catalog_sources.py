@@ -41,7 +41,8 @@ def stac_item(name: str, *, assets=("visual",), month: int = 6, clouds: int = 10
         {"eo:cloud_cover": clouds, "platform": "sentinel-2a"},
     )
     for asset in assets:
-        item.add_asset(asset, pystac.Asset(f"./{name}.tif", media_type=pystac.MediaType.COG))
+        roles = ["data", "visual"]
+        item.add_asset(asset, pystac.Asset(f"./{name}.tif", media_type=pystac.MediaType.COG, roles=roles))
     return item
 
 
@@ -174,12 +175,14 @@ class TestTables:
     def test_stac_geoparquet(self, folder, monkeypatch):
         monkeypatch.chdir(folder)
         items = [stac_item("a"), stac_item("b", month=8)]
+        items[1].add_asset("preview", pystac.Asset("b.png", media_type="image/png", roles=["thumbnail", "overview"]))
         table = gpd.GeoDataFrame(
             {
                 "id": ["a", "b"],
                 "stac_version": "1.0.0",
                 "datetime": [item.datetime for item in items],
                 "eo:cloud_cover": [10, 20],
+                "proj:shape": [[32, 32], [32, 32]],
                 "assets": [{name: asset.to_dict() for name, asset in item.assets.items()} for item in items],
             },
             geometry=[shapely.geometry.shape(item.geometry) for item in items],
@@ -188,6 +191,8 @@ class TestTables:
         table.to_parquet(folder / "items.parquet")
         found = find_items(folder / "items.parquet", Selection(where=("eo:cloud_cover < 15",), when="2024"))
         assert [(item.name, item.paths) for item in found] == [("a", (str(folder / "a.tif"),))]
+        assert found[0].properties["proj:shape"] == [32, 32]
+        assert names(find_items(folder / "items.parquet")) == ["a", "b"]
 
     def test_a_table_without_paths(self):
         with pytest.raises(CatalogError, match="expected one of path"):

@@ -80,7 +80,9 @@ def search_stac(url: str, selection: Selection, *, bounds: Sequence[float] | Non
     asked: dict[str, Any] = {"datetime": selection.when, "bbox": bounds, "collections": None}
     asked["collections"] = [collection.strip("/")] if collection else None
     try:
-        found = pystac_client.Client.open(root).search(**asked, max_items=None)
+        api = pystac_client.Client.open(root)
+        methods = {link.extra_fields.get("method", "GET") for link in api.get_links("search")}
+        found = api.search(**asked, max_items=None, method="POST" if "POST" in methods else "GET")
         for item in found.items_as_dicts():
             yield item_from_dict(item, selection, base=root)
     except (CatalogError, OptionError):

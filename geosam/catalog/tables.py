@@ -103,10 +103,18 @@ def _stac_item(record: Mapping[Any, Any], footprint: Any) -> dict[str, Any]:
     """A row of stac-geoparquet, whose properties are columns of their own, as a STAC item."""
     whole = {"type", "stac_version", "stac_extensions", "id", "assets", "links", "bbox", "collection"}
     assets = record["assets"]
+    properties = {str(key): value for key, value in record.items() if key not in whole and _there(value)}
     return {
         "id": record["id"],
         "collection": record.get("collection") if _there(record.get("collection")) else None,
-        "assets": json.loads(assets) if isinstance(assets, str) else assets,
+        "assets": json.loads(assets) if isinstance(assets, str) else _plain(assets),
         "geometry": footprint and shapely.geometry.mapping(footprint),
-        "properties": {str(key): value for key, value in record.items() if key not in whole and _there(value)},
+        "properties": _plain(properties),
     }
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, which a parquet file gives for lists, as lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value.tolist()] if isinstance(value, np.ndarray) else value
