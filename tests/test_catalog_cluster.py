@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import resource
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import cloudpickle
 import dask
+import numpy as np
 import pytest
 import rasterio
 from distributed import Client, LocalCluster
@@ -22,19 +24,23 @@ from geosam.catalog import cluster as cluster_module
 from geosam.errors import ClusterError
 from geosam.execute import Progress, Stage
 from geosam.testing import TruthNetwork, blob_labels, label_scene
-from geosam.testing.scenes import TRANSFORM
+from geosam.testing.scenes import TRANSFORM, pixels_to_labels
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # dask's own warnings are not ours to fix
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 SHAPE = (64, 96)
+MANY = 100
+MEMORY = 1_500_000_000
+"""Bytes that a worker may take; one that idles takes some 500 million."""
+
 SMALL = {"spacing_px": 8, "labels": True}
 NETWORK = TruthNetwork(side=48)
 
 
 @dataclass(frozen=True)
 class Deadly(TruthNetwork):
-    """The perfect network, which kills its process as often as there are files in a folder."""
+    """The perfect network, which dies as often as there are files in a folder, of what their names say."""
 
     lives: str = ""
 
@@ -42,8 +48,27 @@ class Deadly(TruthNetwork):
         for path in Path(self.lives).iterdir():
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
-                os.kill(os.getpid(), signal.SIGKILL)
+                die_of(path.name)
         return super().encode(pixels)
+
+
+@dataclass(frozen=True)
+class Greedy(TruthNetwork):
+    """The perfect network, which runs out of memory whenever it sees a label above `MANY`."""
+
+    def encode(self, pixels):
+        if pixels_to_labels(pixels).max() > MANY:
+            die_of("memory")
+        return super().encode(pixels)
+
+
+def die_of(cause: str) -> None:
+    """End the worker: at once, or by taking memory until its nanny ends it."""
+    if cause != "memory":
+        os.kill(os.getpid(), signal.SIGKILL)
+    taken = [np.ones(MEMORY // 8, np.uint8) for _ in range(8)]
+    time.sleep(60)
+    raise AssertionError(f"{sum(map(len, taken))} bytes were taken, and nobody minded")
 
 
 class Watching(Progress):
@@ -61,14 +86,21 @@ class Watching(Progress):
 
 @pytest.fixture(scope="module")
 def client():
-    """Two processes; a scene that takes two workers down is given up."""
+    """Two processes; a scene that has seen one of them die is tried alone."""
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "120s"}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        dask.config.set({"distributed.scheduler.allowed-failures": 0, "distributed.comm.timeouts.connect": "120s"}),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50, memory_limit=MEMORY
+        ) as cluster,
         Client(cluster, timeout=120, set_as_default=False) as client,
     ):
         client.wait_for_workers(2, timeout=120)
         yield client
+
+
+def grid(number: int):
+    """The grid of the scene of that number: each overlaps the one before by a third."""
+    return TRANSFORM @ TRANSFORM.translation(number * 64, 0)
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +108,7 @@ def scenes(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("scenes")
     for number in range(5):
         labels = blob_labels(SHAPE, count=6, large=1, seed=number)
-        grid = TRANSFORM @ TRANSFORM.translation(number * 128, 0)
-        label_scene(folder / f"scene-{number}.tif", labels, transform=grid)
+        label_scene(folder / f"scene-{number}.tif", labels, transform=grid(number))
     return folder
 
 
@@ -90,12 +121,22 @@ def undisturbed(scenes, tmp_path_factory) -> dict[str, bytes]:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    kinds = ("parts/*.parquet", "labels/*.tif")
+    """The bytes of every part and label raster, and of the merged layer."""
+    kinds = ("parts/*.parquet", "labels/*.tif", "all.gpkg")
+    merge(folder, folder / "all.gpkg", once=True)
     return {str(path.relative_to(folder)): path.read_bytes() for kind in kinds for path in folder.glob(kind)}
 
 
 def rows(folder: Path):
     return Manifest(folder / "manifest.jsonl").rows
+
+
+@pytest.mark.parametrize("how", [{"threads": 2}, {"threads": 3, "split": 2}, {"workers": 1}], ids=str)
+def test_whatever_does_the_work_the_merged_layer_is_the_same_bytes(scenes, undisturbed, tmp_path, how):
+    shuffled = random.Random(4).sample(paths := sorted(scenes.iterdir()), len(paths))
+    assert shuffled != paths
+    assert segment_catalog(shuffled, tmp_path, model=NETWORK, **how, **SMALL).done == 5
+    assert content(tmp_path) == undisturbed
 
 
 def test_two_workers_give_the_same_bytes(client, scenes, undisturbed, tmp_path):
@@ -124,16 +165,18 @@ def test_a_worker_that_is_killed_loses_nothing(client, scenes, undisturbed, tmp_
     assert content(tmp_path / "run") == undisturbed
 
 
-def test_a_scene_that_kills_every_worker_is_given_up_and_named(client, scenes, undisturbed, tmp_path):
-    (lives := tmp_path / "lives").mkdir()
-    for number in range(2):
-        (lives / str(number)).touch()
-    network = Deadly(side=48, lives=str(lives))
-    report = segment_catalog([scenes / "scene-0.tif"], tmp_path / "run", model=network, scheduler=client, **SMALL)
-    assert [row.name for row in report.failed] == ["scene-0"]
-    assert "died" in report.failed[0].reason
-    assert segment_catalog(scenes, tmp_path / "run", model=network, scheduler=client, **SMALL).done == 5
-    assert content(tmp_path / "run") == undisturbed
+def test_a_scene_that_no_worker_survives_is_named_and_the_others_are_done(client, scenes, tmp_path):
+    copies, folder = shutil.copytree(scenes, tmp_path / "scenes"), tmp_path / "run"
+    labels = blob_labels(SHAPE, count=6, large=1, seed=1)
+    label_scene(copies / "scene-1.tif", np.where(labels > 0, labels + MANY, 0), transform=grid(1))
+    report = segment_catalog(copies, folder, model=Greedy(side=48), scheduler=client, **SMALL)
+    assert [row.name for row in report.failed] == ["scene-1"]
+    assert "out of memory" in report.failed[0].reason
+    assert report.done == 4
+    again = segment_catalog(copies, folder, model=NETWORK, scheduler=client, **SMALL)
+    assert (again.kept, again.done) == (4, 1)
+    segment_catalog(copies, tmp_path / "whole", model=NETWORK, **SMALL)
+    assert content(folder) == content(tmp_path / "whole")
 
 
 def test_an_interrupted_client_goes_on(client, scenes, undisturbed, tmp_path):
@@ -152,7 +195,7 @@ def test_an_interrupted_client_goes_on(client, scenes, undisturbed, tmp_path):
 
 
 def test_every_fault_at_once_and_the_merged_layer_is_that_of_an_undisturbed_run(client, scenes, tmp_path):
-    """Disk full, then unreadable, damaged, without its asset, and a worker killed; then all is well again."""
+    """Disk full; unreadable, damaged, without its asset; workers killed and out of memory; then all is well again."""
     copies = shutil.copytree(scenes, tmp_path / "scenes")
     (lives := tmp_path / "lives").mkdir()
     network, folder = Deadly(side=48, lives=str(lives)), tmp_path / "run"
@@ -168,7 +211,8 @@ def test_every_fault_at_once_and_the_merged_layer_is_that_of_an_undisturbed_run(
     assert all("too large" in row.reason for row in full.failed)
     (copies / "scene-1.tif").write_text("no raster")
     break_block(copies / "scene-2.tif")
-    (lives / "one").touch()
+    for cause in ("kill", "memory"):
+        (lives / cause).touch()
     failed = run(**{"scene-3": "asset nir of item scene-3"}).failed
     assert {row.name: row.attempts for row in failed} == {"scene-1": 1, "scene-2": 1, "scene-3": 1}
     assert "cannot be opened" in rows(folder)["scene-1"].reason
@@ -179,8 +223,7 @@ def test_every_fault_at_once_and_the_merged_layer_is_that_of_an_undisturbed_run(
     again = run()
     assert (again.kept, again.done, again.failed) == (2, 3, [])
     segment_catalog(copies, tmp_path / "whole", model=NETWORK, **SMALL)
-    layers = [merge(each, each / "all.gpkg").path.read_bytes() for each in (folder, tmp_path / "whole")]
-    assert layers[0] == layers[1]
+    assert content(folder) == content(tmp_path / "whole")
 
 
 def limit_files(size: int) -> None:

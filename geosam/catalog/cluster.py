@@ -17,7 +17,7 @@ from distributed.scheduler import NoValidWorkerError
 from geosam.catalog.job import Job
 from geosam.catalog.manifest import FAILED, Row
 from geosam.catalog.station import Station
-from geosam.catalog.tasks import Outcome, Task, do
+from geosam.catalog.tasks import Outcome, Suspect, Task, do
 from geosam.errors import ClusterError
 
 _log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ PATIENCE_S = 60.0
 CONNECT_S = 10.0
 """Seconds in which a scheduler has to answer."""
 
-SETTINGS = {"distributed.scheduler.allowed-failures": 2, "distributed.admin.low-level-log-length": 0}
-"""A scene that takes three workers down with it is given up."""
+SETTINGS = {"distributed.scheduler.allowed-failures": 1, "distributed.admin.low-level-log-length": 0}
+"""A scene that has seen two workers die is tried alone at the end; if it takes two more with it, it is given up."""
 
 
 @contextmanager
@@ -109,18 +109,18 @@ class StationPlugin(WorkerPlugin):
         What is done with every scene.
     local
         Whether the workers are all of this machine, which then divide its cores and graphics cards.
-    workers
-        How many they are.
+    slots
+        How many scenes they all work on at a time.
     """
 
     job: Job
     local: bool
-    workers: int
+    slots: int
 
     def setup(self, worker: Any) -> None:
         """Called by dask in each worker."""
         logging.getLogger("geosam.prompts").setLevel(logging.ERROR)  # the manifest counts what is skipped
-        threads = max(1, (os.cpu_count() or 1) // max(1, self.workers)) if self.local else 0
+        threads = max(1, (os.cpu_count() or 1) // max(1, self.slots)) if self.local else 0
         cards = graphics_cards() if self.local else 0
         card = worker.name if isinstance(worker.name, int) else os.getpid()
         self.station = Station(self.job, torch_threads=threads, device=f"cuda:{card % cards}" if cards else "auto")
@@ -136,8 +136,7 @@ class Workers:
     job
         What is done with every scene.
     resources
-        What a task claims of a worker, such as ``{"GPU": 1}``. None: a graphics card, on a cluster of this machine that
-        has any.
+        What a task claims of a worker, such as ``{"GPU": 1}``. None: a graphics card, where workers offer any.
 
     Raises
     ------
@@ -148,16 +147,18 @@ class Workers:
     def __init__(self, client: Client, job: Job, *, resources: Mapping[str, float] | None = None) -> None:
         self._client, self._name = client, f"geosam-{uuid4().hex[:12]}"
         local = isinstance(client.cluster, LocalCluster)
-        self._resources = dict(resources or {"GPU": 1} if local and graphics_cards() else resources or {}) or None
         self._seen = time.monotonic()
         self._under_way: set[Any] = set()
         try:
             client.wait_for_workers(1, timeout=PATIENCE_S)
         except TimeoutError as error:
             raise ClusterError(f"no worker came in {PATIENCE_S:.0f} s", expected="a cluster with workers") from error
-        workers = self._workers()
-        self.limit = 2 * workers + 2
-        client.register_plugin(StationPlugin(job, local, workers), name=self._name)
+        offered = any(worker["resources"].get("GPU", 0) >= 1 for worker in self._workers())
+        asked = resources if resources is not None else {"GPU": 1} if offered else {}
+        self._resources = {name: amount for name, amount in asked.items() if amount > 0} or None
+        slots = self._slots()
+        self.limit = 2 * slots + 2
+        client.register_plugin(StationPlugin(job, local, slots), name=self._name)
 
     def __enter__(self) -> "Workers":
         return self
@@ -170,7 +171,7 @@ class Workers:
 
     def submit(self, task: Task, told: Callable[[Any], None]) -> None:
         """See `Pool.submit`."""
-        key = f"{self._name}-{task.item.name}-{task.piece}-{task.pieces}"
+        key = f"{self._name}-{task.item.name}-{task.piece}-{task.pieces}{'-alone' if task.alone else ''}"
         try:
             future = self._client.submit(
                 work, self._name, task, key=key, pure=False, resources=self._resources, priority=_first(task)
@@ -184,7 +185,9 @@ class Workers:
         """See `Pool.outcome`."""
         try:
             return result.result()
-        except KilledWorker:
+        except KilledWorker:  # dask blames all tasks that a worker had, also those that it had not begun
+            if not task.alone:
+                return Suspect()
             reason = "the workers that had it died, again and again, perhaps out of memory"
         except NoValidWorkerError as error:
             raise ClusterError(f"no worker has {self._resources}", expected="resources that workers offer") from error
@@ -200,14 +203,25 @@ class Workers:
     def check(self) -> None:
         """See `Pool.check`."""
         now = time.monotonic()
-        if self._client.status == "running" and self._workers():
-            self._seen = now
+        if self._client.status == "running" and (slots := self._slots()):
+            self._seen, self.limit = now, 2 * slots + 2  # workers may have joined
         elif now - self._seen > PATIENCE_S:
-            raise ClusterError(f"no worker for {PATIENCE_S:.0f} s", hint="the same command again goes on from here")
+            offering = f" that offers {self._resources}" if self._resources else ""
+            hint = "the same command again goes on from here"
+            raise ClusterError(f"no worker{offering} for {PATIENCE_S:.0f} s", hint=hint)
 
-    def _workers(self) -> int:
+    def _slots(self) -> int:
+        """How many tasks the workers can do at a time, with the resources that each claims."""
+        claims = (self._resources or {}).items()
+        return sum(
+            min([worker["nthreads"], *(int(worker["resources"].get(name, 0) // amount) for name, amount in claims)])
+            for worker in self._workers()
+        )
+
+    def _workers(self) -> list[dict[str, Any]]:
+        """What the scheduler knows of each worker."""
         try:
-            return len(self._client.scheduler_info()["workers"])
+            return list(self._client.scheduler_info(n_workers=-1)["workers"].values())
         except Exception as error:  # whatever the client raises when its scheduler is gone
             raise lost(error) from error
 

@@ -40,7 +40,7 @@ class Execution:
     threads
         Threads of this process.
     resources
-        What a scene claims of a worker, such as ``{"GPU": 1}``.
+        What a scene claims of a worker, such as ``{"GPU": 1}``. None: a graphics card, where workers offer any.
     retries
         How often a scene is begun again after a passing fault of the network or a file server.
     split

@@ -1,4 +1,4 @@
-"""The order of the work: tasks out, rows in, only a few under way at a time."""
+"""The order of the work: tasks out, rows in, only a few under way at a time, and suspects one by one at the end."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from geosam.catalog.manifest import Row
 from geosam.catalog.station import Station
-from geosam.catalog.tasks import Filled, Outcome, Split, Task, do
+from geosam.catalog.tasks import Filled, Outcome, Split, Suspect, Task, do
 
 WAIT_S = 2.0
 """Seconds without a result after which the pool is asked whether any is still to come."""
@@ -27,28 +27,38 @@ class Agenda:
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._scenes = iter(tasks)
         self._pieces: deque[Task] = deque()
+        self._suspects: deque[Task] = deque()
         self._left: dict[str, int] = {}
 
-    def take(self) -> Task | None:
-        """The next task; None if there is none now."""
-        return self._pieces.popleft() if self._pieces else next(self._scenes, None)
+    def take(self, *, idle: bool = True) -> Task | None:
+        """The next task; None if there is none now. `idle` says that nothing is under way, as a suspect needs it."""
+        task = self._pieces.popleft() if self._pieces else next(self._scenes, None)
+        if task is None and idle and self._suspects:
+            return replace(self._suspects.popleft(), alone=True)
+        return task
 
     def settle(self, task: Task, outcome: Outcome) -> Row | None:
         """Take note of an outcome; a row if it settles the scene."""
         name = task.item.name
         if isinstance(outcome, Split):
             self._left[name] = outcome.pieces
-            self._pieces.extend(replace(task, piece=piece, pieces=outcome.pieces) for piece in range(outcome.pieces))
+            whole = replace(task, pieces=outcome.pieces, alone=False)
+            self._pieces.extend(replace(whole, piece=piece) for piece in range(outcome.pieces))
+        elif isinstance(outcome, Suspect):
+            if task.piece is None or name in self._left:  # else the scene is settled already
+                self._suspects.append(task)
         elif isinstance(outcome, Filled):
             if name in self._left:
                 self._left[name] -= 1
                 if self._left[name] == 0:
                     del self._left[name]
-                    self._pieces.appendleft(replace(task, piece=None))
+                    self._pieces.appendleft(replace(task, piece=None, alone=False))
         elif task.piece is None:
             return outcome
         elif self._left.pop(name, None) is not None:  # the first piece that fails settles the scene
-            self._pieces = deque(other for other in self._pieces if other.item.name != name)
+            self._pieces, self._suspects = (
+                deque(other for other in tasks if other.item.name != name) for tasks in (self._pieces, self._suspects)
+            )
             return outcome
         return None
 
@@ -78,7 +88,7 @@ def carry_out(agenda: Agenda, pool: Pool) -> Iterator[Row]:
     told: SimpleQueue[tuple[Task, Any]] = SimpleQueue()
     under_way = 0
     while True:
-        while under_way < pool.limit and (task := agenda.take()) is not None:
+        while under_way < pool.limit and (task := agenda.take(idle=under_way == 0)) is not None:
             pool.submit(task, lambda result, task=task: told.put((task, result)))
             under_way += 1
         if under_way == 0:

@@ -59,12 +59,15 @@ class Task:
         Of its result.
     piece, pieces
         Which of how many pieces of its windows; without a piece but with pieces, these are to be put together.
+    alone
+        Whether nothing else is under way beside it, so that a worker that dies has died of it.
     """
 
     item: Item
     key: str
     piece: int | None = None
     pieces: int = 0
+    alone: bool = False
 
     def __repr__(self) -> str:
         return f"Task({self.item.name}{'' if self.piece is None else f', piece {self.piece + 1} of {self.pieces}'})"
@@ -82,7 +85,12 @@ class Filled:
     """A piece of a scene is done."""
 
 
-Outcome = Row | Split | Filled
+@dataclass(frozen=True)
+class Suspect:
+    """The workers that had a task died, of it or of another that they had beside it: it is to be tried alone."""
+
+
+Outcome = Row | Split | Filled | Suspect
 
 
 def do(station: Station, task: Task) -> Outcome:
