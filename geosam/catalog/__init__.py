@@ -25,7 +25,9 @@ run         `segment_catalog`, `encode_catalog`
 parts       the parts of a run as one table
 overlaps    objects that two overlapping scenes both found, found once
 layer       `merge`: the parts of a run as one layer
-summary     `report`: what became of each scene, with a map
+maps        footprints coloured by status
+page        the page about a run
+summary     `report`: what became of each scene
 ==========  ===========================================================================
 """
 
