@@ -439,14 +439,17 @@ def test_an_unknown_option_is_named(path: Path):
 # -------------------------------------------------------------------------------------------------------------- plan
 
 
-def test_a_plan_counts_windows_and_passes_and_writes_nothing(tmp_path: Path, truth: np.ndarray):
+def test_a_plan_counts_windows_and_passes_and_leaves_the_scenes_folder_alone(
+    tmp_path: Path, truth: np.ndarray, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+):
+    monkeypatch.setenv("GEOSAM_CACHE", str(tmp_path_factory.mktemp("cache")))
     valid = np.ones(SHAPE, bool)
     valid[:150] = False
     path = label_scene(tmp_path / "scene.tif", truth, valid=valid)
     found = geosam.plan(path, model=TruthNetwork(side=128), spacing_px=16, overlap=32)
     assert (found.shape, found.window, found.overlap) == (SHAPE, 128, 32)
     assert (found.windows, found.empty, found.passes) == (12, 4, 8)
-    assert found.points == 64
+    assert found.points == 8 * 64
     assert found.seconds > 0
     assert found.peak_bytes > 1 << 20
     assert leftovers(tmp_path) == set()

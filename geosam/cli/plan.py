@@ -24,6 +24,9 @@ from geosam.cli.scenes import (
 def plan(
     scene: SceneArgument,
     model: Model = "nano",
+    prompts: Annotated[
+        str | None, typer.Option(help="Vector file of prompts, or raster of masks; none: every object.")
+    ] = None,
     bands: Bands = None,
     resolution: Resolution = None,
     aoi: Aoi = None,
@@ -34,7 +37,7 @@ def plan(
     overlap: Overlap = None,
     spacing: Annotated[int, typer.Option(help="Distance of grid points, px.", min=1)] = 32,
 ) -> None:
-    """Say what segmenting everything in a scene will cost, before starting: one window is measured."""
+    """Say what segmenting a scene will cost, before starting; the first time one window is measured."""
     from rich.console import Console
 
     import geosam
@@ -42,7 +45,7 @@ def plan(
 
     seen = {"bands": bands, "resolution": resolution, "aoi_crs": aoi_crs}
     opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen)
-    forecast = geosam.plan(opened, model=model, window=window, overlap=overlap, spacing_px=spacing)
+    forecast = geosam.plan(opened, prompts, model=model, window=window, overlap=overlap, spacing_px=spacing)
     show_forecast(forecast, Console(soft_wrap=True))
 
 

@@ -3,16 +3,17 @@
 `segment` gives a GeoDataFrame, `segment_to_file` streams to a file in bounded memory, `encode` fills an embedding
 store, `plan` says beforehand what a run will cost.
 
-==========  ===========================================================
-module      responsibility
-==========  ===========================================================
-options     what a run is asked for, and what it says at its end
-request     the same with every name and path resolved
-run         a request being carried out: journal, store, progress
-everything  every object of the scene, stitched across windows
-prompted    one polygon for each prompt
-forecast    windows, passes, time and memory, before starting
-==========  ===========================================================
+===========  ===========================================================
+module       responsibility
+===========  ===========================================================
+options      what a run is asked for, and what it says at its end
+request      the same with every name and path resolved
+run          a request being carried out: journal, store, progress
+everything   every object of the scene, stitched across windows
+prompted     one polygon for each prompt
+calibration  what a model takes on this machine, measured once
+forecast     windows, passes, time and memory, before starting
+===========  ===========================================================
 """
 
 import tempfile
@@ -238,16 +239,24 @@ def encode(
     return run.report
 
 
-def plan(scene: Any, *, model: Model = "nano", options: SegmentOptions | None = None, **changes: Any) -> Forecast:
-    """Say what segmenting everything in a scene will cost on this machine: windows, passes, seconds, memory.
+def plan(
+    scene: Any,
+    prompts: Any = None,
+    *,
+    model: Model = "nano",
+    options: SegmentOptions | None = None,
+    **changes: Any,
+) -> Forecast:
+    """Say what segmenting a scene will cost on this machine: windows, passes, seconds, memory.
 
-    One window of the scene is segmented to find out.
+    The first time, one window of the scene is segmented to find out what the model takes here. That is kept in the
+    cache folder, and measured anew if the machine, the number of threads, the model or how it is asked changes.
 
     Parameters
     ----------
-    scene, model, options, changes
+    scene, prompts, model, options, changes
         As for `segment`.
     """
-    request = Request.of(scene, None, model=model, options=options, changes=changes)
+    request = Request.of(scene, prompts, model=model, options=options, changes=changes)
     with request.bounded_cache():
         return forecast(request)

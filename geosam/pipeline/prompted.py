@@ -19,6 +19,7 @@ from shapely import MultiPolygon, STRtree, box, transform
 from geosam.instances.assemble import strip_rows
 from geosam.masks import MaskSet, segment_prompts
 from geosam.pipeline.everything import Strips
+from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.polygons import frame, mask_polygons, outline
 from geosam.prompts import Prompt, Prompts, WindowPrompts, assign
@@ -61,7 +62,7 @@ def find_prompted(run: Run, prompts: Prompts, tap: Callable[[Strips], Strips] = 
         Is fed the strips of labels that the polygons make, the better score on top.
     """
     run.report.skipped += [(skipped.id, skipped.reason) for skipped in prompts.skipped]
-    levels = pyramid(run)
+    levels = pyramid(run.request)
     found: dict[int, Found] = {}
     pending = list(prompts)
     for level in levels:
@@ -80,13 +81,14 @@ def find_prompted(run: Run, prompts: Prompts, tap: Callable[[Strips], Strips] = 
     yield objects
 
 
-def pyramid(run: Run) -> list[Level]:
+def pyramid(request: Request) -> list[Level]:
     """The scene at full, half, quarter … resolution, down to where a single window shows all of it."""
-    levels = [Level(0, run.scene, run.plan())]
+    scene, side = request.scene, request.network.side
+    levels = [Level(0, scene, request.options.plan(scene.shape, side=side))]
     while len(levels[-1].plan) > 1:
         number = len(levels)
-        scene = run.scene.coarsened(2**number)
-        levels.append(Level(number, scene, run.plan(scene)))
+        coarse = scene.coarsened(2**number)
+        levels.append(Level(number, coarse, request.options.plan(coarse.shape, side=side)))
     return levels
 
 

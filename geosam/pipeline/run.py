@@ -62,9 +62,9 @@ class Run:
         """The tolerance of the simplification in pixels of the scene."""
         return self.request.options.simplify / self.scene.frame.resolution
 
-    def plan(self, scene: Scene | None = None) -> WindowPlan:
-        """The windows of the scene, or of a coarser view of it."""
-        return self.request.options.plan((scene or self.scene).shape, side=self.network.side)
+    def plan(self) -> WindowPlan:
+        """The windows of the scene."""
+        return self.request.options.plan(self.scene.shape, side=self.network.side)
 
     def embed(self, scene: Scene, chip: Chip) -> Embedding:
         """The chip's embedding, from the store where it has one, else encoded and kept if the store has room."""

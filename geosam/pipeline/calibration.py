@@ -1,0 +1,180 @@
+"""What a model costs on this machine, measured once on a window of a real scene and remembered in the cache folder."""
+
+import json
+import logging
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from geopandas import GeoDataFrame
+from rasterio.windows import Window
+
+from geosam import __version__, sinks
+from geosam.embeddings import Embedding, embed
+from geosam.instances import WindowInstances, assemble, flatten, stitch
+from geosam.masks import segment_everything, segment_prompts
+from geosam.masks.everything import grid_points
+from geosam.pipeline.request import Request
+from geosam.polygons import instance_frame, mask_polygons, polygonize
+from geosam.prompts import WindowPrompts
+from geosam.sam.registry import cache_folder
+from geosam.scene import Chip
+from geosam.windows import WindowPlan
+
+_log = logging.getLogger(__name__)
+
+CLICKS = 16
+"""Prompts that are asked to find out what one takes."""
+
+now = time.perf_counter
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Seconds and bytes of a model on this machine.
+
+    Attributes
+    ----------
+    encode, point, prompt
+        Seconds of an encoder pass with its reading, of a grid point in everything mode, and of a prompt with its
+        polygon.
+    window
+        Seconds of all else in a window of everything mode: stitching, polygons, files.
+    peak_bytes
+        Resident memory with the model and one window of everything mode.
+    """
+
+    encode: float
+    point: float
+    prompt: float
+    window: float
+    peak_bytes: int
+
+    def seconds(self, *, passes: int, points: int = 0, prompts: int = 0) -> float:
+        """Seconds of a run in which so many windows are encoded, for grid points or for prompts.
+
+        Examples
+        --------
+        >>> cost = Calibration(encode=0.5, point=0.01, prompt=0.1, window=0.5, peak_bytes=0)
+        >>> cost.seconds(passes=9, points=900), cost.seconds(passes=2, prompts=10)
+        (18.0, 2.0)
+        """
+        rest = self.window if points else 0.0
+        return passes * (self.encode + rest) + points * self.point + prompts * self.prompt
+
+
+NOTHING = Calibration(encode=0.0, point=0.0, prompt=0.0, window=0.0, peak_bytes=0)
+"""What a scene without data takes."""
+
+
+def calibrated(request: Request, window: Window) -> Calibration:
+    """What was measured before on this machine with this model, threads and options; else measure it now.
+
+    Parameters
+    ----------
+    request
+        The scene, the model, and how it is asked.
+    window
+        A window of the scene with data, on which it is measured if it has to be.
+    """
+    path = cache_folder() / "calibration" / f"{identity(request, window)}.json"
+    with suppress(OSError, ValueError, TypeError):  # absent, damaged, or of another version
+        return Calibration(**json.loads(path.read_text()))
+    found = measure(request, window)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}")
+        part.write_text(json.dumps(asdict(found)))
+        os.replace(part, path)
+    except OSError as error:
+        _log.warning("the calibration is not kept: %s", error)
+    return found
+
+
+def identity(request: Request, window: Window) -> str:
+    """Whatever changes what a window takes: machine, threads, versions, model, size of the window and grid."""
+    told: dict[str, Any] = {
+        "machine": [platform.node(), platform.machine(), _processor(), os.cpu_count()],
+        "threads": torch.get_num_threads(),
+        "versions": [__version__, torch.__version__],
+        "model": request.network.key,
+        "window": [window.height, window.width],
+        "everything": asdict(request.options.everything(request.network)),
+        "refine": request.options.refine,
+    }
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def measure(request: Request, window: Window) -> Calibration:
+    """Take one window from its pixels to a file, after a pass that warms up."""
+    scene, network, options = request.scene, request.network, request.options
+    embed(scene.read(window), network)
+    begin = now()
+    chip = scene.read(window)
+    embedding = embed(chip, network)
+    encoded = now()
+    wanted = options.everything(network)
+    points, _ = grid_points(window, chip.valid, wanted.spacing_px)
+    masks = segment_everything(embedding, network, chip.valid, wanted)
+    decoded = now()
+    _finish(request, flatten(masks, 0))
+    finished = now()
+    _click(request, embedding, chip, points[:: max(1, len(points) // CLICKS)][:CLICKS])
+    clicked = now()
+    return Calibration(
+        encode=encoded - begin,
+        point=(decoded - encoded) / max(1, len(points)),
+        prompt=(clicked - finished) / max(1, min(CLICKS, len(points))),
+        window=finished - decoded,
+        peak_bytes=peak_bytes(),
+    )
+
+
+def _finish(request: Request, seen: WindowInstances) -> None:
+    """What follows when all windows are segmented, for one window: stitching, polygons, a file."""
+    scene = request.scene
+    plan = WindowPlan(seen.labels.shape, size=max(seen.labels.shape), overlap=0)
+    instances = stitch(plan, lambda _: seen)
+
+    def frames() -> Iterator[GeoDataFrame]:
+        nothing = np.zeros(0, np.int32), np.zeros(0, object)
+        drawn = polygonize(assemble(plan, instances, lambda _: seen), stops=instances.stops)
+        for ids, polygons in chain(drawn, [nothing]):
+            yield instance_frame(ids, polygons, scene, instances=instances, model=request.network.name)
+
+    with tempfile.TemporaryDirectory(prefix="geosam-calibration-") as folder:
+        sinks.write(frames(), Path(folder, "window.gpkg"), crs=scene.crs)
+
+
+def _click(request: Request, embedding: Embedding, chip: Chip, points: np.ndarray) -> None:
+    """Ask single clicks as prompts, to polygons."""
+    n = len(points)
+    clicks = WindowPrompts(np.arange(n), points[:, None].astype(np.float32), np.ones((n, 1), np.int64), None, None)
+    mask_polygons(segment_prompts(embedding, request.network, clicks, chip.valid, refine=request.options.refine))
+
+
+def _processor() -> str:
+    """The processor's name."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def peak_bytes() -> int:
+    """Most memory that this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

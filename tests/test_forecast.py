@@ -1,0 +1,112 @@
+"""What a plan says beforehand is what a run then does: a network of fixed cost, and a clock that it alone moves."""
+
+import sys
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import torch
+from shapely import box
+
+import geosam
+from geosam.pipeline import forecast
+from geosam.scene import open_scene
+from geosam.testing import StubNetwork, coordinate_scene
+
+ENCODE, POINT = 2.0, 0.01
+GRID = {"spacing_px": 16, "overlap": 32}
+
+
+class Priced(StubNetwork):
+    """A network whose passes and answers take a fixed time on a clock of its own."""
+
+    clock = 0.0
+    passes = answers = 0
+
+    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        Priced.clock, Priced.passes = Priced.clock + ENCODE, Priced.passes + 1
+        return super().encode(pixels)
+
+    def decode(self, arrays, shape, *, points, **asked):
+        Priced.clock, Priced.answers = Priced.clock + POINT * len(points), Priced.answers + len(points)
+        return super().decode(arrays, shape, points=points, **asked)
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("GEOSAM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("geosam.pipeline.calibration.now", lambda: Priced.clock)
+
+
+@pytest.fixture
+def network() -> Priced:
+    return Priced(side=128, channels=2)
+
+
+def taken(work) -> tuple[float, int, int]:
+    """Seconds, passes and answers of some work."""
+    before = Priced.clock, Priced.passes, Priced.answers
+    work()
+    return Priced.clock - before[0], Priced.passes - before[1], Priced.answers - before[2]
+
+
+@pytest.mark.parametrize("shape", [(128, 128), (200, 500), (300, 380)])
+def test_everything_takes_what_was_forecast(tmp_path: Path, network: Priced, shape: tuple[int, int]):
+    path = coordinate_scene(tmp_path / "xy.tif", shape)
+    said = geosam.plan(path, model=network, **GRID)
+    seconds, passes, answers = taken(lambda: geosam.segment(path, model=network, **GRID))
+    assert (said.passes, said.points, said.prompts) == (passes, answers, 0)
+    assert said.seconds == pytest.approx(seconds)
+    assert said.peak_bytes > 1 << 20
+
+
+@pytest.mark.parametrize("size", [40, 150])
+def test_prompts_take_what_was_forecast_also_on_coarser_views(tmp_path: Path, network: Priced, size: int):
+    path = coordinate_scene(tmp_path / "xy.tif", (300, 380))
+    scene = open_scene(path)
+    corners = [(20, 20), (180, 60), (200, 140), (30, 200)]
+    boxes = scene.to_world([box(x, y, x + size, min(y + size, 300)) for x, y in corners])
+    prompts = geopandas.GeoDataFrame(geometry=boxes, crs=scene.crs)
+    said = geosam.plan(path, prompts, model=network, overlap=32)
+    seconds, passes, answers = taken(lambda: geosam.segment(path, prompts, model=network, overlap=32))
+    assert (said.passes, said.prompts, said.points) == (passes, answers, 0)
+    assert said.seconds == pytest.approx(seconds)
+
+
+def test_a_calibration_is_remembered_until_machine_model_or_options_change(
+    tmp_path: Path, network: Priced, monkeypatch: pytest.MonkeyPatch
+):
+    path = coordinate_scene(tmp_path / "xy.tif", (300, 380))
+
+    def measured(model: Priced = network, **options: int) -> bool:
+        return taken(lambda: geosam.plan(path, model=model, **{**GRID, **options}))[1] > 0
+
+    assert measured()
+    assert not measured()
+    assert measured(spacing_px=32)
+    assert measured(Priced(side=128, channels=2, key="other"))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    assert measured()
+    assert not measured()
+    for kept in (tmp_path / "cache" / "calibration").iterdir():
+        kept.write_text("{")
+    assert measured()
+
+
+def test_a_plan_goes_on_where_the_calibration_cannot_be_kept(
+    tmp_path: Path, network: Priced, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GEOSAM_CACHE", str(tmp_path / "file"))
+    said = geosam.plan(coordinate_scene(tmp_path / "xy.tif", (128, 128)), model=network, **GRID)
+    assert said.seconds > 0
+    assert "not kept" in caplog.text
+
+
+def test_a_scene_without_data_costs_nothing(tmp_path: Path, network: Priced, monkeypatch: pytest.MonkeyPatch):
+    path = coordinate_scene(tmp_path / "xy.tif", (128, 128))
+    monkeypatch.setattr("geosam.scene.Scene.has_data", lambda *_: False)
+    said = geosam.plan(path, model=network, **GRID)
+    assert (said.windows, said.passes, said.points, said.seconds) == (1, 0, 0, 0)
+    assert sys.modules[forecast.__module__].NOTHING.peak_bytes == said.peak_bytes
