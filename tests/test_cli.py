@@ -18,8 +18,7 @@ from typer.testing import CliRunner
 
 import geosam.pipeline.request
 from geosam.cli import app
-from geosam.cli.drawing import read_layer
-from geosam.sinks import read_metadata
+from geosam.sinks import read_layer, read_metadata
 from geosam.testing import TruthNetwork, label_scene, parcel_labels
 
 SIDE = 128

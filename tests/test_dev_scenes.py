@@ -7,9 +7,8 @@ import pytest
 import shapely
 
 import geosam
-from geosam.cli.drawing import read_layer
 from geosam.polygons import COLUMNS
-from geosam.sinks import read_metadata
+from geosam.sinks import read_layer, read_metadata
 from geosam.testing import StubNetwork
 
 DEV = Path(__file__).parents[1].parent / "shared" / "data" / "dev"

@@ -331,11 +331,11 @@ def test_an_interrupted_run_leaves_only_its_journal_and_goes_on(path: Path, tmp_
     assert leftovers(tmp_path) == {"out.gpkg", "out.tif"}
 
 
-@pytest.mark.parametrize("late", ["rasterio.shutil.copy", "geosam.sinks.ogr.add_style"])
-def test_interrupted_while_it_writes_a_run_leaves_neither_output_and_goes_on(
+@pytest.mark.parametrize("late", ["rasterio.shutil.copy", "geosam.sinks.ogr.add_style", "geosam.sinks.picture"])
+def test_interrupted_while_it_writes_a_run_leaves_no_output_and_goes_on(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
 ):
-    outputs = {"output": tmp_path / "out.gpkg", "labels": tmp_path / "out.tif"}
+    outputs = {"output": tmp_path / "out.gpkg", "labels": tmp_path / "out.tif", "picture": tmp_path / "out.png"}
     options = SMALL | {"spacing_px": 16}
     with monkeypatch.context() as patch:
         patch.setattr(late, interrupt)
@@ -344,7 +344,8 @@ def test_interrupted_while_it_writes_a_run_leaves_neither_output_and_goes_on(
     assert leftovers(tmp_path) == {".out.gpkg.geosam-journal"}
     report = geosam.segment_to_file(path, **outputs, overwrite=False, model=Counting(stop_after=0), **options)
     assert report.resumed == report.windows
-    assert leftovers(tmp_path) == {"out.gpkg", "out.tif"}
+    assert report.outputs == list(outputs.values())
+    assert leftovers(tmp_path) == {"out.gpkg", "out.tif", "out.png"}
 
 
 @pytest.mark.parametrize(("side", "changes"), [(128, {"spacing_px": 16}), (160, {})])

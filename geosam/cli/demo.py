@@ -16,18 +16,21 @@ def demo(
     from rich.console import Console
 
     import geosam
-    from geosam.cli.drawing import draw
     from geosam.cli.show import show_report
     from geosam.execute import progress_bar
 
     scene = geosam.open_scene(sample("village_before.tif"))
     output.mkdir(parents=True, exist_ok=True)
-    layer = output / "village.gpkg"
     with progress_bar() as progress:
         report = geosam.segment_to_file(
-            scene, layer, labels=output / "village_labels.tif", model=model, min_area=8, progress=progress
+            scene,
+            output / "village.gpkg",
+            labels=output / "village_labels.tif",
+            picture=output / "village.png",
+            model=model,
+            min_area=8,
+            progress=progress,
         )
-    report.outputs.append(draw(scene, layer, output / "village.png"))
     show_report(report, Console(soft_wrap=True))
 
 

@@ -108,7 +108,6 @@ def segment(
     from rich.console import Console
 
     import geosam
-    from geosam.cli.drawing import draw
     from geosam.cli.show import show_report
     from geosam.execute import progress_bar
 
@@ -124,6 +123,7 @@ def segment(
             output,
             joined([*asked, *clicked]),
             labels=labels,
+            picture=picture,
             layer=layer,
             overwrite=overwrite,
             model=model,
@@ -140,8 +140,6 @@ def segment(
             outline=outline,
             refine=refine,
         )
-    if picture:
-        report.outputs.append(draw(opened, output, picture))
     show_report(report, Console(soft_wrap=True))
 
 

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from geosam.pipeline.options import Report, SegmentOptions
 from geosam.pipeline.prompted import find_prompted
 from geosam.pipeline.request import Network, Request
 from geosam.pipeline.run import Run, open_store
+from geosam.scene import Scene
 
 __all__ = ["Forecast", "Report", "SegmentOptions", "encode", "plan", "segment", "segment_to_file"]
 
@@ -99,12 +101,13 @@ def segment(
     return whole
 
 
-def segment_to_file(
+def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     scene: Any,
     output: str | PathLike[str],
     prompts: Any = None,
     *,
     labels: str | PathLike[str] | None = None,
+    picture: str | PathLike[str] | None = None,
     layer: str | None = None,
     overwrite: bool = True,
     model: Model = "nano",
@@ -115,8 +118,8 @@ def segment_to_file(
 ) -> Report:
     """Segment a scene and stream the polygons to a file, in memory that does not grow with the scene.
 
-    The file appears when it is whole. If the run is interrupted, the same call goes on from the windows that are done;
-    they lie in a hidden folder beside the output until then.
+    The outputs appear when all of them are whole. If the run is interrupted, the same call goes on from the windows
+    that are done; they lie in a hidden folder beside the output until then.
 
     Parameters
     ----------
@@ -126,6 +129,8 @@ def segment_to_file(
         ``.gpkg``, ``.parquet``, ``.fgb`` or ``.geojson``.
     labels
         Also write the object ids as an int32 cloud-optimized GeoTIFF here.
+    picture
+        Also draw the scene with its polygons here, as a PNG; for that all polygons are read into memory at the end.
     layer
         Name of the layer; the file's name if not given.
     overwrite
@@ -147,13 +152,17 @@ def segment_to_file(
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
     target = sinks.check_writable(output, overwrite=overwrite, has_crs=request.scene.crs is not None)
     label_target = sinks.check_writable(labels, formats=sinks.LABEL_FORMATS, overwrite=overwrite) if labels else None
+    picture_target = (
+        sinks.check_writable(picture, formats=sinks.PICTURE_FORMATS, overwrite=overwrite) if picture else None
+    )
     request.options.plan(request.scene.shape, side=request.network.side)  # refuses senseless windows before any work
-    report = Report(outputs=[target, label_target] if label_target else [target])
+    report = Report(outputs=[path for path in (target, label_target, picture_target) if path])
     with Journal.beside(target, request.key) as journal, request.bounded_cache():
         run = Run(request, journal, open_store(store), progress or Progress(), report)
         with _label_sink(label_target, request) as sink:
             frames = then_finish(sink, counted(find(run, tap(sink)), report))
-            sinks.write(frames, target, layer=layer, metadata=request.metadata, crs=request.scene.crs)
+            drawn = partial(draw, request.scene, path=picture_target)
+            sinks.write(frames, target, layer=layer, metadata=request.metadata, crs=request.scene.crs, ready=drawn)
         journal.remove()
     report.seconds = time.perf_counter() - begin
     return report
@@ -197,6 +206,17 @@ def then_finish(sink: sinks.LabelSink | None, frames: Iterator[GeoDataFrame]) ->
     yield from frames
     if sink is not None:
         sink.finish()
+
+
+def draw(scene: Scene, layer: Path, *, path: Path | None) -> None:
+    """Draw the polygons of a layer that is whole but not in its place yet, so that both appear together or neither."""
+    if path is not None:
+        sinks.picture(scene, sinks.read_layer(layer), path)
+
+
+def _checked(path: str | PathLike[str] | None, formats: tuple[str, ...], *, overwrite: bool) -> Path | None:
+    """An output that need not be asked for, absolute."""
+    return sinks.check_writable(path, formats=formats, overwrite=overwrite) if path else None
 
 
 def _label_sink(path: Path | None, request: Request) -> Any:

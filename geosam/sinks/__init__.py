@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
+import pyogrio
 from pyproj import CRS
 
 from geosam.errors import SinkError
@@ -41,6 +42,7 @@ __all__ = [
     "LabelSink",
     "check_writable",
     "picture",
+    "read_layer",
     "read_metadata",
     "write",
     "write_table",
@@ -67,6 +69,7 @@ def write(
     crs: object = None,
     style: bool = True,
     overwrite: bool = True,
+    ready: Callable[[Path], object] = lambda part: None,
 ) -> Path:
     """Write polygons; the format follows from the extension of `path`.
 
@@ -88,6 +91,8 @@ def write(
         Whether a GeoPackage gets the table `layer_styles`, with which QGIS opens the layer styled.
     overwrite
         Whether an existing file may be replaced.
+    ready
+        Called with the complete file before it is moved into place; if it raises, the file never appears.
 
     Returns
     -------
@@ -120,6 +125,7 @@ def write(
         table = spool(frames, part.parent, crs=CRS.from_user_input(crs) if crs is not None else None)
         with named_errors(target):
             _writer(target, layer, style=style)(table, part, dict(metadata or {}))
+        ready(part)
     return target
 
 
@@ -232,3 +238,10 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
         raise SinkError(f"{path}", expected=f"an existing file that ends in {', '.join(POLYGON_FORMATS)}")
     with named_errors(source, verb="read"):
         return reader(source)
+
+
+def read_layer(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
+    """Read the one layer of polygons in a file of `write`; a GeoPackage has another table for its styles."""
+    if Path(path).suffix.lower() == ".parquet":
+        return gpd.read_parquet(path)
+    return gpd.read_file(path, layer=next(name for name, kind in pyogrio.list_layers(path) if kind is not None))
