@@ -50,6 +50,8 @@ def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 def install() -> None:
     """Put the stand-in where `import torchvision` finds it, unless the real one is there and loads."""
+    if "torchvision" in sys.modules:
+        return
     if importlib.util.find_spec("torchvision") is not None:
         try:
             import torchvision  # noqa: F401

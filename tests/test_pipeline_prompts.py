@@ -10,12 +10,14 @@ import rasterio
 import shapely
 from affine import Affine
 from geopandas import GeoDataFrame
+from geopandas.testing import assert_geodataframe_equal
 from rasterio.features import rasterize
 from scipy import ndimage
 
 import geosam
 from geosam import Prompts
 from geosam.scene import Scene
+from geosam.sinks import read_layer
 from geosam.testing import StubNetwork, TruthNetwork, blob_labels, coordinate_scene, label_scene
 
 SHAPE = (200, 240)
@@ -186,6 +188,21 @@ def test_a_thousand_clicks_need_as_many_passes_as_one_in_each_window(tmp_path: P
     report = geosam.segment_to_file(scene, tmp_path / "out.gpkg", asked, model=StubNetwork(side=256), overlap=64)
     assert report.objects == 1000
     assert report.encoded == report.windows == 9
+
+
+def test_objects_are_written_in_tables_that_agree_and_labels_drawn_only_where_asked_for(
+    scene: Scene, truth: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    clicks = gpd.GeoSeries(scene.to_world(shapely.points(places_inside(truth))), crs=scene.crs)
+    names = [str(number) if number < 7 else f"roof {number}" for number in range(len(clicks))]
+    asked = Prompts.from_features(gpd.GeoDataFrame({"name": names}, geometry=clicks), scene, id_column="name")
+    whole = geosam.segment(scene, asked, model=Counting(), **WINDOWS)
+    monkeypatch.setattr("geosam.pipeline.prompted.ROWS", 3)
+    monkeypatch.setattr("geosam.pipeline.prompted.rasterize", None)
+    assert_geodataframe_equal(geosam.segment(scene, asked, model=Counting(), **WINDOWS), whole)
+    out = tmp_path / "out.gpkg"
+    geosam.segment_to_file(scene, out, asked, model=Counting(), **WINDOWS)
+    assert read_layer(out)["prompt_id"].tolist() == whole["prompt_id"].tolist() == names
 
 
 def test_prompts_where_the_scene_has_no_data_need_no_pass_and_are_reported(tmp_path: Path, truth: np.ndarray):

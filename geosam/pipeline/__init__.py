@@ -184,11 +184,12 @@ def find(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFr
 
 def tap(sink: sinks.LabelSink | None) -> Callable[[Strips], Strips]:
     """Write the strips of labels down as they pass, or let them pass."""
+    if sink is None:
+        return iter
 
     def write(strips: Strips) -> Strips:
         for row_off, labels in strips:
-            if sink is not None:
-                sink.write(row_off, labels)
+            sink.write(row_off, labels)
             yield row_off, labels
 
     return write

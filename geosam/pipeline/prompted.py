@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from affine import Affine
 from geopandas import GeoDataFrame
 from rasterio.features import rasterize
@@ -25,6 +26,9 @@ from geosam.polygons import frame, mask_polygons, outline
 from geosam.prompts import Prompt, Prompts, WindowPrompts, assign
 from geosam.scene import Scene
 from geosam.windows import PlannedWindow, WindowPlan
+
+ROWS = 1024
+"""Objects in one table, so that what is made for the file does not grow with the number of prompts."""
 
 CUT_PX = 8
 """A mask that meets inner edges of its window along more scene pixels than this is taken to go on beyond them."""
@@ -76,9 +80,10 @@ def find_prompted(run: Run, prompts: Prompts, tap: Callable[[Strips], Strips] = 
         pending = [*later, *(one.prompt for one in seen if one.goes_on)]
         if not pending:
             break
-    objects = to_frame(run, prompts, [found[row] for row in sorted(found)])
-    deque(tap(paint(objects, run.scene)), maxlen=0)
-    yield objects
+    objects = Objects.of(run, [found.pop(row) for row in sorted(found)])
+    if tap is not iter:  # nobody draws labels that nobody looks at
+        deque(tap(objects.paint(run.scene)), maxlen=0)
+    yield from objects.frames(run, prompts.attributes_frame())
 
 
 def pyramid(request: Request) -> list[Level]:
@@ -164,35 +169,72 @@ def to_scene(polygons_px: np.ndarray, level: Level, scene: Scene) -> np.ndarray:
     return transform(polygons_px, lambda xy: xy @ np.array([[a, d], [b, e]]) + np.array([c, f]))
 
 
-def to_frame(run: Run, prompts: Prompts, found: list[Found]) -> GeoDataFrame:
-    """One row for each prompt that gave a polygon; the others go to the report."""
-    run.report.skipped += [(one.prompt.id, "no object found") for one in found if one.polygon_px.is_empty]
-    there = [one for one in found if not one.polygon_px.is_empty]
-    polygons = np.array([one.polygon_px for one in there], object)
-    return frame(
-        outline(polygons, run.request.options.style),
-        run.scene,
-        object_ids=np.arange(1, len(there) + 1),
-        predicted_iou=np.array([one.predicted_iou for one in there], np.float32),
-        stability=np.array([one.stability for one in there], np.float32),
-        touches_nodata=np.array([one.touches_nodata for one in there], bool),
-        model=run.network.name,
-        prompt_ids=[one.prompt.id for one in there],
-        attributes=prompts.attributes_frame().loc[[one.prompt.row for one in there]],
-    )
+@dataclass(frozen=True)
+class Objects:
+    """What was found, as columns: one polygon in scene px for each prompt that gave one, by row."""
+
+    polygons_px: np.ndarray
+    rows: np.ndarray
+    prompt_ids: np.ndarray
+    predicted_iou: np.ndarray
+    stability: np.ndarray
+    touches_nodata: np.ndarray
+
+    @classmethod
+    def of(cls, run: Run, found: list[Found]) -> "Objects":
+        """Outline the polygons; prompts that gave none go to the report."""
+        run.report.skipped += [(one.prompt.id, "no object found") for one in found if one.polygon_px.is_empty]
+        there = [one for one in found if not one.polygon_px.is_empty]
+        found.clear()
+        return cls(
+            outline(np.array([one.polygon_px for one in there], object), run.request.options.style),
+            np.array([one.prompt.row for one in there], np.int64),
+            of_one_type([one.prompt.id for one in there]),
+            np.array([one.predicted_iou for one in there], np.float32),
+            np.array([one.stability for one in there], np.float32),
+            np.array([one.touches_nodata for one in there], bool),
+        )
+
+    def frames(self, run: Run, attributes: pd.DataFrame) -> Iterator[GeoDataFrame]:
+        """One row for each object, in tables of `ROWS`; a table without rows if there is none."""
+        for start in range(0, max(1, len(self.rows)), ROWS):
+            part = slice(start, start + ROWS)
+            yield frame(
+                self.polygons_px[part],
+                run.scene,
+                object_ids=np.arange(len(self.rows))[part] + 1,
+                predicted_iou=self.predicted_iou[part],
+                stability=self.stability[part],
+                touches_nodata=self.touches_nodata[part],
+                model=run.network.name,
+                prompt_ids=self.prompt_ids[part],
+                attributes=attributes.loc[self.rows[part]],
+            )
+
+    def paint(self, scene: Scene) -> Strips:
+        """The polygons as strips of labels; where they overlap the better score is on top."""
+        score = self.predicted_iou.clip(0, 1) * self.stability
+        order = np.lexsort((-np.arange(len(score)), score))
+        shapes, ids = self.polygons_px[order], order + 1
+        tree = STRtree(shapes)
+        (height, width), rows = scene.shape, strip_rows(scene.shape[1])
+        for top in range(0, height, rows):
+            count = min(rows, height - top)
+            labels = np.zeros((count, width), np.int32)
+            here = np.sort(tree.query(box(0, top, width, top + count)))
+            if len(here):
+                drawn = zip(shapes[here], ids[here].tolist(), strict=True)
+                rasterize(drawn, out=labels, transform=Affine.translation(0, top))
+            yield top, labels
 
 
-def paint(objects: GeoDataFrame, scene: Scene) -> Strips:
-    """The polygons as strips of labels; where they overlap the better score is on top."""
-    order = objects.sort_values(["score", "object_id"], ascending=[True, False])
-    shapes, ids = scene.to_px(order.geometry), order["object_id"].to_numpy(np.int32)
-    tree = STRtree(shapes)
-    (height, width), rows = scene.shape, strip_rows(scene.shape[1])
-    for top in range(0, height, rows):
-        count = min(rows, height - top)
-        labels = np.zeros((count, width), np.int32)
-        here = np.sort(tree.query(box(0, top, width, top + count)))
-        if len(here):
-            drawn = zip(shapes[here], ids[here].tolist(), strict=True)
-            rasterize(drawn, out=labels, transform=Affine.translation(0, top))
-        yield top, labels
+def of_one_type(ids: list[int | str]) -> np.ndarray:
+    """Ids of all prompts in one type, so that the tables of one layer agree: text unless all are whole numbers.
+
+    Examples
+    --------
+    >>> of_one_type([3, 4]).dtype.kind, of_one_type([3, "a"]).tolist()
+    ('i', ['3', 'a'])
+    """
+    whole = all(isinstance(one, int | np.integer) for one in ids)
+    return np.array(ids, np.int64) if whole else np.array([None if pd.isna(one) else str(one) for one in ids], object)
