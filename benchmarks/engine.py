@@ -1,74 +1,34 @@
 """Encode, decode, everything mode and a click: geosam against `segment_anything`, on the same weights in the same run.
 
     pip install -c constraints.txt '.[bench]'
-    python benchmarks/engine.py [--repeat 3] [--busy] [--only encode,decode,everything,click,nano]
+    python benchmarks/engine.py [--repeat 3] [--threads 2] [--only rate,encode,decode,click,nano,everything] [--no-peer]
 
-Weights of vit_b are random: time does not depend on what they know. The heads are scaled so that about a third of the
-masks pass the usual filters, as with trained ones. Runs of both are taken in turn; medians and their ratio are printed:
-by the clock, and in seconds of all cores together, which say more where other programs compute beside.
-`segment_anything` takes minutes for a whole grid, so it gets one batch of 64 points, from which its grid of 1,024 is
-reckoned: once the encoder, sixteen times the batch. `--busy` keeps one core busy meanwhile.
+Weights of vit_b are random (`random_vit.py`). Runs of both are taken in turn; medians and their ratio are printed: by
+the clock, and in seconds of all cores together, which say more where other programs compute beside. Everything mode
+(`everything.py`) runs in processes of their own, for their peak memory; the peer needs minutes for it and runs once, or
+not at all with `--no-peer`. `rate` is what the machine reaches in plain products of matrices.
 """
 
 import argparse
-import multiprocessing
-import resource
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision_shim
-from rasterio.windows import Window
+from everything import bench_everything, everything
+from random_vit import BATCH, SIDE, Dtype, grid, ours, picture, segment_anything, theirs, write
+from segment_anything.modeling import Sam as PeerSam
 
-from geosam.embeddings import Embedding
-from geosam.masks import EverythingOptions, segment_everything
 from geosam.masks.sketch import render, sketch
 from geosam.polygons import polygonize
-from geosam.sam.model import Predictor, build
+from geosam.sam.model import Predictor
 from geosam.sam.prepared.precision import quick_dtype
-from geosam.sam.registry import load_model, spec
+from geosam.sam.registry import load_model
 
-torchvision_shim.install()
-
-import segment_anything  # noqa: E402 - after the stand-in
-from segment_anything.modeling import Sam as PeerSam  # noqa: E402
-
-SIDE, GRID, BATCH = 1024, 1024, 64
+PEER, PRODUCT = "segment_anything", 2048
 Runs = dict[str, Callable[[], object]]
-
-
-def weights() -> PeerSam:
-    """The peer's vit_b with random weights whose scores and masks are spread like those of a trained model."""
-    torch.manual_seed(0)
-    peer = segment_anything.sam_model_registry["vit_b"]().eval()
-    with torch.no_grad():
-        for name, value in peer.named_parameters():
-            if "rel_pos" in name or "pos_embed" in name:
-                value.normal_(std=0.02)
-        for head in peer.mask_decoder.output_hypernetworks_mlps:
-            head.layers[-1].weight *= 300
-    return peer.requires_grad_(requires_grad=False)
-
-
-def ours(peer: PeerSam, dtype: torch.dtype) -> Predictor:
-    """The same weights in geosam."""
-    sam = build(replace(spec("vit_b"), url="")).eval().requires_grad_(requires_grad=False)
-    sam.load_state_dict(peer.state_dict(), strict=True)
-    return Predictor(sam, "random", dtype=dtype)
-
-
-def picture() -> np.ndarray:
-    y, x = np.mgrid[:SIDE, :SIDE]
-    bands = [127 + 100 * np.sin(x / 37 + y / 91), 127 + 100 * np.cos(x / 53 - y / 29), (3 * x + 5 * y) % 256]
-    return np.stack(bands).astype(np.uint8)
-
-
-def grid(count: int) -> tuple[np.ndarray, np.ndarray]:
-    side = round(count**0.5)
-    ticks = (np.arange(side, dtype=np.float32) + 0.5) * (SIDE / side)
-    return np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 1, 2), np.ones((count, 1), np.int64)
 
 
 def medians(runs: Runs, repeat: int) -> dict[str, np.ndarray]:
@@ -93,9 +53,9 @@ def show(what: str, seconds: dict[str, np.ndarray], base: str) -> None:
 
 def bench_encode(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> None:
     image = peer.preprocess(torch.tensor(picture()).float()[None])
-    runs: Runs = {"segment_anything": torch.no_grad()(lambda: peer.image_encoder(image))}
+    runs: Runs = {PEER: torch.no_grad()(lambda: peer.image_encoder(image))}
     runs |= {name: (lambda model=model: model.encode(picture())) for name, model in models.items()}
-    show("encode", medians(runs, repeat), "segment_anything")
+    show("encode", medians(runs, repeat), PEER)
 
 
 def bench_decode(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> None:
@@ -108,44 +68,11 @@ def bench_decode(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> No
         sparse, dense = peer.prompt_encoder((torch.tensor(points), torch.tensor(labels)), None, None)
         peer.mask_decoder(torch.tensor(features).float()[None], peer.prompt_encoder.get_dense_pe(), sparse, dense, True)
 
-    runs: Runs = {"segment_anything": theirs}
+    runs: Runs = {PEER: theirs}
     for name, model in models.items():
         asked = {"points": points, "labels": labels}
         runs[name] = lambda model=model, asked=asked: model.decode((features,), (SIDE, SIDE), **asked)
-    show("decode 64", medians(runs, repeat), "segment_anything")
-
-
-def bench_everything(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> None:
-    pixels = picture()
-    points, labels = grid(BATCH)
-    iou = models["geosam float32"].decode(
-        models["geosam float32"].encode(pixels), (SIDE, SIDE), points=points, labels=labels
-    )[1]
-    shift = 0.88 - float(np.quantile(iou, 0.67))
-    for head in (peer.mask_decoder, *(model.sam.mask_decoder for model in models.values())):
-        head.iou_prediction_head.layers[-1].bias += shift
-    generator = segment_anything.SamAutomaticMaskGenerator(peer, points_per_side=round(BATCH**0.5))
-    image = np.ascontiguousarray(pixels.transpose(1, 2, 0))
-    prepared = peer.preprocess(torch.tensor(pixels).float()[None])
-    runs: Runs = {
-        "batch": lambda: generator.generate(image),
-        "encode": torch.no_grad()(lambda: peer.image_encoder(prepared)),
-    }
-    for name, model in models.items():
-        for spare in (False, True):
-            kind = f"{name}, {'spared' if spare else 'exact'}"
-            runs[kind] = lambda model=model, spare=spare: everything(model, pixels, spare=spare)
-    taken = medians(runs, repeat)
-    batch, encode = taken.pop("batch"), taken.pop("encode")
-    seconds = {"segment_anything (reckoned)": encode + (batch - encode) * GRID / BATCH} | taken
-    show("everything", seconds, "segment_anything (reckoned)")
-
-
-def everything(model: Predictor, pixels: np.ndarray, *, spare: bool) -> int:
-    window = Window(0, 0, SIDE, SIDE)
-    embedding = Embedding(model.encode(pixels), (SIDE, SIDE), window, None, model.key)
-    options = EverythingOptions.preset("strict", spare=spare, **model.thresholds)
-    return len(segment_everything(embedding, model, np.ones((SIDE, SIDE), bool), options))
+    show("decode 64", medians(runs, repeat), PEER)
 
 
 def click(model: Predictor, arrays: tuple[np.ndarray, ...]) -> object:
@@ -169,37 +96,55 @@ def bench_click(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> Non
     show("click", medians(runs, 5 * repeat), "segment_anything (to a mask)")
 
 
-def bench_nano(_models: dict[str, Predictor], _peer: PeerSam, repeat: int) -> None:
-    models = {str(dtype).removeprefix("torch."): load_model("nano", dtype=dtype) for dtype in ("float32", "bfloat16")}
-    runs: Runs = {}
-    for name, model in models.items():
-        runs[f"encode {name}"] = lambda model=model: model.encode(picture())
+def bench_nano(dtypes: list[Dtype], repeat: int) -> None:
+    encode: Runs = {}
+    whole: Runs = {}
+    for dtype in dtypes:
+        model = load_model("nano", dtype=dtype)
+        arrays = model.encode(picture())
+        encode[f"encode {dtype}"] = lambda model=model: model.encode(picture())
+        encode[f"click {dtype}, to a polygon"] = lambda model=model, arrays=arrays: click(model, arrays)
         for spare in (False, True):
-            kind = f"everything {name}, {'spared' if spare else 'exact'}"
-            runs[kind] = lambda model=model, spare=spare: everything(model, picture(), spare=spare)
-    show("nano", medians(runs, repeat), "everything float32, exact")
+            kind = f"everything {dtype}, {'spared' if spare else 'exact'}"
+            whole[kind] = lambda model=model, spare=spare: everything(model, picture(), spare=spare)
+    show("nano", medians(encode, 5 * repeat), "encode float32")
+    show("nano", medians(whole, repeat), "everything float32, exact")
 
 
-def keep_busy() -> None:
-    while True:
-        pass
+def bench_rate(dtypes: list[Dtype]) -> None:
+    """Products of square matrices on all threads, in GFLOP/s: by the clock, and by seconds of a core."""
+    for dtype in dtypes:
+        one, other = (torch.randn(PRODUCT, PRODUCT).to(getattr(torch, dtype)) for _ in range(2))
+        seconds = medians({"product": lambda one=one, other=other: one @ other}, 5)["product"]
+        wall, core = 2e-9 * PRODUCT**3 / seconds
+        print(f"{'rate':11} {dtype:28} {wall:9.0f} GFLOP/s   a core {core:9.0f} GFLOP/s", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--busy", action="store_true")
-    parser.add_argument("--only", default="encode,decode,everything,click,nano")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--only", default="rate,encode,decode,click,nano,everything")
+    parser.add_argument("--no-peer", action="store_true", help="everything mode without the peer's minutes")
     chosen = parser.parse_args()
-    peer = weights()
-    dtypes = dict.fromkeys((torch.float32, quick_dtype(torch.device("cpu"))))
-    models = {f"geosam {str(dtype).removeprefix('torch.')}": ours(peer, dtype) for dtype in dtypes}
-    if chosen.busy:
-        multiprocessing.get_context("spawn").Process(target=keep_busy, daemon=True).start()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads{', one busy process' if chosen.busy else ''}")
-    for name in chosen.only.split(","):
-        globals()[f"bench_{name}"](models, peer, chosen.repeat)
-    print(f"peak memory of all together: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
+    only = chosen.only.split(",")
+    torch.set_num_threads(chosen.threads)
+    quick = quick_dtype(torch.device("cpu")) == torch.bfloat16
+    dtypes: list[Dtype] = ["float32", "bfloat16"] if quick else ["float32"]
+    print(f"torch {torch.__version__}, {chosen.threads} threads, medians of {chosen.repeat}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vit_b.pth"
+        write(path)
+        if "rate" in only:
+            bench_rate(dtypes)
+        if "everything" in only:  # before this process holds models of its own
+            bench_everything(path, dtypes, repeat=chosen.repeat, peer=not chosen.no_peer)
+        models = {f"geosam {dtype}": ours(path, dtype) for dtype in dtypes}
+        for kind, bench in (("encode", bench_encode), ("decode", bench_decode), ("click", bench_click)):
+            if kind in only:
+                bench(models, theirs(path), chosen.repeat)
+        if "nano" in only:
+            bench_nano(dtypes, chosen.repeat)
 
 
 if __name__ == "__main__":
