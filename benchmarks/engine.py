@@ -1,12 +1,13 @@
 """Encode, decode, everything mode and a click: geosam against `segment_anything`, on the same weights in the same run.
 
     pip install -c constraints.txt '.[bench]'
-    python benchmarks/engine.py [--repeat 3] [--threads 2] [--only rate,encode,decode,click,nano,everything] [--no-peer]
+    python benchmarks/engine.py [--repeat 3] [--threads 2] [--weights vit_b.pth]
+        [--only rate,encode,decode,click,nano,everything] [--no-peer]
 
-Weights of vit_b are random (`random_vit.py`). Runs of both are taken in turn; medians and their ratio are printed: by
-the clock, and in seconds of all cores together, which say more where other programs compute beside. Everything mode
-(`everything.py`) runs in processes of their own, for their peak memory; the peer needs minutes for it and runs once, or
-not at all with `--no-peer`. `rate` is what the machine reaches in plain products of matrices.
+Weights of vit_b are random (`random_vit.py`) unless a checkpoint is given. Runs of both are taken in turn; medians and
+their ratio are printed: by the clock, and in seconds of all cores together, which say more where other programs compute
+beside. Everything mode (`everything.py`) runs in processes of their own, for their peak memory; the peer needs minutes
+for it and runs once, or not at all with `--no-peer`. `rate` is what the machine reaches in products of matrices.
 """
 
 import argparse
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", default="rate,encode,decode,click,nano,everything")
     parser.add_argument("--no-peer", action="store_true", help="everything mode without the peer's minutes")
+    parser.add_argument("--weights", type=Path)
     chosen = parser.parse_args()
     only = chosen.only.split(",")
     torch.set_num_threads(chosen.threads)
@@ -133,16 +135,17 @@ def main() -> None:
     dtypes: list[Dtype] = ["float32", "bfloat16"] if quick else ["float32"]
     print(f"torch {torch.__version__}, {chosen.threads} threads, medians of {chosen.repeat}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "vit_b.pth"
-        write(path)
+        path = chosen.weights or Path(folder) / "vit_b.pth"
+        if set(only) - {"rate", "nano"} and not chosen.weights:
+            write(path)
         if "rate" in only:
             bench_rate(dtypes)
         if "everything" in only:  # before this process holds models of its own
             bench_everything(path, dtypes, repeat=chosen.repeat, peer=not chosen.no_peer)
-        models = {f"geosam {dtype}": ours(path, dtype) for dtype in dtypes}
-        for kind, bench in (("encode", bench_encode), ("decode", bench_decode), ("click", bench_click)):
-            if kind in only:
-                bench(models, theirs(path), chosen.repeat)
+        benches = {"encode": bench_encode, "decode": bench_decode, "click": bench_click}
+        for kind in [kind for kind in benches if kind in only]:
+            models = {f"geosam {dtype}": ours(path, dtype) for dtype in dtypes}
+            benches[kind](models, theirs(path), chosen.repeat)
         if "nano" in only:
             bench_nano(dtypes, chosen.repeat)
 

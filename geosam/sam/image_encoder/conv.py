@@ -52,7 +52,7 @@ class Block(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Refine ``image``, *b c h w*, keeping its shape."""
-        branch = functional.relu(self.widen(self.norm(image)))  # b c h w
+        branch = functional.relu(self.widen(self.norm(image)), inplace=True)  # b c h w
         return image + self.scale.to(branch.dtype) * self.merge(branch)  # b c h w
 
 
@@ -115,7 +115,7 @@ class ConvEncoder(nn.Module):
     def forward(self, image: Tensor) -> Features:
         """Encode ``image``, *b 3 h w*, sides of a multiple of 32."""
         levels = []
-        image = functional.relu(self.stem(image))  # b w0/2 h/2 w/2
+        image = functional.relu(self.stem(image), inplace=True)  # b w0/2 h/2 w/2
         for down, stage in zip(self.downs, self.stages, strict=True):
             image = stage(down(image))  # b c h/s w/s
             levels.append(image)
@@ -131,4 +131,4 @@ class ConvEncoder(nn.Module):
         deepest, middle, own = self.merges
         merged = middle(eighth) + functional.interpolate(deepest(coarse), scale_factor=2.0, mode="bilinear")
         merged = own(quarter) + functional.interpolate(merged, scale_factor=2.0, mode="bilinear")  # b m h/4 w/4
-        return self.quarter(functional.relu(merged))  # b c4 h/4 w/4
+        return self.quarter(functional.relu(merged, inplace=True))  # b c4 h/4 w/4
