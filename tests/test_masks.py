@@ -14,7 +14,7 @@ from scipy import ndimage
 from geosam.embeddings import Embedding
 from geosam.errors import OptionError
 from geosam.masks import EverythingOptions, MaskSet, segment_everything, segment_prompts
-from geosam.masks.candidates import Candidate, distinct
+from geosam.masks.candidates import Candidate, disjoint, distinct, supported
 from geosam.masks.everything import ROW, grid_points
 from geosam.masks.islands import DIAGONAL, keep_islands
 from geosam.masks.sketch import Sketch, render, shared_area, sketch, stability
@@ -183,6 +183,49 @@ class FullSketch(Sketch):
 
     def logits(self):
         return self.rim
+
+
+class TestLayout:
+    """Masks laid out once, as on a map, the best supported first."""
+
+    @given(st.integers(0, 10_000), st.floats(0, 1))
+    @settings(deadline=None, max_examples=30)
+    def test_every_mask_that_stays_lies_mostly_on_open_ground_and_no_other_would(self, seed, overlap):
+        rng = np.random.default_rng(seed)
+        found = []
+        for i in range(25):
+            logits = np.full((30, 40), -3, np.float32)
+            y, x, h, w = (int(v) for v in rng.integers((0, 0, 2, 2), (28, 38, 15, 20)))
+            logits[y : y + h, x : x + w] = 3
+            found.append(Candidate(sketch(logits), float(rng.choice([0.4, 0.6, 0.8])), 1.0, i))
+        kept = disjoint(found, overlap)
+        shuffled = disjoint([found[i] for i in rng.permutation(25)], overlap)
+        assert [one.prompt_id for one in kept] == [one.prompt_id for one in shuffled]
+        ground = np.zeros((30, 40), bool)
+        for one in sorted(found, key=lambda one: one.rank):
+            x0, y0, x1, y1 = one.mask.outer
+            covered = np.count_nonzero(ground[y0:y1, x0:x1] & one.mask.inside())
+            assert (one in kept) == (covered <= overlap * one.mask.area)
+            if one in kept:
+                ground[y0:y1, x0:x1] |= one.mask.inside()
+
+    @given(truths)
+    @settings(deadline=None, max_examples=20)
+    def test_the_perfect_network_supports_all_its_objects_and_nothing_is_lost(self, labels):
+        options = EverythingOptions(spacing_px=8, overlap=0.2, support=True, connected=True, pred_iou_threshold=0)
+        assert equal(everything(labels, options), everything(labels))
+
+    def test_what_is_found_from_all_over_it_comes_before_what_a_single_point_says(self):
+        whole, part = np.full((40, 40), -3, np.float32), np.full((40, 40), -3, np.float32)
+        whole[4:36, 4:36], part[4:14, 4:36] = 3, 3
+        points = [(8.0, 8.0), (30.0, 8.0), (8.0, 30.0), (30.0, 30.0)]
+        found = [Candidate(sketch(whole), 0.5, 0.1, i, point=point) for i, point in enumerate(points)]
+        found.append(Candidate(sketch(part), 0.6, 0.9, 0, 1, points[0]))
+        ranked = sorted(supported(found, (40, 40)), key=lambda one: one.rank)
+        assert [one.support for one in ranked] == pytest.approx([1, 1, 1, 1, (1 + 10 / 32) / 2])
+        assert disjoint(ranked, 0.2) == ranked[:1]
+        assert supported([], (40, 40)) == []
+        assert disjoint([], 0.2) == []
 
 
 class TestGrid:

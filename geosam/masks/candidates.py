@@ -1,7 +1,8 @@
 """Masks that may stay: which of them are the same object, and how those that stay become a `MaskSet`."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool
@@ -29,6 +30,8 @@ class Candidate:
         Which of the decoder's alternatives it is.
     point
         ``(x, y)`` of the prompt in window pixels.
+    support
+        How far the other points on the mask agree with it, in [0, 1]; see `supported`.
     """
 
     mask: Sketch
@@ -37,11 +40,13 @@ class Candidate:
     prompt_id: int
     choice: int = 0
     point: tuple[float, float] = (0.0, 0.0)
+    support: float | None = None
 
     @property
     def rank(self) -> tuple[float, int, int]:
         """Sorts the best first; among equals the prompt's number decides."""
-        return -self.predicted_iou * self.stability, self.prompt_id, self.choice
+        worth = self.stability if self.support is None else math.sqrt(self.support)
+        return -self.predicted_iou * worth, self.prompt_id, self.choice
 
 
 def distinct(candidates: Sequence[Candidate], iou: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:
@@ -102,6 +107,81 @@ def _box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return both / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - both)
 
 
+def disjoint(candidates: Sequence[Candidate], overlap: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:
+    """Lay the ground out once: go from best to worst and drop what stands mostly on masks kept before.
+
+    Parameters
+    ----------
+    candidates
+        Masks of one window, in any order.
+    overlap
+        The greatest share of a mask that earlier ones may cover, in [0, 1].
+    kept
+        Masks that stay in any case and come first.
+
+    Returns
+    -------
+    `kept`, then those candidates that stay, best first.
+    """
+    if not candidates:
+        return list(kept)
+    chosen, ground = list(kept), _ground(kept, candidates[0].mask.shape)
+    for one in sorted(candidates, key=lambda one: one.rank):
+        (x0, y0, x1, y1), inside = one.mask.outer, one.mask.inside()
+        taken = ground[y0:y1, x0:x1]
+        if np.count_nonzero(taken & inside) <= overlap * one.mask.area:
+            taken |= inside
+            chosen.append(one)
+    return chosen
+
+
+def supported(candidates: Sequence[Candidate], shape: tuple[int, int]) -> list[Candidate]:
+    """Ask of each mask how far the other points on it agree, answering for themselves.
+
+    The support of a mask is the mean, over the grid points that stand on it, of the best IoU between its box and a box
+    of their answers. Predicted IoUs of a small network say little; that an object is found from anywhere on it says
+    much. After test-time voting in interactive segmentation and the stability score of Segment Anything, here over
+    prompts in place of thresholds.
+
+    Parameters
+    ----------
+    candidates
+        All masks of one window, none empty.
+    shape
+        ``(h, w)`` of the window in pixels.
+    """
+    if not candidates:
+        return []
+    ids = np.array([one.prompt_id for one in candidates])
+    by_prompt = np.argsort(ids, kind="stable")
+    _, first = np.unique(ids[by_prompt], return_index=True)
+    points = np.array([candidates[position].point for position in by_prompt[first]])
+    boxes = np.array([one.mask.box for one in candidates], np.float32)
+    found = []
+    for start in range(0, len(candidates), SUPPORT_ROWS):
+        rows = candidates[start : start + SUPPORT_ROWS]
+        alike = np.stack([_box_iou(box, boxes[by_prompt]) for box in boxes[start : start + SUPPORT_ROWS]])
+        alike = np.maximum.reduceat(alike, first, axis=1)  # rows × points
+        standing = np.stack([_standing(points, one.mask, shape) for one in rows])  # rows × points
+        share = (alike * standing).sum(1) / np.maximum(standing.sum(1), 1)
+        found += [replace(one, support=float(value)) for one, value in zip(rows, share, strict=True)]
+    return found
+
+
+SUPPORT_ROWS = 256
+"""Masks whose support is asked at a time; bounds memory and changes nothing else."""
+
+
+def _standing(points: np.ndarray, mask: Sketch, shape: tuple[int, int]) -> Bool[np.ndarray, "n"]:
+    """Which of the points ``n 2``, in window pixels, stand on one mask."""
+    x0, y0, x1, y1 = mask.outer
+    cols = (points[:, 0] * (mask.shape[1] / shape[1])).astype(np.int64) - x0
+    rows = (points[:, 1] * (mask.shape[0] / shape[0])).astype(np.int64) - y0
+    near = (cols >= 0) & (rows >= 0) & (cols < x1 - x0) & (rows < y1 - y0)
+    near[near] = mask.inside()[rows[near], cols[near]]
+    return near
+
+
 def on_open_ground(found: Sequence[Candidate], kept: Sequence[Candidate], shape: tuple[int, int]) -> list[Candidate]:
     """Those candidates whose prompt stands on no kept mask; `shape` is the window's in pixels."""
     points = np.array([one.point for one in found], np.float64).reshape(-1, 2)
@@ -112,12 +192,18 @@ def covered(points: np.ndarray, masks: Sequence[Candidate], shape: tuple[int, in
     """Which of the points ``n 2``, in window pixels, stand on a mask; `shape` is the window's in pixels."""
     if not masks:
         return np.zeros(len(points), bool)
-    ground = np.zeros(masks[0].mask.shape, bool)
+    ground = _ground(masks, masks[0].mask.shape)
+    scale_y, scale_x = ground.shape[0] / shape[0], ground.shape[1] / shape[1]
+    return ground[(points[:, 1] * scale_y).astype(np.int64), (points[:, 0] * scale_x).astype(np.int64)]
+
+
+def _ground(masks: Sequence[Candidate], shape: tuple[int, int]) -> Bool[np.ndarray, "mh mw"]:
+    """What some masks cover, at the decoder's sampling."""
+    ground = np.zeros(shape, bool)
     for one in masks:
         x0, y0, x1, y1 = one.mask.outer
         ground[y0:y1, x0:x1] |= one.mask.inside()
-    scale_y, scale_x = ground.shape[0] / shape[0], ground.shape[1] / shape[1]
-    return ground[(points[:, 1] * scale_y).astype(np.int64), (points[:, 0] * scale_x).astype(np.int64)]
+    return ground
 
 
 def finish(candidates: Sequence[Candidate], embedding: Embedding, valid: Valid) -> MaskSet:

@@ -13,8 +13,9 @@ from rasterio.windows import Window
 from geosam.arrays import Ids, Valid
 from geosam.embeddings import Embedding
 from geosam.errors import OptionError
-from geosam.masks.candidates import Candidate, covered, distinct, finish, on_open_ground
+from geosam.masks.candidates import Candidate, covered, disjoint, distinct, finish, on_open_ground, supported
 from geosam.masks.decoder import MaskDecoder, survey
+from geosam.masks.islands import keep_islands
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.sketch import sketch, stability
 
@@ -25,9 +26,12 @@ ROW = 1 << 31
 
 PRESETS = {
     "strict": {},
-    "maps": {"pred_iou_threshold": 0.8, "stability_threshold": 0.9, "passes": 2, "relax": 0.1},
+    "maps": {"pred_iou_threshold": 0.8, "stability_threshold": 0.9, "passes": 2, "relax": 0.1, "connected": True},
 }
 """``strict``: few and sure, the published thresholds. ``maps``: cover the ground as a map should."""
+
+INSIDE = np.ones(1, np.int64)
+"""What the one point of a prompt means."""
 
 ROUNDS = (((0, 0),), ((1, 1),), ((0, 1), (1, 0)))
 """Grid points, by whether their row and column are odd, in the order in which they are asked if points are spared."""
@@ -59,6 +63,14 @@ class EverythingOptions:
     spare
         Ask every second point of every second row first, and spare the points on masks that are good enough already;
         then the points between them, likewise (TinySAM, arXiv 2312.13789). False asks every point.
+    connected
+        Keep of each mask only the island on which its point stands (`geosam.masks.islands`).
+    overlap
+        Greatest share of a mask that better masks may cover, in [0, 1]. Below 1 the ground is laid out once, as on a
+        map, instead of keeping wholes beside their parts, and `nms_iou` has no say.
+    support
+        Prefer masks on whose ground the other points answer alike, not stable ones
+        (`geosam.masks.candidates.supported`).
 
     Raises
     ------
@@ -82,9 +94,12 @@ class EverythingOptions:
     passes: int = 1
     relax: Number = 0.1
     spare: bool = False
+    connected: bool = False
+    overlap: Number = 1.0
+    support: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("pred_iou_threshold", "stability_threshold", "nms_iou", "relax"):
+        for name in ("pred_iou_threshold", "stability_threshold", "nms_iou", "relax", "overlap"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"{name}={getattr(self, name)}", expected="a number in [0, 1]")
         if not (self.spacing_px >= 1 and self.batch >= 1 and self.passes >= 1 and self.stability_offset >= 0):
@@ -132,6 +147,8 @@ def segment_everything(
     for among in _rounds(ids, options):
         turn = among[~covered(points[among], _sure(found, options), embedding.shape)]
         found.extend(_ask(embedding, decoder, points[turn], ids[turn], options=options))
+    if options.support:
+        found = supported(found, embedding.shape)
     kept = _keep(found, embedding.shape, options)
     masks = finish(kept, embedding, valid)
     area = masks.area_px
@@ -196,6 +213,8 @@ def _ask(
     area = embedding.shape[0] * embedding.shape[1]
 
     def look(row: int, choice: int, predicted: float, logits: np.ndarray) -> Candidate | None:
+        if options.connected:
+            logits = keep_islands(logits, embedding.shape, points[row : row + 1], INSIDE)
         steady = stability(logits, options.stability_offset)
         if steady < options.stability_threshold - slack:
             return None
@@ -220,5 +239,6 @@ def _keep(found: list[Candidate], shape: tuple[int, int], options: EverythingOpt
         drop = number * options.relax
         iou, steady = options.pred_iou_threshold - drop, options.stability_threshold - drop
         fit = [one for one in found if one.predicted_iou >= iou and one.stability >= steady]
-        kept = distinct(on_open_ground(fit, kept, shape), options.nms_iou, kept)
+        fit = on_open_ground(fit, kept, shape)
+        kept = distinct(fit, options.nms_iou, kept) if options.overlap == 1 else disjoint(fit, options.overlap, kept)
     return kept

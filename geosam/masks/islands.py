@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from scipy import ndimage
 
+from geosam.masks.sketch import bounds
+
 DIAGONAL = np.ones((3, 3), bool)
 """Logits that touch at a corner belong to the same island: outlines at a quarter of the pixels are coarse."""
 
@@ -41,21 +43,26 @@ def keep_islands(
     [[-3.0, -1.0, 2.0, 2.0]]
     """
     inside = points[labels == 1]
-    numbers = np.zeros(logits.shape, np.int32)
-    ndimage.label(logits > 0, DIAGONAL, output=numbers)
+    positive = logits > 0
+    x0, y0, x1, y1 = bounds(positive)
+    numbers = np.zeros((y1 - y0, x1 - x0), np.int32)
+    ndimage.label(positive[y0:y1, x0:x1], DIAGONAL, output=numbers)
     count = int(numbers.max(initial=0))
     if count < 2 or not len(inside):
         return logits
-    cells = np.floor(inside[:, ::-1] * (np.array(logits.shape) / shape)).astype(np.int64)
-    cells = cells.clip(0, np.array(logits.shape) - 1)
+    cells = np.floor(inside[:, ::-1] * (np.array(logits.shape) / shape)).astype(np.int64) - (y0, x0)
     stay = np.zeros(count + 1, bool)
-    for row, col in cells.tolist():
-        stay[int(numbers[row, col]) or _nearest(numbers, row, col)] = True
-    return np.where((logits > 0) & ~stay[numbers], -logits, logits)
+    stay[[_island(numbers, row, col) for row, col in cells.tolist()]] = True
+    kept = logits.copy()
+    kept[y0:y1, x0:x1][~stay[numbers] & (numbers > 0)] *= -1
+    return kept
 
 
-def _nearest(numbers: np.ndarray, row: int, col: int) -> int:
-    """The number of the island whose logits come nearest to one place; of equals the first in reading order."""
+def _island(numbers: np.ndarray, row: int, col: int) -> int:
+    """The number of the island at a place, or of the one that comes nearest; of equals the first in reading order."""
+    h, w = numbers.shape
+    if 0 <= row < h and 0 <= col < w and numbers[row, col]:
+        return int(numbers[row, col])
     rows, cols = np.nonzero(numbers)
     nearest = np.argmin((rows - row) ** 2 + (cols - col) ** 2)
     return int(numbers[rows[nearest], cols[nearest]])
