@@ -29,6 +29,7 @@ from geosam.errors import OptionError
 from geosam.instances import InstanceSet, WindowInstances, assemble_core, flatten, stitch
 from geosam.masks import segment_everything
 from geosam.pipeline import Report, SegmentOptions, encode, segment
+from geosam.pipeline.everything import within_limits
 from geosam.pipeline.request import Request
 from geosam.scene import Scene
 from geosam.scene.array import SPATIAL
@@ -192,9 +193,7 @@ class LazyScene:
 
     def stitch(self, seen: list[WindowInstances | None]) -> InstanceSet:
         """The objects of all windows that are of the size that was asked for."""
-        instances = stitch(self.plan, seen.__getitem__)
-        area = instances.owned_px * self.request.m2_per_px
-        return instances.keep((area >= self.options.min_area) & (area <= self.options.max_area))
+        return within_limits(self.request, self.plan, stitch(self.plan, seen.__getitem__), seen.__getitem__)
 
     def paint(self, index: int, instances: InstanceSet, seen: dict[int, WindowInstances | None]) -> Labels:
         """Object ids in the core of a window."""
@@ -213,14 +212,9 @@ def lazy_labels(lazy: LazyScene, array: Any) -> xarray.DataArray:
     instances = join(seen)
 
     def core(index: int) -> Any:
-        row, col = divmod(index, cols)
-        near = {
-            other_row * cols + other_col
-            for other_row in range(max(row - 1, 0), min(row + 2, rows))
-            for other_col in range(max(col - 1, 0), min(col + 2, cols))
-        }
-        block = paint(index, instances, {other: seen[other] for other in sorted(near)})
-        return dask.array.from_delayed(block, (plan[index].core.height, plan[index].core.width), np.int32)
+        area = plan[index].core
+        block = paint(index, instances, {planned.index: seen[planned.index] for planned in plan.meeting(area)})
+        return dask.array.from_delayed(block, (area.height, area.width), np.int32)
 
     blocks = [[core(row * cols + col) for col in range(cols)] for row in range(rows)]
     coords, dims = _coordinates(geobox, array)

@@ -126,6 +126,20 @@ class WindowPlan:
                     if strip is not None:
                         yield here.index, there.index, strip
 
+    def meeting(self, area: Window) -> Iterator[PlannedWindow]:
+        """The windows that see a part of an area of the scene, in the plan's order.
+
+        Examples
+        --------
+        >>> plan = WindowPlan((1024, 1024), size=512, overlap=64)
+        >>> [planned.index for planned in plan.meeting(plan[0].core)]
+        [0, 1, 3, 4]
+        """
+        rows, cols = self._axes
+        for row in rows.meeting(area.row_off, area.row_off + area.height):
+            for col in cols.meeting(area.col_off, area.col_off + area.width):
+                yield self[row * self.grid[1] + col]
+
     def containing(self, x: float, y: float) -> int:
         """Index of the window whose core holds ``(x, y)`` px; a point off the grid belongs to the nearest core."""
         rows, cols = self._axes
@@ -161,6 +175,11 @@ class _Axis:
 
     def core(self, position: int) -> int:
         return self.cuts[position + 1] - self.cuts[position]
+
+    def meeting(self, low: int, high: int) -> range:
+        """Positions of the windows that reach into ``[low, high)``."""
+        starts = np.array(self.starts)
+        return range(*np.searchsorted(starts, [low - self.size, high], side="right").tolist())
 
     def owner(self, coordinate: float) -> int:
         last = len(self.starts) - 1

@@ -164,13 +164,12 @@ def test_stitched_objects_bring_their_scores(scene):
     objects = InstanceSet(
         np.array([0, 3]),
         np.arange(1, 4, dtype=np.int32),
-        {},
+        np.arange(1, 4, dtype=np.int32),
         scores,
         scores + 0.5,
         np.array([1, 2, 3], np.int32),
         scores > 0.15,
         np.array([4, 5, 6]),
-        np.array([16, 16, 16]),
     )
     table = instance_frame(np.array([3, 1]), squares((0, 0, 4, 4), (5, 5, 9, 9)), scene, instances=objects, model="m")
     assert table.object_id.tolist() == [3, 1]

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
+from rasterio.windows import Window
 
-from geosam.arrays import Labels
+from geosam.arrays import Ids, Labels
 from geosam.errors import OptionError
 from geosam.instances.runs import Runs
-from geosam.instances.stitch import InstanceSet, Load, Numbers
+from geosam.instances.stitch import InstanceSet, Load
 from geosam.windows import PlannedWindow, WindowPlan
 
 STRIP_PIXELS = 2**21
@@ -28,10 +29,7 @@ def strip_rows(width: int) -> int:
 def assemble(
     plan: WindowPlan, instances: InstanceSet, load: Load, *, rows: int | None = None
 ) -> Iterator[tuple[int, Labels]]:
-    """Paint the objects' ids, each pixel by the window that owns it.
-
-    An object that the owner missed altogether is then painted from a neighbouring window that saw it, in the plan's
-    order and into pixels that are still empty.
+    """Paint the objects' ids: of the instances that hold a pixel the one of the highest rank has it.
 
     Parameters
     ----------
@@ -43,8 +41,10 @@ def assemble(
     rows
         Height of a strip; by default `strip_rows`.
 
-    Yields ------ ``(row_off, labels)``: the strip's first row, and its object ids as ``rows w`` int32, 0 for none; top
-    to bottom, without gaps.
+    Yields
+    ------
+    ``(row_off, labels)``: the strip's first row, and its object ids as ``rows w`` int32, 0 for none; top to bottom,
+    without gaps.
 
     Raises
     ------
@@ -66,68 +66,55 @@ def assemble(
     return _paint_strips(plan, instances, _Shelf(plan, instances, load), rows)
 
 
-def _paint_strips(plan: WindowPlan, instances: InstanceSet, shelf: "_Shelf", rows: int) -> Iterator[tuple[int, Labels]]:
-    height, width = plan.shape
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        strip = np.zeros((bottom - top, width), np.int32)
-        for owner in _owners(plan, top, bottom):
-            core = owner.core
-            first, last = max(top, core.row_off), min(bottom, core.row_off + core.height)
-            place = strip[first - top : last - top, core.col_off : core.col_off + core.width]
-            place[:] = _paint_rows(plan, instances, shelf, (owner, first, last))
-        shelf.forget(bottom)
-        yield top, strip
-
-
 def assemble_core(plan: WindowPlan, instances: InstanceSet, load: Load, index: int) -> Labels:
     """The object ids of one window's core, as `assemble` paints them.
 
     Parameters
     ----------
     plan, instances, load
-        As given to `assemble`; only the window and those around it are loaded.
+        As given to `assemble`; only the windows that see a part of the core are loaded (`WindowPlan.meeting`).
     index
         The window's position in the plan.
     """
-    owner = plan[index]
-    rows = owner, owner.core.row_off, owner.core.row_off + owner.core.height
-    return _paint_rows(plan, instances, _Shelf(plan, instances, load), rows)
+    ranks = _paint(plan, _Shelf(plan, instances, load), plan[index].core)
+    return instances.ids_by_rank()[ranks]
 
 
-def _paint_rows(
-    plan: WindowPlan, instances: InstanceSet, shelf: "_Shelf", rows: tuple[PlannedWindow, int, int]
-) -> Labels:
-    """Object ids in some rows of a window's core: its own, then those that it missed."""
-    owner, first, last = rows
-    place = shelf.read(owner, first, last, owner)
-    for other in _around(plan, owner):
-        if (owner.index, other.index) in instances.missed:
-            _fill(place, shelf.read(other, first, last, owner, instances.missed[owner.index, other.index]))
-    return place
+def count_pixels(plan: WindowPlan, instances: InstanceSet, load: Load) -> Ids:
+    """The area of each object in pixels, as `assemble` paints it.
+
+    Parameters
+    ----------
+    plan, instances, load
+        As given to `assemble`; each window is loaded once.
+    """
+    total = np.zeros(len(instances) + 1, np.int64)
+    for _, labels in assemble(plan, instances, load):
+        total += np.bincount(labels.ravel(), minlength=len(total))
+    return total[1:]
 
 
-def _fill(place: np.ndarray, offered: np.ndarray) -> None:
-    """Paint what is offered where nothing is yet."""
-    np.copyto(place, offered, where=place == 0)
+def _paint_strips(plan: WindowPlan, instances: InstanceSet, shelf: "_Shelf", rows: int) -> Iterator[tuple[int, Labels]]:
+    (height, width), ids = plan.shape, instances.ids_by_rank()
+    for top in range(0, height, rows):
+        strip = Window(0, top, width, min(rows, height - top))  # pyright: ignore[reportCallIssue]  # attrs class without stubs
+        ranks = _paint(plan, shelf, strip)
+        shelf.forget(top + strip.height)
+        yield top, ids[ranks]
 
 
-def _owners(plan: WindowPlan, top: int, bottom: int) -> Iterator[PlannedWindow]:
-    """The windows whose cores meet the rows ``top … bottom``."""
-    grid_rows, grid_cols = plan.grid
-    for row in range(grid_rows):
-        core = plan[row * grid_cols].core
-        if core.row_off < bottom and core.row_off + core.height > top:
-            yield from (plan[row * grid_cols + col] for col in range(grid_cols))
-
-
-def _around(plan: WindowPlan, owner: PlannedWindow) -> Iterator[PlannedWindow]:
-    """The up to eight windows around one, in the plan's order."""
-    grid_rows, grid_cols = plan.grid
-    for row in range(max(owner.row - 1, 0), min(owner.row + 2, grid_rows)):
-        for col in range(max(owner.col - 1, 0), min(owner.col + 2, grid_cols)):
-            if (row, col) != (owner.row, owner.col):
-                yield plan[row * grid_cols + col]
+def _paint(plan: WindowPlan, shelf: "_Shelf", area: Window) -> np.ndarray:
+    """The highest rank at each pixel of an area, 0 for none."""
+    ranks = np.zeros((area.height, area.width), np.int32)
+    for planned in plan.meeting(area):
+        window = planned.window
+        top, bottom = max(area.row_off, window.row_off), min(area.row_off + area.height, window.row_off + window.height)
+        left, right = max(area.col_off, window.col_off), min(area.col_off + area.width, window.col_off + window.width)
+        seen = shelf.read(planned, top - window.row_off, bottom - window.row_off)
+        if seen is not None:
+            place = ranks[top - area.row_off : bottom - area.row_off, left - area.col_off : right - area.col_off]
+            np.maximum(place, seen[:, left - window.col_off : right - window.col_off], out=place)
+    return ranks
 
 
 class _Shelf:
@@ -137,27 +124,13 @@ class _Shelf:
         self.plan, self.instances, self.load = plan, instances, load
         self.runs: dict[int, Runs | None] = {}
 
-    def read(
-        self, source: PlannedWindow, first: int, last: int, owner: PlannedWindow, only: Numbers | None = None
-    ) -> np.ndarray:
-        """Object ids that `source` saw in rows ``first … last`` of the owner's core; 0 outside its window."""
-        core, window = owner.core, source.window
-        runs = self._runs(source.index)
-        ids = np.zeros((last - first, core.width), np.int32)
-        top, bottom = max(first, window.row_off), min(last, window.row_off + window.height)
-        left, right = max(core.col_off, window.col_off), min(core.col_off + core.width, window.col_off + window.width)
-        if runs is None or top >= bottom or left >= right:
-            return ids
-        lookup = self.instances.lookup(source.index)
-        if only is not None:
-            kept = np.zeros_like(lookup)
-            kept[only] = lookup[only]
-            lookup = kept
-        seen = runs.decode(top - window.row_off, bottom - window.row_off, lookup)
-        ids[top - first : bottom - first, left - core.col_off : right - core.col_off] = seen[
-            :, left - window.col_off : right - window.col_off
-        ]
-        return ids
+    def read(self, source: PlannedWindow, first: int, last: int) -> np.ndarray | None:
+        """Ranks of what a window saw in its rows ``first … last``; None if it saw nothing at all."""
+        if source.index not in self.runs:
+            seen = self.load(source.index)
+            self.runs[source.index] = None if seen is None else Runs.encode(seen.labels)
+        runs = self.runs[source.index]
+        return None if runs is None else runs.decode(first, last, self.instances.rank_lookup(source.index))
 
     def forget(self, row: int) -> None:
         """Drop the windows that end above `row`."""
@@ -165,9 +138,3 @@ class _Shelf:
             window = self.plan[index].window
             if window.row_off + window.height <= row:
                 del self.runs[index]
-
-    def _runs(self, index: int) -> Runs | None:
-        if index not in self.runs:
-            seen = self.load(index)
-            self.runs[index] = None if seen is None else Runs.encode(seen.labels)
-        return self.runs[index]

@@ -6,8 +6,9 @@ import numpy as np
 from geopandas import GeoDataFrame
 
 from geosam.execute import prefetch
-from geosam.instances import InstanceSet, WindowInstances, assemble, flatten, stitch
+from geosam.instances import InstanceSet, Load, WindowInstances, assemble, count_pixels, flatten, stitch
 from geosam.masks import segment_everything
+from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.polygons import instance_frame, outline, polygonize
 from geosam.scene import Chip
@@ -28,7 +29,7 @@ def find_everything(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterato
     """
     plan = run.plan()
     load = segment_windows(run, plan)
-    instances = within_limits(run, stitch(plan, load))
+    instances = within_limits(run.request, plan, stitch(plan, load), load)
     strips = tap(assemble(plan, instances, load))
     for ids, geometries_px in polygonize(strips, stops=instances.stops, tolerance_px=run.tolerance_px):
         drawn = outline(geometries_px, run.request.options.style)
@@ -37,10 +38,13 @@ def find_everything(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterato
     yield instance_frame(*none, run.scene, instances=instances, model=run.network.name)
 
 
-def within_limits(run: Run, instances: InstanceSet) -> InstanceSet:
-    """Only the objects whose area lies within the limits that were asked for, measured in whole pixels."""
-    area = instances.owned_px * run.request.m2_per_px
-    return instances.keep((area >= run.request.options.min_area) & (area <= run.request.options.max_area))
+def within_limits(request: Request, plan: WindowPlan, instances: InstanceSet, load: Load) -> InstanceSet:
+    """Only the objects whose area lies within the limits that were asked for, measured in the pixels they have."""
+    least, most = request.options.min_area, request.options.max_area
+    if least <= 0 and most == float("inf"):
+        return instances
+    area = count_pixels(plan, instances, load) * request.m2_per_px
+    return instances.keep((area >= least) & (area <= most))
 
 
 def segment_windows(run: Run, plan: WindowPlan) -> Callable[[int], WindowInstances | None]:
