@@ -15,6 +15,9 @@ from geosam.scene import Scene
 SIDE = 512
 """Pixels of the longer side of the decimated look at which data there is."""
 
+GRID = 32
+"""Points each way that are asked whether they lie on the earth, where not all of a shape does."""
+
 DIGITS = 9
 """Decimals of a degree: a tenth of a millimetre."""
 
@@ -22,14 +25,25 @@ DIGITS = 9
 def to_lonlat(shape: Any, crs: Any) -> BaseGeometry:
     """A shape of any CRS in longitude and latitude, with the vertices that a long edge needs.
 
+    Of a shape that reaches beyond the earth's edge, as what a geostationary satellite sees, it is the hull of what lies
+    on the earth, to a thirtieth of its size.
+
     Examples
     --------
     >>> [round(edge) for edge in to_lonlat(shapely.box(166021, 0, 833978, 10), "EPSG:32631").bounds]
     [0, 0, 6, 0]
     """
+    if shapely.is_empty(shape):
+        return shapely.Polygon()
     x0, y0, x1, y1 = shapely.bounds(shape)
     dense = shapely.segmentize(shape, max(x1 - x0, y1 - y0, 1e-9) / 16)
-    return gpd.GeoSeries([dense], crs=crs).to_crs(4326).iloc[0]  # pyright: ignore[reportReturnType]  # a geometry
+    place: Any = gpd.GeoSeries([dense], crs=crs).to_crs(4326).iloc[0]
+    if np.isfinite(shapely.get_coordinates(place)).all():
+        return place
+    x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(x0, x1, GRID), np.linspace(y0, y1, GRID)))
+    inside = shapely.contains_xy(shape, x, y)
+    lonlat = shapely.get_coordinates(gpd.GeoSeries(shapely.points(x, y)[inside], crs=crs).to_crs(4326))
+    return shapely.convex_hull(shapely.multipoints(lonlat[np.isfinite(lonlat).all(axis=1)]))
 
 
 def as_geojson(shape: Any) -> dict[str, Any]:
@@ -55,7 +69,7 @@ def footprint_of(scene: Scene, area: BaseGeometry | None = None) -> dict[str, An
     Returns
     -------
     dict or None
-        A Polygon or MultiPolygon; None for a scene without a CRS.
+        A Polygon or MultiPolygon; None for a scene without a CRS or without data.
     """
     if scene.crs is None:
         return None
@@ -65,7 +79,7 @@ def footprint_of(scene: Scene, area: BaseGeometry | None = None) -> dict[str, An
     place = to_lonlat(world[0], scene.crs)
     if area is not None:
         place = shapely.intersection(shapely.make_valid(place), area)
-    return as_geojson(shapely.set_precision(place, 10**-DIGITS))
+    return None if place.is_empty else as_geojson(shapely.set_precision(place, 10**-DIGITS))
 
 
 def _valid_px(scene: Scene) -> BaseGeometry:
