@@ -67,7 +67,9 @@ def test_failures_make_the_exit_code_unless_they_are_allowed(scenes, tmp_path):
 
 
 def test_encode_then_prompts(scenes, tmp_path):
-    assert "2 scenes: 2 done" in run("encode", scenes, "-o", tmp_path / "run").stdout
+    said = run("encode", scenes, "-o", tmp_path / "run").stdout
+    assert "2 scenes: 2 done" in said
+    assert "object" not in said
     found = geosam.segment(scenes / "a.tif", model=TruthNetwork(side=48), spacing_px=8)
     clicks = found.set_geometry(found.geometry.representative_point())[["geometry"]].iloc[:2]
     clicks.to_file(tmp_path / "clicks.gpkg")

@@ -28,7 +28,12 @@ PATIENCE_S = 60.0
 CONNECT_S = 10.0
 """Seconds in which a scheduler has to answer."""
 
-SETTINGS = {"distributed.scheduler.allowed-failures": 1, "distributed.admin.low-level-log-length": 0}
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 1,
+    "distributed.scheduler.work-stealing": False,  # few tasks wait, and each is long
+    "distributed.worker.profile.enabled": False,  # it looks at a worker's stack a hundred times a second
+    "distributed.admin.low-level-log-length": 0,
+}
 """A scene that has seen two workers die is tried alone at the end; if it takes two more with it, it is given up."""
 
 

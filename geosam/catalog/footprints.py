@@ -43,7 +43,7 @@ def to_lonlat(shape: Any, crs: Any) -> BaseGeometry:
     x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(x0, x1, GRID), np.linspace(y0, y1, GRID)))
     inside = shapely.contains_xy(shape, x, y)
     lonlat = shapely.get_coordinates(gpd.GeoSeries(shapely.points(x, y)[inside], crs=crs).to_crs(4326))
-    return shapely.convex_hull(shapely.multipoints(lonlat[np.isfinite(lonlat).all(axis=1)]))
+    return shapely.MultiPoint(lonlat[np.isfinite(lonlat).all(axis=1)]).convex_hull
 
 
 def as_geojson(shape: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
-from geosam.catalog.parts import EARTH_M_PER_DEGREE, Edits, Part, Parts, move
+from geosam.catalog.parts import EARTH_M_PER_DEGREE, Edits, Part, Parts, move, read
 from geosam.polygons import measure
 from geosam.sinks.table import GEOMETRY, as_multipolygons
 
@@ -93,7 +93,7 @@ def _overlapping(places: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def _read(part: Part, crs: CRS | None) -> _Seen:
-    batches = list(part.read())
+    batches = [batch for _, _, batch in read([part])]
     if not batches:
         return _Seen(np.zeros(0, object), pd.DataFrame(columns=list(_COLUMNS)))
     whole = pa.Table.from_batches(batches)

@@ -1,9 +1,10 @@
 """The parts of a run as one table: read in batches, in one CRS, with the columns that fit them all."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
+from pyarrow import dataset
 from pyproj import CRS
 
 from geosam.errors import CatalogError
@@ -21,6 +23,8 @@ from geosam.sinks.table import GEOMETRY, as_multipolygons, fit, rebatch
 
 EARTH_M_PER_DEGREE = 111_195.0
 _BATCH_ROWS = 8192
+_AHEAD = 4
+"""Batches of a part, and parts, that are read ahead."""
 
 Edits = Mapping[int, Mapping[str, Any] | None]
 """What becomes of rows of a part: other values for some columns, or None for a row that is left out."""
@@ -76,10 +80,31 @@ class Part:
         }
         return cls(path, crs, columns, facts.num_rows, tuple(geo["bbox"]) if "bbox" in geo else None)
 
-    def read(self) -> Iterator[pa.RecordBatch]:
-        """Its rows in order: attributes, and the geometry as WKB."""
-        with pq.ParquetFile(self.path) as file:
-            yield from file.iter_batches(_BATCH_ROWS, columns=[*self.columns, GEOMETRY])
+    @property
+    def schema(self) -> pa.Schema:
+        """Its attributes as the file has them, and the geometry as WKB."""
+        columns = [(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in self.columns.items()]
+        return pa.schema([*columns, (GEOMETRY, pa.binary())])
+
+
+def read(parts: Iterable[Part]) -> Iterator[tuple[int, int, pa.RecordBatch]]:
+    """The rows of parts in their order, while Arrow reads ahead on threads of its own.
+
+    Yields
+    ------
+    tuple
+        Position of the part, number of the batch's first row in it, and the batch: attributes, and geometry as WKB.
+    """
+    for schema, group in groupby(enumerate(parts), key=lambda numbered: numbered[1].schema):
+        positions = {str(part.path): position for position, part in group}
+        files = dataset.dataset(list(positions), schema=schema, format="parquet")
+        scanner = files.scanner(batch_size=_BATCH_ROWS, batch_readahead=_AHEAD, fragment_readahead=_AHEAD)
+        before, first = "", 0
+        for found in scanner.scan_batches():
+            first = first if found.fragment.path == before else 0
+            before = found.fragment.path
+            yield positions[before], first, found.record_batch
+            first += found.record_batch.num_rows
 
 
 @lru_cache(maxsize=64)
@@ -157,13 +182,10 @@ class Parts:
 
     def _fitting(self) -> Iterator[pa.RecordBatch]:
         schema = self.schema
-        for position, part in enumerate(self.parts):
-            first = 0
-            for batch in part.read():
-                moved = _moved(batch, part.crs, self.crs)
-                edits = {row - first: change for row, change in self.edits.get(position, {}).items()}
-                first += batch.num_rows
-                yield fit(_edited(moved, edits), schema)
+        for position, first, batch in read(self.parts):
+            moved = _moved(batch, self.parts[position].crs, self.crs)
+            edits = {row - first: change for row, change in self.edits.get(position, {}).items()}
+            yield fit(_edited(moved, edits), schema)
 
 
 def _moved(batch: pa.RecordBatch, source: CRS | None, target: CRS | None) -> pa.RecordBatch:

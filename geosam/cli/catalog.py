@@ -193,7 +193,7 @@ def encode_scenes(
         report = encode_catalog(
             source, output, model=model, store=store, progress=progress, **seen, **which, **place, **windows
         )
-    _finish(report, allow_failures=allow_failures)
+    _finish(report, allow_failures=allow_failures, objects=False)
 
 
 @catalog.command("merge")
@@ -260,7 +260,7 @@ def _execution(workers: int, scheduler: str | None, threads: int, gpus: int) -> 
     return {"workers": workers, "scheduler": scheduler, "threads": threads, "resources": resources}
 
 
-def _finish(report: Any, *, allow_failures: bool) -> None:
+def _finish(report: Any, *, allow_failures: bool, objects: bool = True) -> None:
     """Say what was done; scenes that failed make the exit code 1 unless they are allowed to."""
     from rich.console import Console
 
@@ -272,7 +272,8 @@ def _finish(report: Any, *, allow_failures: bool) -> None:
     told += [f"{report.outside} outside the area of interest"] if report.outside else []
     told += [f"{len(report.failed)} failed"] if report.failed else []
     console.print(f"{counted(report.scenes, 'scene')}: {', '.join(told)}; {seconds(report.seconds)}")
-    console.print(counted(report.objects, "object"))
+    if objects:
+        console.print(counted(report.objects, "object"))
     for row in report.failed[:SHOWN]:
         console.print(f"failed: {row.name}: {row.reason}", style="yellow", markup=False, highlight=False)
     if len(report.failed) > SHOWN:
