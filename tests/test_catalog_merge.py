@@ -186,6 +186,8 @@ class TestRefusals:
         write_run(tmp_path / "run", {"a": table(boxes(1), scene="a"), "b": table(boxes(1), scene="b", crs=None)})
         with pytest.raises(CatalogError, match="no CRS"):
             merge(tmp_path / "run", tmp_path / "all.gpkg")
+        merged = merge(tmp_path / "run", tmp_path / "all.gpkg", allow_failures=True)
+        assert (merged.scenes, merged.objects, merged.missing) == (1, 1, ("b",))
 
     def test_what_is_no_run_no_format_no_crs(self, tmp_path):
         with pytest.raises(CatalogError, match="holds no run"):

@@ -72,7 +72,8 @@ def merge(
         windows: where their IoU in what both scenes saw exceeds one half. The first scene's outline holds where it has
         data, the other's beyond.
     allow_failures
-        Whether scenes without a result are left out; else they are an error.
+        Whether scenes without a result, and those without a CRS where others have one, are left out; else they are an
+        error.
     layer, overwrite
         As for `geosam.write`.
 
@@ -98,6 +99,9 @@ def merge(
     if not names:
         raise CatalogError(f"{folder} has no result to merge", expected="at least one scene that is done")
     parts = tuple(Part.open(run.part(name)) for name in names)
+    if allow_failures and any(part.crs for part in parts):
+        missing += tuple(name for name, part in zip(names, parts, strict=True) if part.crs is None)
+        names, parts = [name for name in names if name not in missing], tuple(part for part in parts if part.crs)
     table = Parts(parts, common_crs(parts, crs))
     joined = 0
     if once:
@@ -124,7 +128,7 @@ def common_crs(parts: tuple[Part, ...], asked: Any = None) -> CRS | None:
         raise CatalogError(
             f"{without[0]} and {len(without) - 1} more scenes have no CRS, others have",
             expected="scenes that all have one",
-            hint="merge them apart, or georeference them",
+            hint="georeference them, or leave them out (--allow-failures)",
         )
     if asked is not None:
         return parse_crs(asked)
