@@ -30,7 +30,9 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
 def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
     """Suppress within each category."""
-    return nms(boxes + (idxs.to(boxes) * (boxes.max() + 1))[:, None], scores, iou_threshold) if len(boxes) else idxs
+    if not len(boxes):
+        return torch.zeros(0, dtype=torch.long)
+    return nms(boxes + (idxs.to(boxes) * (boxes.max() + 1))[:, None], scores, iou_threshold)
 
 
 def box_area(boxes: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from geosam.scene import open_scene
 from geosam.testing import StubNetwork, coordinate_scene
 
 ENCODE, POINT = 2.0, 0.01
-GRID = {"spacing_px": 16, "overlap": 32}
+GRID = {"spacing_px": 16, "overlap": 32, "spare": False}
 
 
 class Priced(StubNetwork):
@@ -59,6 +59,16 @@ def test_everything_takes_what_was_forecast(tmp_path: Path, network: Priced, sha
     assert (said.passes, said.points, said.prompts) == (passes, answers, 0)
     assert said.seconds == pytest.approx(seconds)
     assert said.peak_bytes > 1 << 20
+
+
+def test_points_that_are_spared_are_forecast_at_the_share_that_was_measured(tmp_path: Path, network: Priced):
+    path = coordinate_scene(tmp_path / "xy.tif", (300, 380))
+    sparing = GRID | {"spare": True}
+    said = geosam.plan(path, model=network, **sparing)
+    seconds, passes, answers = taken(lambda: geosam.segment(path, model=network, **sparing))
+    assert said.passes == passes
+    assert said.points > answers
+    assert said.seconds == pytest.approx(seconds, rel=0.25)
 
 
 @pytest.mark.parametrize("size", [40, 150])

@@ -76,6 +76,9 @@ def segment(
     quality: Quality = None,
     stability: Stability = None,
     spacing: Spacing = 32,
+    spare: Annotated[
+        bool, typer.Option("--spare", help="Spare grid points on sure masks.", rich_help_panel=_EVERYTHING)
+    ] = False,
     min_area: MinArea = 0.0,
     max_area: MaxArea = float("inf"),
     bands: Bands = None,
@@ -132,6 +135,7 @@ def segment(
             window=window,
             overlap=overlap,
             spacing_px=spacing,
+            spare=spare,
             pred_iou_threshold=quality,
             stability_threshold=stability,
             min_area=min_area,

@@ -22,6 +22,9 @@ class SegmentOptions:
         Least overlap of neighbouring windows in px; by default an eighth of the window.
     spacing_px
         Distance between the grid points of everything mode, in px.
+    spare
+        Whether everything mode goes from coarse to fine and spares the points that lie on sure masks already; False
+        asks every point of the grid.
     pred_iou_threshold, stability_threshold
         Masks below either are dropped in everything mode; in [0, 1]. None takes what suits the model.
     min_area, max_area
@@ -47,6 +50,7 @@ class SegmentOptions:
     window: int | None = None
     overlap: int | None = None
     spacing_px: int = 32
+    spare: bool = False
     pred_iou_threshold: float | int | None = None
     stability_threshold: float | int | None = None
     min_area: float | int = 0.0
@@ -89,7 +93,7 @@ class SegmentOptions:
         asked = {"pred_iou_threshold": self.pred_iou_threshold, "stability_threshold": self.stability_threshold}
         suited = getattr(network, "thresholds", {})
         given = {name: value for name, value in asked.items() if value is not None}
-        return EverythingOptions.preset("maps", spacing_px=self.spacing_px, **{**suited, **given})
+        return EverythingOptions.preset("maps", spacing_px=self.spacing_px, spare=self.spare, **{**suited, **given})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the layer's metadata."""
