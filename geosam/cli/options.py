@@ -25,6 +25,7 @@ Stability = Annotated[
     typer.Option(help="Least stability; default: the model's.", min=0, max=1, rich_help_panel=EVERYTHING),
 ]
 Spacing = Annotated[int, typer.Option(help="Distance of grid points, px.", min=1, rich_help_panel=EVERYTHING)]
+Spare = Annotated[bool, typer.Option("--spare", help="Spare grid points on sure masks.", rich_help_panel=EVERYTHING)]
 MinArea = Annotated[float, typer.Option(help="Drop objects smaller than this, m².", min=0, rich_help_panel=EVERYTHING)]
 MaxArea = Annotated[float, typer.Option(help="Drop objects larger than this, m².", min=0, rich_help_panel=EVERYTHING)]
 Simplify = Annotated[

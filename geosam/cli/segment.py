@@ -18,6 +18,7 @@ from geosam.cli.options import (
     Refine,
     Simplify,
     Spacing,
+    Spare,
     Stability,
 )
 from geosam.cli.scenes import (
@@ -76,9 +77,7 @@ def segment(
     quality: Quality = None,
     stability: Stability = None,
     spacing: Spacing = 32,
-    spare: Annotated[
-        bool, typer.Option("--spare", help="Spare grid points on sure masks.", rich_help_panel=_EVERYTHING)
-    ] = False,
+    spare: Spare = False,
     min_area: MinArea = 0.0,
     max_area: MaxArea = float("inf"),
     bands: Bands = None,
