@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+import rioxarray  # the accessor `rio`
 import shapely
 import xarray
 from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
@@ -25,6 +28,7 @@ import geosam
 from geosam.errors import OptionError, SceneError, SceneReadError
 from geosam.scene import Scene, Stretch, open_scene
 from geosam.scene.control_points import ControlPoints
+from geosam.scene.scale import FINEST, OBJECT_PX, SCALES
 
 ALL = Window(0, 0, 10_000, 10_000)
 NORTH_UP = from_origin(400_000, 5_000_000, 10, 10)
@@ -485,7 +489,6 @@ def test_a_scene_seen_otherwise(tmp_path: Path) -> None:
 
 
 def test_dataarray_is_the_file(tmp_path: Path) -> None:
-    import rioxarray
 
     bands = noise((4, 60, 80), "uint16")
     bands[:, :10] = 0
@@ -508,7 +511,6 @@ def test_dataarray_is_the_file(tmp_path: Path) -> None:
 
 def image(values: np.ndarray, **names: str) -> xarray.DataArray:
     """A DataArray as rioxarray makes them."""
-    import rioxarray  # registers the accessor
 
     assert rioxarray
     h, w = values.shape[-2:]
@@ -549,7 +551,6 @@ def test_dataarrays_that_are_no_images() -> None:
 
 
 def test_dataarray_with_control_points(tmp_path: Path) -> None:
-    import rioxarray
     from rasterio.control import GroundControlPoint
 
     corners = [(0, 0), (0, 80), (60, 0), (60, 80)]
@@ -599,3 +600,26 @@ def test_scene_refuses_what_cannot_be(tmp_path: Path) -> None:
         Scene(scene.raster, (1, 2), scene.stretch, scene.whole, scene.crop)
     with pytest.raises(OptionError, match="a stretch from"):
         Stretch((1.0,), (0.0,))
+
+
+class TestScale:
+    """What is looked for, in words, sets the working pixel."""
+
+    @given(st.sampled_from(sorted(SCALES)), st.floats(0.05, 30))
+    @settings(deadline=None, max_examples=40)
+    def test_an_object_of_the_scale_spans_as_many_pixels_but_none_is_finer_than_half_the_raster_s(self, name, pixel):
+        raster = xarray.DataArray(np.zeros((3, 600, 800), np.uint8), dims=("band", "y", "x"))
+        raster = raster.rio.write_crs("EPSG:32631").rio.write_transform(Affine(pixel, 0, 5e5, 0, -pixel, 5e6))
+        scene = open_scene(raster, resolution=name)
+        wanted = max(SCALES[name] / OBJECT_PX, FINEST * open_scene(raster).resolution_m)
+        h, w = (n * open_scene(raster).resolution_m / wanted for n in (600, 800))
+        assert abs(scene.shape[0] - h) <= max(0.51, 1 - h)
+        assert abs(scene.shape[1] - w) <= max(0.51, 1 - w)
+        assert open_scene(open_scene(raster, resolution=3 * pixel), resolution=name).shape == scene.shape
+
+    def test_unknown_scales_and_scenes_without_metres_are_said(self):
+        raster = xarray.DataArray(np.zeros((3, 60, 80), np.uint8), dims=("band", "y", "x"))
+        with pytest.raises(OptionError, match=r"houses.*buildings"):
+            open_scene(raster, resolution="houses")
+        with pytest.raises(OptionError, match="CRS"):
+            open_scene(raster, resolution="buildings")

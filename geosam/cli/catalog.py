@@ -29,11 +29,13 @@ from geosam.cli.scenes import (
     Overlap,
     Quiet,
     Resolution,
+    Scale,
     Stretch,
     Window,
     read_aoi,
     read_nodata,
     read_stretch,
+    working_pixel,
 )
 
 catalog = typer.Typer(name="catalog", no_args_is_help=True, help="Segment whole catalogs of scenes, in parallel.")
@@ -86,6 +88,7 @@ def run_catalog(
     limit: Limit = None,
     bands: Bands = None,
     resolution: Resolution = None,
+    scale: Scale = None,
     aoi: Aoi = None,
     aoi_crs: AoiCrs = None,
     stretch: Stretch = "auto",
@@ -121,7 +124,10 @@ def run_catalog(
     from geosam.catalog import segment_catalog
     from geosam.execute import progress_bar
 
-    seen = _view(bands, resolution, aoi, aoi_crs) | {"stretch": read_stretch(stretch), "nodata": read_nodata(nodata)}
+    seen = _view(bands, working_pixel(resolution, scale), aoi, aoi_crs) | {
+        "stretch": read_stretch(stretch),
+        "nodata": read_nodata(nodata),
+    }
     which = {"when": when, "where": tuple(where or ()), "asset": asset, "limit": limit}
     place = _execution(workers, scheduler, threads, gpus) | {"retries": retries, "split": split}
     how = {
@@ -166,6 +172,7 @@ def encode_scenes(
     limit: Limit = None,
     bands: Bands = None,
     resolution: Resolution = None,
+    scale: Scale = None,
     aoi: Aoi = None,
     aoi_crs: AoiCrs = None,
     stretch: Stretch = "auto",
@@ -185,7 +192,10 @@ def encode_scenes(
     from geosam.catalog import encode_catalog
     from geosam.execute import progress_bar
 
-    seen = _view(bands, resolution, aoi, aoi_crs) | {"stretch": read_stretch(stretch), "nodata": read_nodata(nodata)}
+    seen = _view(bands, working_pixel(resolution, scale), aoi, aoi_crs) | {
+        "stretch": read_stretch(stretch),
+        "nodata": read_nodata(nodata),
+    }
     which = {"when": when, "where": tuple(where or ()), "asset": asset, "limit": limit}
     place = _execution(workers, scheduler, threads, gpus) | {"retries": retries}
     windows = {"window": window, "overlap": overlap}

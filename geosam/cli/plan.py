@@ -13,11 +13,13 @@ from geosam.cli.scenes import (
     Overlap,
     Quiet,
     Resolution,
+    Scale,
     SceneArgument,
     Store,
     Stretch,
     Window,
     open_asked,
+    working_pixel,
 )
 
 
@@ -29,6 +31,7 @@ def plan(
     ] = None,
     bands: Bands = None,
     resolution: Resolution = None,
+    scale: Scale = None,
     aoi: Aoi = None,
     aoi_crs: AoiCrs = None,
     stretch: Stretch = "auto",
@@ -43,7 +46,7 @@ def plan(
     import geosam
     from geosam.cli.show import show_forecast
 
-    seen = {"bands": bands, "resolution": resolution, "aoi_crs": aoi_crs}
+    seen = {"bands": bands, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
     opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen)
     forecast = geosam.plan(opened, prompts, model=model, window=window, overlap=overlap, spacing_px=spacing)
     show_forecast(forecast, Console(soft_wrap=True))
@@ -54,6 +57,7 @@ def encode(
     model: Model = "nano",
     bands: Bands = None,
     resolution: Resolution = None,
+    scale: Scale = None,
     aoi: Aoi = None,
     aoi_crs: AoiCrs = None,
     stretch: Stretch = "auto",
@@ -73,7 +77,7 @@ def encode(
 
     if store == "none":
         raise OptionError("--store none", expected="a folder, or auto", hint="encoding without a store keeps nothing")
-    seen = {"bands": bands, "resolution": resolution, "aoi_crs": aoi_crs}
+    seen = {"bands": bands, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
     opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen)
     with progress_bar(quiet=quiet) as progress:
         report = run(opened, model=model, store=store, progress=progress, window=window, overlap=overlap)

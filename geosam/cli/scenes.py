@@ -20,6 +20,13 @@ Resolution = Annotated[
     str | None,
     typer.Option(help="Working pixel size in CRS units, or as `0.5 m`; default: its own.", rich_help_panel=_SEEN),
 ]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        help="What is looked for, instead of --resolution: `vehicles`, `buildings`, `fields`, `landscape`.",
+        rich_help_panel=_SEEN,
+    ),
+]
 Aoi = Annotated[
     str | None, typer.Option(help="Area of interest: vector file, or WKT in --aoi-crs.", rich_help_panel=_SEEN)
 ]
@@ -61,6 +68,21 @@ def open_asked(source: str, *, stretch: str = "auto", nodata: str | None = None,
     from geosam.scene import open_scene
 
     return open_scene(source, stretch=read_stretch(stretch), nodata=read_nodata(nodata), aoi=read_aoi(aoi), **how)
+
+
+def working_pixel(resolution: str | None, scale: str | None) -> str | None:
+    """The resolution, given by itself or by the scale of what is looked for.
+
+    Examples
+    --------
+    >>> working_pixel("0.5 m", None), working_pixel(None, "fields")
+    ('0.5 m', 'fields')
+    """
+    if resolution is not None and scale is not None:
+        raise OptionError(
+            f"--resolution {resolution} and --scale {scale}", expected="one of them", hint="leave one out"
+        )
+    return scale or resolution
 
 
 def read_stretch(text: str) -> Any:

@@ -30,11 +30,13 @@ from geosam.cli.scenes import (
     Overlap,
     Quiet,
     Resolution,
+    Scale,
     SceneArgument,
     Store,
     Stretch,
     Window,
     open_asked,
+    working_pixel,
 )
 
 
@@ -82,6 +84,7 @@ def segment(
     max_area: MaxArea = float("inf"),
     bands: Bands = None,
     resolution: Resolution = None,
+    scale: Scale = None,
     aoi: Aoi = None,
     aoi_crs: AoiCrs = None,
     stretch: Stretch = "auto",
@@ -114,7 +117,13 @@ def segment(
     from geosam.execute import progress_bar
 
     opened = open_asked(
-        scene, stretch=stretch, nodata=nodata, aoi=aoi, bands=bands, resolution=resolution, aoi_crs=aoi_crs
+        scene,
+        stretch=stretch,
+        nodata=nodata,
+        aoi=aoi,
+        bands=bands,
+        resolution=working_pixel(resolution, scale),
+        aoi_crs=aoi_crs,
     )
     check_outputs(output, labels, picture, overwrite=overwrite)
     asked = read_prompts(opened, prompts, layer=prompts_layer, id_column=id_column, group_column=group_column)

@@ -21,6 +21,7 @@ grid             whole pixels: windows, spans, strips
 area             areas of interest
 view, chip       `Scene`, and what it gives of a window: `Chip`
 opening          `open_scene`
+scale            working pixels for what is looked for: `buildings`, `fields` …
 ===============  ============================================================
 """
 

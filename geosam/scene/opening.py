@@ -10,6 +10,7 @@ from geosam.scene.bands import BandsLike, choose_bands
 from geosam.scene.file import FileRaster
 from geosam.scene.grid import all_of
 from geosam.scene.raster import IGNORE_NODATA, Nodata, Raster
+from geosam.scene.scale import at_scale
 from geosam.scene.stretch import Stretch, StretchLike, given, identity, measure
 from geosam.scene.view import THUMBNAIL_PX, Scene
 
@@ -36,7 +37,8 @@ def open_scene(
         None: red, green, blue if the raster says which these are, else its first three bands, else its first; never
         alpha.
     resolution
-        Size of a working pixel in CRS units, or text as in ``"0.5 m"``; see `Scene.at`. None: the raster's own.
+        Size of a working pixel in CRS units, or text as in ``"0.5 m"``; see `Scene.at`. Or what is looked for, a name
+        of `geosam.scene.scale.SCALES` such as ``"buildings"``. None: the raster's own.
     aoi, aoi_crs
         Area of interest and its CRS; see `Scene.within`.
     stretch
@@ -68,7 +70,9 @@ def open_scene(
         raster = _open_raster(source, nodata)
         chosen, shape = choose_bands(raster.info, bands), raster.info.shape
         scene = Scene(raster, chosen, find_stretch(raster, chosen, stretch), shape, all_of(shape))
-    if resolution is not None:
+    if isinstance(resolution, str) and resolution.isalpha():
+        scene = at_scale(scene, resolution)
+    elif resolution is not None:
         scene = scene.at(resolution)
     return scene if aoi is None else scene.within(aoi, aoi_crs)
 
