@@ -181,7 +181,7 @@ def _round_step(least: float) -> float:
 
     Examples
     --------
-    >>> _round_step(0.03), _round_step(17)
+    >>> _round_step(0.03), _round_step(17.0)
     (0.05, 20.0)
     """
     power = 10.0 ** np.floor(np.log10(least))
