@@ -13,6 +13,9 @@ from geosam.embeddings import Embedding
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.sketch import Sketch, bounds, render, shared_area
 
+SUPPORT_ROWS = 256
+"""Masks whose support is asked at a time; bounds memory and changes nothing else."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -140,8 +143,7 @@ def supported(candidates: Sequence[Candidate], shape: tuple[int, int]) -> list[C
 
     The support of a mask is the mean, over the grid points that stand on it, of the best IoU between its box and a box
     of their answers. Predicted IoUs of a small network say little; that an object is found from anywhere on it says
-    much. After test-time voting in interactive segmentation and the stability score of Segment Anything, here over
-    prompts in place of thresholds.
+    much.
 
     Parameters
     ----------
@@ -166,10 +168,6 @@ def supported(candidates: Sequence[Candidate], shape: tuple[int, int]) -> list[C
         share = (alike * standing).sum(1) / np.maximum(standing.sum(1), 1)
         found += [replace(one, support=float(value)) for one, value in zip(rows, share, strict=True)]
     return found
-
-
-SUPPORT_ROWS = 256
-"""Masks whose support is asked at a time; bounds memory and changes nothing else."""
 
 
 def _standing(points: np.ndarray, mask: Sketch, shape: tuple[int, int]) -> Bool[np.ndarray, "n"]:
