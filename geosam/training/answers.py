@@ -10,8 +10,9 @@ from torch import Tensor
 from geosam.sam.blocks import Features
 from geosam.sam.model import Sam
 from geosam.training.batches import Batch
+from geosam.training.config import LossOptions
 from geosam.training.corrections import draw_corrections
-from geosam.training.losses import answer_loss, mask_losses, reached_iou, weigh_pixels
+from geosam.training.losses import answer_loss, choice_loss, mask_losses, reached_iou, weigh_pixels
 from geosam.training.samples import BOX, CLICK, STRIDE
 
 
@@ -113,6 +114,22 @@ def choose(logits: Tensor, iou: Tensor, ambiguous: Tensor) -> Float[Tensor, "n q
     return logits[torch.arange(len(logits)), best]
 
 
+def show(
+    logits: Tensor, iou: Tensor, ambiguous: Tensor, *, any_shown: float, generator: torch.Generator
+) -> Float[Tensor, "n q q"]:
+    """Choose the mask that is corrected: mostly what a user would get, for a share of lone clicks any alternative.
+
+    The chosen alternative is seldom too large, so that without the others hardly a click would take ground away.
+    """
+    shown = choose(logits, iou, ambiguous)
+    if any_shown == 0:
+        return shown
+    count = len(logits)
+    other = 1 + torch.randint(3, (count,), generator=generator)
+    drawn = ambiguous & (torch.rand(count, generator=generator) < any_shown).to(ambiguous.device)
+    return torch.where(drawn[:, None, None], logits[torch.arange(count), other.to(logits.device)], shown)
+
+
 def correct(asked: Asked, shown: Tensor, targets: Tensor, generator: torch.Generator) -> Asked:
     """Add a click where the shown masks are wrong, and the masks themselves as a prompt."""
     point, label = draw_corrections(shown.detach(), targets, generator, stride=STRIDE)
@@ -125,7 +142,14 @@ def correct(asked: Asked, shown: Tensor, targets: Tensor, generator: torch.Gener
 
 
 def judge(
-    network: Sam, asked: Asked, truth: Truth, *, rounds: int, late: bool, generator: torch.Generator
+    network: Sam,
+    asked: Asked,
+    truth: Truth,
+    *,
+    options: LossOptions,
+    rounds: int,
+    late: bool,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Answer, correct, answer again; give the sums of the mask and of the IoU losses, and each round's IoUs."""
     targets, weights, real = (each[asked.rows] for each in (truth.targets, truth.weights, truth.real_object))
@@ -137,8 +161,11 @@ def judge(
         mask_sum = mask_sum + (losses * real).sum()
         iou = reached_iou(logits, targets) * real[:, None]
         iou_sum = iou_sum + (predicted - iou).square().mean(1).sum()
+        if options.choice:
+            iou_sum = iou_sum + options.choice * choice_loss(predicted, iou)[ambiguous & real].sum()
         shown = choose(logits, predicted, ambiguous)
         reached.append(reached_iou(shown[:, None].detach(), targets)[real, 0])
         if turn < rounds:
+            shown = show(logits, predicted, ambiguous, any_shown=options.any_shown, generator=generator)
             asked = correct(asked, shown, targets, generator)
     return mask_sum, iou_sum, reached

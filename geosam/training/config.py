@@ -6,6 +6,7 @@ import os
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class DataOptions:
     render_side: int
     render_uses: int
     kinds: tuple[float, float, float]
+    centred: float
+    object_px: tuple[float, float]
 
     def __post_init__(self) -> None:
         wrong = [side for side in self.sides if side < 64 or side % 32]
@@ -48,6 +51,8 @@ class DataOptions:
             raise OptionError("batch, prompts or render_uses below 1", expected="at least one of each")
         if not 0 <= self.real <= 1:
             raise OptionError(f"real={self.real}", expected="a share between 0 and 1")
+        if not 0 < self.object_px[0] <= self.object_px[1]:
+            raise OptionError(f"object_px={list(self.object_px)}", expected="the least and the greatest length, above 0")
 
     def images(self, side: int) -> int:
         """Tell how many images of a side make a batch: as many pixels whatever the side."""
@@ -83,7 +88,9 @@ class LossOptions:
 
     dense: float
     iou: float
-    corrections: int
+    choice: float
+    any_shown: float
+    corrections: tuple[int, ...]
     corrections_after: int
     focal_from: float
 
@@ -91,6 +98,11 @@ class LossOptions:
 @dataclass(frozen=True)
 class TrainConfig:
     """A training run as data.
+
+    Attributes
+    ----------
+    start
+        The run whose weights this one begins with; None for random ones.
 
     Examples
     --------
@@ -105,6 +117,7 @@ class TrainConfig:
     data: DataOptions
     optimiser: OptimiserOptions
     losses: LossOptions
+    start: "TrainConfig | None" = None
 
     @property
     def digest(self) -> str:
@@ -131,13 +144,19 @@ def read_config(path: str | os.PathLike[str] | None = None) -> TrainConfig:
         values = tomllib.loads(source.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise OptionError(f"config {str(path)!r}: {error}", expected="a readable TOML file") from error
+    if "start" in values:
+        values["start"] = read_config(_beside(source, values["start"]))
     return config_from_dict(values)
+
+
+def _beside(source: Traversable | Path, name: str) -> Path:
+    return Path(str(source)).parent / name
 
 
 def config_from_dict(values: dict[str, Any]) -> TrainConfig:
     """Build a configuration from nested tables."""
     parts = {key: value if key not in _SECTIONS else _section(key, value) for key, value in values.items()}
-    return _filled(TrainConfig, parts, "the file")
+    return _filled(TrainConfig, {"start": None, **parts}, "the file")
 
 
 def _section(name: str, values: dict[str, Any]) -> object:

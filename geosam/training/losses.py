@@ -17,6 +17,9 @@ FAR = 0.15
 SURROUNDINGS = 0.5
 """Margin of the surroundings as a share of the object's box, to either side; at least 16 pixels."""
 
+CHOICE_SPREAD = 0.1
+"""Difference of IoU that makes one alternative e times as good a choice as another."""
+
 
 def weigh_pixels(boxes: Float[Tensor, "n 4"], size: int, *, stride: int) -> Float[Tensor, "n m m"]:
     """Weigh the pixels of ``size`` × ``size`` targets: 1 around each object, little far from it, 1 on average."""
@@ -83,6 +86,17 @@ def reached_iou(logits: Float[Tensor, "n k m m"], targets: Float[Tensor, "n m m"
     mask, truth = logits > 0, (targets > 0.5)[:, None]
     union = (mask | truth).sum((2, 3))
     return (mask & truth).sum((2, 3)) / union.clamp(min=1)
+
+
+def choice_loss(predicted: Float[Tensor, "n 4"], reached: Float[Tensor, "n 4"]) -> Float[Tensor, "n"]:
+    """Ask that the best of the three alternatives be predicted to be the best (ListNet, Cao et al. 2007).
+
+    >>> reached = torch.tensor([[0.0, 0.9, 0.2, 0.1]])
+    >>> float(choice_loss(reached, reached)) < float(choice_loss(reached.flip(1), reached))
+    True
+    """
+    wanted = (reached[:, 1:] / CHOICE_SPREAD).softmax(1)
+    return -(wanted * (predicted[:, 1:] / CHOICE_SPREAD).log_softmax(1)).sum(1)
 
 
 def answer_loss(losses: Float[Tensor, "n 4"], ambiguous: Bool[Tensor, "n"]) -> Float[Tensor, "n"]:

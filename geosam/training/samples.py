@@ -18,6 +18,9 @@ CLICK, BOX, BOTH = range(3)
 LARGE_PX = 6400
 """Objects beyond this area are not asked for more often than those of this area."""
 
+ZOOMS = (0.2, 4.0)
+"""How far a picture is shrunk or enlarged to show an object at a given length."""
+
 JITTER, JITTER_PX = 0.1, 20.0
 """Standard deviation of a box's sides as a share of its size, and the most that they move."""
 
@@ -66,7 +69,9 @@ def draw_sample(
     options: DataOptions,
 ) -> Sample | None:
     """Crop a labelled picture, augment it, and ask for objects on it; None where there are none."""
-    window = draw_window(rng, labels, side=side, scale=options.scale)
+    centred = options.centred > 0 and rng.random() < options.centred
+    draw = draw_window_around if centred else draw_window
+    window = draw(rng, labels, side=side, options=options)
     size = (side, side)
     image = resize_pixels(pixels[(slice(None), *window)], size)
     levels = [resize_labels(each[window], size) for each in (labels, parts) if each is not None]
@@ -89,12 +94,39 @@ def draw_sample(
     )
 
 
+def draw_window_around(
+    rng: np.random.Generator, labels: Int32[np.ndarray, "h w"], *, side: int, options: DataOptions
+) -> tuple[slice, slice]:
+    """Draw a square that shows one object, whole where it fits, at a length drawn from ``options.object_px``.
+
+    This is how the built-in model is asked about an object whose size is known: at the zoom that suits it.
+    """
+    large = large_labels(labels, options.minimum_px)
+    if not len(large):
+        return draw_window(rng, labels, side=side, options=options)
+    x0, y0, x1, y1 = box_of(labels == rng.choice(large))
+    length = float(max(x1 - x0, y1 - y0))
+    zoom = np.clip(np.exp(rng.uniform(*np.log(options.object_px))) / length, *ZOOMS)
+    h, w = labels.shape
+    extent = int(np.clip(round(side / zoom), min(48, h, w), min(h, w)))
+    top, left = (
+        _start_near(rng, int(low), int(high), extent, whole) for low, high, whole in ((y0, y1, h), (x0, x1, w))
+    )
+    return slice(top, top + extent), slice(left, left + extent)
+
+
+def _start_near(rng: np.random.Generator, low: int, high: int, extent: int, whole: int) -> int:
+    """Draw where an interval of ``extent`` begins that holds ``low`` to ``high``, or lies inside it."""
+    first, last = sorted((high - extent, low))
+    return int(np.clip(rng.integers(first, last + 1), 0, whole - extent))
+
+
 def draw_window(
-    rng: np.random.Generator, labels: Int32[np.ndarray, "h w"], *, side: int, scale: tuple[float, float]
+    rng: np.random.Generator, labels: Int32[np.ndarray, "h w"], *, side: int, options: DataOptions
 ) -> tuple[slice, slice]:
     """Draw a square of the picture, of ``side / zoom`` pixels, that shows some object."""
     h, w = labels.shape
-    zoom = np.exp(rng.uniform(*np.log(scale)))
+    zoom = np.exp(rng.uniform(*np.log(options.scale)))
     extent = int(np.clip(round(side / zoom), min(48, h, w), min(h, w)))
     spots = np.flatnonzero(labels[::8, ::8])
     y, x = rng.integers(0, h), rng.integers(0, w)

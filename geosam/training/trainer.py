@@ -63,9 +63,10 @@ class Run:
 
     @property
     def rounds(self) -> int:
-        """How many corrective clicks follow the first answer by now."""
+        """How many corrective clicks follow the first answer in this step."""
         losses = self.config.losses
-        return losses.corrections if self.progress.step >= losses.corrections_after else 0
+        step = self.progress.step
+        return losses.corrections[step % len(losses.corrections)] if step >= losses.corrections_after else 0
 
 
 def train(
@@ -100,7 +101,8 @@ def train(
     save_minutes, peek_minutes
         Time between checkpoints, and between looks at held-out quality.
     start_from
-        A checkpoint of the same network from which only the weights are taken.
+        A checkpoint of the same network from which only the weights are taken; by default that of the run which the
+        configuration names as its ``start``, carried out first, in ``out/start``, if it is not there.
 
     Returns
     -------
@@ -120,6 +122,19 @@ def train(
     beginning = None if start_from is None else Path(start_from)
     if resume and (folder / NAME).is_file():
         beginning = folder / NAME
+    if beginning is None and config.start is not None:
+        before = folder / "start"
+        train(
+            config.start,
+            before,
+            data=data,
+            resume=resume,
+            processes=processes,
+            workers=workers,
+            save_minutes=save_minutes,
+            peek_minutes=peek_minutes,
+        )
+        beginning = before / NAME
     sitting = Sitting(folder, pictures, beginning, workers, save_minutes, peek_minutes)
     run_together(_sit, processes, config, sitting)
     return folder / f"{config.name}.safetensors"
@@ -310,7 +325,7 @@ def losses_of(run: Run, truth: Truth, generator: torch.Generator) -> tuple[Tenso
         return dense, row
     late = run.share >= config.losses.focal_from
     judged = [
-        judge(run.network, asked, truth, rounds=run.rounds, late=late, generator=generator)
+        judge(run.network, asked, truth, options=config.losses, rounds=run.rounds, late=late, generator=generator)
         for asked in ask(features, truth)
     ]
     count = len(truth.targets) * (run.rounds + 1)
