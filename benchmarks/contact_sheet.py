@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from geosam.embeddings import embed
 from geosam.sam.registry import load_model
 from geosam.training.evaluation import Look, list_pictures, looks
-from geosam.training.evaluation.asking import ask_boxes, first_click
+from geosam.training.evaluation.asking import first_click, segment_boxes
 from geosam.training.evaluation.crops import Crop, iou
 from geosam.training.evaluation.measures import outline
 
@@ -31,7 +31,7 @@ def draw(look: Look, model) -> Image.Image:
     target = look.targets[index]
     chip = look.chip()
     embedding = embed(chip, model)
-    (boxed,) = ask_boxes(embedding, model, [target])
+    boxed = segment_boxes(look, model)[index]
     (clicked,) = first_click(embedding, model, [target]).answers
     left, top, side = surroundings(target.box, chip.pixels.shape[1:])
     part = np.moveaxis(chip.pixels[:, top : top + side, left : left + side], 0, -1)

@@ -83,7 +83,9 @@ def count_prompted(request: Request) -> tuple[int, int, int]:
     windows = passes = prompts = 0
     pending, levels = list(request.prompts or ()), pyramid(request)
     for level in levels:
-        here, pending = on_level(pending, levels, level)
+        here, pending = on_level(
+            pending, levels, level, object_px=request.options.object_px(request.network)
+        )
         full = [len(group) for index, group in here.items() if level.scene.has_data(level.plan[index].window)]
         windows, passes, prompts = windows + len(here), passes + len(full), prompts + sum(full)
     return windows, passes, prompts

@@ -33,6 +33,9 @@ class SegmentOptions:
         Tolerance of the shared-border simplification in CRS units; 0 keeps the pixel outline.
     outline
         ``None``, ``"regular"`` (buildings: straight edges, right angles) or ``"smooth"``; needs ``geosam[outline]``.
+    zoom
+        Whether boxes and polygons are looked at on the view that shows them at the length that suits the model, which
+        may be twice as fine as the scene; only for models that have such a length, as the built-in one has.
     refine
         Rounds in which a prompt's mask is fed back to the decoder.
 
@@ -57,6 +60,7 @@ class SegmentOptions:
     max_area: float | int = float("inf")
     simplify: float | int = 0.0
     outline: str | None = None
+    zoom: bool = True
     refine: int = 0
 
     def __post_init__(self) -> None:
@@ -94,6 +98,10 @@ class SegmentOptions:
         suited = getattr(network, "thresholds", {})
         given = {name: value for name, value in asked.items() if value is not None}
         return EverythingOptions.preset("maps", spacing_px=self.spacing_px, spare=self.spare, **{**suited, **given})
+
+    def object_px(self, network: Any) -> float:
+        """The length at which boxes and polygons are looked at; 0 for as they come."""
+        return getattr(network, "object_px", 0.0) if self.zoom else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the layer's metadata."""

@@ -51,6 +51,8 @@ class SamSpec:
         (`Likeness`).
     position_side
         Pixels that the positional encoding takes as its unit, whatever the input's side; 0 for the input's own side.
+    object_px
+        Length in pixels at which it outlines an object of known size best; 0 where all are alike.
     thresholds
         What suits its scores in everything mode, as keywords of `EverythingOptions`.
     url, sha256, bytes
@@ -67,6 +69,7 @@ class SamSpec:
     decoder_sizes: Mapping[str, Any] = field(default_factory=dict)
     drawn: bool = False
     position_side: int = 0
+    object_px: float = 0.0
     thresholds: Mapping[str, float] = field(default_factory=dict)
     url: str = ""
     sha256: str = ""

@@ -27,6 +27,7 @@ SPECS = {
             decoder_sizes={"heads": 4, "mlp": 512, "iou_hidden": 128, "activation": "relu"},
             drawn=True,
             position_side=256,
+            object_px=112.0,
             thresholds={
                 "pred_iou_threshold": 0.2,
                 "stability_threshold": 0.0,

@@ -23,7 +23,7 @@ from typing import Any
 from geosam.embeddings import embed
 from geosam.execute import Progress
 from geosam.pipeline.request import to_network
-from geosam.training.evaluation.asking import Answer, ask_boxes, ask_clicks, find_everything
+from geosam.training.evaluation.asking import Answer, ask_clicks, find_everything, segment_boxes
 from geosam.training.evaluation.crops import iou
 from geosam.training.evaluation.looks import SMALLEST_PX, Look, Target, looks
 from geosam.training.evaluation.measures import boundary_f1
@@ -123,7 +123,7 @@ def score_pictures(
 def score_prompts(look: Look, network: Any) -> list[ObjectScore]:
     """Score the answers to boxes and clicks in one window."""
     embedding = embed(look.chip(), network)
-    boxed = ask_boxes(embedding, network, look.targets)
+    boxed = segment_boxes(look, network)
     first, *_, last = ask_clicks(embedding, network, look.targets)
     rows = zip(look.targets, boxed, first, last, strict=True)
     return [_score(look, target, *answers) for target, *answers in rows]

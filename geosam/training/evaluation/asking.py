@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from geopandas import GeoDataFrame
 from jaxtyping import Float32
 from rasterio.features import rasterize
 from scipy import ndimage
@@ -15,6 +16,7 @@ from geosam.embeddings import Embedding
 from geosam.masks import MaskDecoder
 from geosam.masks.prompted import answer_best
 from geosam.pipeline import segment
+from geosam.prompts import Prompt, Prompts
 from geosam.training.evaluation.crops import Crop, around, iou
 from geosam.training.evaluation.looks import Look, Target
 from geosam.training.evaluation.truth import deepest_point
@@ -50,7 +52,7 @@ class Asked:
 
 
 def ask_boxes(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target]) -> list[Answer]:
-    """Answer each object's box."""
+    """Answer each object's box in one view; `segment_boxes` answers as a user gets it answered."""
     answers: list[Answer] = []
     for few in batches(targets):
         boxes = np.stack([each.box for each in few])
@@ -58,6 +60,16 @@ def ask_boxes(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Targ
         answers += _answer(
             embedding, decoder, points=none[0], labels=none[1], boxes=boxes, multimask=False, connected=False
         )[1]
+    return answers
+
+
+def segment_boxes(look: Look, network: Any) -> list[Answer]:
+    """Answer each object's box as a user gets it answered: by `geosam.segment`, at the zoom that suits the model."""
+    prompts = Prompts(tuple(Prompt(row, row, box_px=each.box.astype(float)) for row, each in enumerate(look.targets)))
+    found = segment(look.alone(), prompts, model=network)
+    answers = [Answer(Crop.of_box(np.zeros(4, np.float32)), 0.0) for _ in look.targets]
+    for row, mask, score in zip(found.prompt_id, _masks(look, found), found.predicted_iou, strict=True):
+        answers[row] = Answer(_drawn(mask), float(score))
     return answers
 
 
@@ -145,9 +157,7 @@ def batches(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:
 
 def find_everything(look: Look, network: Any, **options: Any) -> list[float]:
     """Segment everything in a window, as a user would, and tell the best IoU that each object gets."""
-    found = segment(look.alone(), model=network, **options)
-    left, top = look.window.col_off, look.window.row_off
-    shapes = shapely.transform(look.scene.to_px(found.geometry), lambda xy: xy - (left, top))
+    shapes = _masks(look, segment(look.alone(), model=network, **options))
     boxes = shapely.bounds(shapes).reshape(-1, 4)
     reached = []
     for each in look.targets:
@@ -157,6 +167,12 @@ def find_everything(look: Look, network: Any, **options: Any) -> list[float]:
         masks = masks if each.exact else [mask.filled() for mask in masks]
         reached.append(max((iou(mask, each.truth) for mask in masks), default=0.0))
     return reached
+
+
+def _masks(look: Look, found: GeoDataFrame) -> np.ndarray:
+    """Polygons in the window's pixels."""
+    left, top = look.window.col_off, look.window.row_off
+    return shapely.transform(look.scene.to_px(found.geometry), lambda xy: xy - (left, top))
 
 
 def _drawn(shape: BaseGeometry) -> Crop:
