@@ -19,6 +19,7 @@ from geosam.cli.options import (
     Simplify,
     Spacing,
     Stability,
+    Zoom,
 )
 from geosam.cli.scenes import (
     Aoi,
@@ -109,6 +110,7 @@ def run_catalog(
     id_column: IdColumn = None,
     group_column: GroupColumn = None,
     refine: Refine = 0,
+    zoom: Zoom = True,
     quality: Quality = None,
     stability: Stability = None,
     spacing: Spacing = 32,
@@ -134,6 +136,7 @@ def run_catalog(
         "window": window,
         "overlap": overlap,
         "refine": refine,
+        "zoom": zoom,
         "pred_iou_threshold": quality,
         "stability_threshold": stability,
         "spacing_px": spacing,

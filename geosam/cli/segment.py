@@ -20,6 +20,7 @@ from geosam.cli.options import (
     Spacing,
     Spare,
     Stability,
+    Zoom,
 )
 from geosam.cli.scenes import (
     Aoi,
@@ -76,6 +77,7 @@ def segment(
     id_column: IdColumn = None,
     group_column: GroupColumn = None,
     refine: Refine = 0,
+    zoom: Zoom = True,
     quality: Quality = None,
     stability: Stability = None,
     spacing: Spacing = 32,
@@ -151,6 +153,7 @@ def segment(
             simplify=simplify,
             outline=outline,
             refine=refine,
+            zoom=zoom,
         )
     show_report(report, Console(soft_wrap=True))
 

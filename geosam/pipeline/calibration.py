@@ -62,8 +62,10 @@ class Calibration:
     window: float
     peak_bytes: int
 
-    def seconds(self, *, passes: int, points: int = 0, prompts: int = 0) -> float:
+    def seconds(self, *, passes: float, points: int = 0, prompts: float = 0) -> float:
         """Seconds of a run in which so many windows are encoded, for grid points or for prompts.
+
+        Windows smaller than the one that was measured count as parts of one, and so do the prompts in them.
 
         Examples
         --------

@@ -7,7 +7,7 @@ from rasterio.windows import Window
 
 from geosam.masks.everything import grid_points
 from geosam.pipeline.calibration import NOTHING, calibrated
-from geosam.pipeline.prompted import on_level, pyramid
+from geosam.pipeline.prompted import on_level, pyramid, sight
 from geosam.pipeline.request import Request
 
 
@@ -51,10 +51,15 @@ def forecast(request: Request) -> Forecast:
     plan = options.plan(scene.shape, side=network.side)
     full = [planned.window for planned in plan if scene.has_data(planned.window)]
     windows, passes, points, prompts = len(plan), len(full), count_points(full, options.spacing_px), 0
+    middle = full[len(full) // 2] if full else None
+    cost = NOTHING if middle is None else calibrated(request, middle)
+    seconds = cost.seconds(passes=passes, points=points)
     if request.prompts is not None:
-        windows, passes, prompts = count_prompted(request)
-        points = 0
-    cost = calibrated(request, full[len(full) // 2]) if full else NOTHING
+        windows, sights = count_prompted(request)
+        passes, points, prompts = len(sights), 0, sum(number for number, _ in sights)
+        shares = [1.0 if middle is None else area / (middle.height * middle.width) for _, area in sights]
+        asked = sum(number * share for (number, _), share in zip(sights, shares, strict=True))
+        seconds = cost.seconds(passes=sum(shares), prompts=asked)
     return Forecast(
         shape=scene.shape,
         window=plan.size,
@@ -63,7 +68,7 @@ def forecast(request: Request) -> Forecast:
         empty=windows - passes,
         points=points,
         prompts=prompts,
-        seconds=cost.seconds(passes=passes, points=points, prompts=prompts),
+        seconds=seconds,
         peak_bytes=cost.peak_bytes,
     )
 
@@ -74,18 +79,19 @@ def count_points(windows: list[Window], spacing_px: int) -> int:
     return sum(len(grid_points(window, each, spacing_px)[0]) for window, each in zip(windows, valid, strict=True))
 
 
-def count_prompted(request: Request) -> tuple[int, int, int]:
-    """Windows that prompts fall into, those of them with data, and the prompts in these.
+def count_prompted(request: Request) -> tuple[int, list[tuple[int, int]]]:
+    """Windows that prompts fall into; and for those with data the prompts in each, and the pixels that are read.
 
     A click whose object turns out to be larger than its window is asked again on a coarser view; nobody knows
     beforehand, and it is counted once.
     """
-    windows = passes = prompts = 0
+    windows, sights = 0, []
     pending, levels = list(request.prompts or ()), pyramid(request)
     for level in levels:
-        here, pending = on_level(
-            pending, levels, level, object_px=request.options.object_px(request.network)
-        )
-        full = [len(group) for index, group in here.items() if level.scene.has_data(level.plan[index].window)]
-        windows, passes, prompts = windows + len(here), passes + len(full), prompts + sum(full)
-    return windows, passes, prompts
+        here, pending = on_level(pending, levels, level, object_px=request.options.object_px(request.network))
+        for index, group in here.items():
+            if level.scene.has_data(level.plan[index].window):
+                seen = sight(level, level.plan[index].window, group)
+                sights.append((len(group), round(seen.width * seen.height)))
+        windows += len(here)
+    return windows, sights

@@ -2,8 +2,9 @@
 
 The scene is looked at from finer to coarser views, and each window is encoded once for all prompts that fall into it.
 An object larger than a window is found on a coarser view: a box or a polygon waits for the finest view whose window
-shows it whole, and where the network has a length at which it sees objects best, for the one that shows it so; clicks, whose object's size nobody knows beforehand, start on the finest view and move up for as long as
-their mask runs into an inner edge of its window.
+shows it whole, and where the network has a length at which it sees objects best, for the one that shows it so. Clicks,
+whose object's size nobody knows beforehand, start on the scene's own pixels and move up for as long as their mask runs
+into an inner edge of its window.
 """
 
 from collections import deque
@@ -155,7 +156,7 @@ def segment_place(run: Run, level: Level, planned: PlannedWindow, prompts: list[
     if kept is not None:
         run.report.resumed += 1
         return MaskSet.from_arrays(kept)
-    window = planned.window if level.number >= 0 else around(prompts, planned.window, 0.5**level.number)
+    window = sight(level, planned.window, prompts)
     chip = level.scene.read(window)
     embedding = run.embed(level.scene, chip)
     logits_shape = run.network.logits_shape(chip.valid.shape)
@@ -166,6 +167,14 @@ def segment_place(run: Run, level: Level, planned: PlannedWindow, prompts: list[
     )
     run.journal.put(name, masks.to_arrays())
     return masks
+
+
+def sight(level: Level, window: Window, prompts: list[Prompt]) -> Window:
+    """What is read of a window for some prompts: all of it, so that others find it in the store; less on finer views.
+
+    There a window shows little ground, and the same prompts would fall into four times as many.
+    """
+    return window if level.number >= 0 else around(prompts, window, 0.5**level.number)
 
 
 def around(prompts: list[Prompt], window: Window, scale: float) -> Window:
@@ -182,7 +191,7 @@ def around(prompts: list[Prompt], window: Window, scale: float) -> Window:
     first, last = np.floor((extents[:, :2] - margins).min(0)), np.ceil((extents[:, 2:] + margins).max(0))
     corner = np.array([window.col_off, window.row_off])
     x0, y0 = np.maximum(first, corner).astype(int).tolist()
-    x1, y1 = np.minimum(last, corner + [window.width, window.height]).astype(int).tolist()
+    x1, y1 = np.minimum(last, corner + np.array([window.width, window.height])).astype(int).tolist()
     return Window(x0, y0, x1 - x0, y1 - y0)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
 
 

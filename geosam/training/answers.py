@@ -10,7 +10,6 @@ from torch import Tensor
 from geosam.sam.blocks import Features
 from geosam.sam.model import Sam
 from geosam.training.batches import Batch
-from geosam.training.config import LossOptions
 from geosam.training.corrections import draw_corrections
 from geosam.training.losses import answer_loss, choice_loss, mask_losses, reached_iou, weigh_pixels
 from geosam.training.samples import BOX, CLICK, STRIDE
@@ -146,12 +145,16 @@ def judge(
     asked: Asked,
     truth: Truth,
     *,
-    options: LossOptions,
     rounds: int,
     late: bool,
     generator: torch.Generator,
+    choice: float = 0.0,
+    any_shown: float = 0.0,
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Answer, correct, answer again; give the sums of the mask and of the IoU losses, and each round's IoUs."""
+    """Answer, correct, answer again; give the sums of the mask and of the IoU losses, and each round's IoUs.
+
+    ``choice`` weighs `choice_loss` beside the IoU's regression; ``any_shown`` is as `show` takes it.
+    """
     targets, weights, real = (each[asked.rows] for each in (truth.targets, truth.weights, truth.real_object))
     mask_sum, iou_sum, reached = targets.new_zeros(()), targets.new_zeros(()), []
     for turn in range(rounds + 1):
@@ -161,11 +164,11 @@ def judge(
         mask_sum = mask_sum + (losses * real).sum()
         iou = reached_iou(logits, targets) * real[:, None]
         iou_sum = iou_sum + (predicted - iou).square().mean(1).sum()
-        if options.choice:
-            iou_sum = iou_sum + options.choice * choice_loss(predicted, iou)[ambiguous & real].sum()
+        if choice:
+            iou_sum = iou_sum + choice * choice_loss(predicted, iou)[ambiguous & real].sum()
         shown = choose(logits, predicted, ambiguous)
         reached.append(reached_iou(shown[:, None].detach(), targets)[real, 0])
         if turn < rounds:
-            shown = show(logits, predicted, ambiguous, any_shown=options.any_shown, generator=generator)
+            shown = show(logits, predicted, ambiguous, any_shown=any_shown, generator=generator)
             asked = correct(asked, shown, targets, generator)
     return mask_sum, iou_sum, reached

@@ -52,7 +52,9 @@ class DataOptions:
         if not 0 <= self.real <= 1:
             raise OptionError(f"real={self.real}", expected="a share between 0 and 1")
         if not 0 < self.object_px[0] <= self.object_px[1]:
-            raise OptionError(f"object_px={list(self.object_px)}", expected="the least and the greatest length, above 0")
+            raise OptionError(
+                f"object_px={list(self.object_px)}", expected="the least and the greatest length, above 0"
+            )
 
     def images(self, side: int) -> int:
         """Tell how many images of a side make a batch: as many pixels whatever the side."""

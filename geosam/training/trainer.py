@@ -325,7 +325,16 @@ def losses_of(run: Run, truth: Truth, generator: torch.Generator) -> tuple[Tenso
         return dense, row
     late = run.share >= config.losses.focal_from
     judged = [
-        judge(run.network, asked, truth, options=config.losses, rounds=run.rounds, late=late, generator=generator)
+        judge(
+            run.network,
+            asked,
+            truth,
+            rounds=run.rounds,
+            late=late,
+            generator=generator,
+            choice=config.losses.choice,
+            any_shown=config.losses.any_shown,
+        )
         for asked in ask(features, truth)
     ]
     count = len(truth.targets) * (run.rounds + 1)
