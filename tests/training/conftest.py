@@ -17,7 +17,15 @@ def tiny() -> TrainConfig:
         decoder_sizes={"heads": 2, "mlp": 32, "iou_hidden": 16},
     )
     data = replace(
-        whole.data, batch=2, prompts=3, sides=(64,), scale=(0.8, 1.2), render_side=96, render_uses=2, minimum_px=30
+        whole.data,
+        batch=2,
+        prompts=3,
+        sides=(64,),
+        scale=(0.8, 1.2),
+        render_side=96,
+        render_uses=2,
+        minimum_px=30,
+        object_px=(12.0, 50.0),
     )
     optimiser = replace(whole.optimiser, steps=6, decay=1.0, warm_up=2, dense_steps=1, rate=3e-3)
     return TrainConfig("tiny", 3, model, data, optimiser, whole.losses)

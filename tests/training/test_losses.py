@@ -5,7 +5,16 @@ import torch
 
 from geosam.sam.blocks import Features
 from geosam.training.dense import DenseHead, dense_loss
-from geosam.training.losses import answer_loss, cross_entropy, dice, focal, mask_losses, reached_iou, weigh_pixels
+from geosam.training.losses import (
+    answer_loss,
+    choice_loss,
+    cross_entropy,
+    dice,
+    focal,
+    mask_losses,
+    reached_iou,
+    weigh_pixels,
+)
 
 TRUTH = torch.zeros(2, 16, 16)
 TRUTH[:, 4:10, 5:12] = 1
@@ -95,3 +104,10 @@ def test_borders_that_are_not_known_cost_nothing():
         dense_cost(head, features, none, known=False), dense_cost(head, features, all_of_it, known=False)
     )
     assert dense_cost(head, features, none, known=True) != dense_cost(head, features, all_of_it, known=True)
+
+
+def test_choice_costs_least_where_the_order_is_right_and_the_fourth_answer_does_not_count():
+    reached = torch.tensor([[0.9, 0.1, 0.8, 0.5]])
+    right, wrong = reached.clone(), torch.tensor([[0.9, 0.8, 0.1, 0.5]])
+    assert choice_loss(right, reached) < choice_loss(wrong, reached)
+    assert choice_loss(right + torch.tensor([[5.0, 0, 0, 0]]), reached) == choice_loss(right, reached)

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from geosam.training.config import read_config
 from geosam.training.corrections import draw_corrections
-from geosam.training.samples import box_of, cover, draw_click, draw_sample, jitter_boxes, resize_labels, turn
+from geosam.training.samples import (
+    box_of,
+    cover,
+    draw_click,
+    draw_sample,
+    draw_window_around,
+    jitter_boxes,
+    resize_labels,
+    turn,
+)
 
 OPTIONS = replace(read_config().data, prompts=5, background=0.0, parts=0.0, minimum_px=30)
 
@@ -90,6 +99,25 @@ def test_turning_keeps_pixels_and_labels_together():
 def test_resized_labels_invent_no_label():
     _, labels = labelled(5)
     assert set(np.unique(resize_labels(labels, (64, 64)))) <= set(np.unique(labels))
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10_000), least=st.sampled_from([10.0, 24.0, 40.0]))
+def test_a_centred_crop_shows_one_object_whole_at_a_length_in_the_range(seed, least):
+    _, labels = labelled(seed)
+    options = replace(OPTIONS, object_px=(least, 1.5 * least))
+    rows, cols = draw_window_around(np.random.default_rng(seed), labels, side=64, options=options)
+    extent = rows.stop - rows.start
+    assert extent == cols.stop - cols.start
+    assert min(rows.start, cols.start) >= 0
+    assert max(rows.stop, cols.stop) <= labels.shape[0]
+    whole = []
+    for label in np.unique(labels[labels > 0]):
+        x0, y0, x1, y1 = box_of(labels == label)
+        if rows.start <= y0 and y1 <= rows.stop and cols.start <= x0 and x1 <= cols.stop:
+            whole.append(max(x1 - x0, y1 - y0) * 64 / extent)
+    at_limit = extent in (48, labels.shape[0])  # the picture is no larger, or the crop no smaller
+    assert any(0.9 * least <= length <= 1.65 * least for length in whole) or (at_limit and whole)
 
 
 def test_the_same_seed_gives_the_same_sample():

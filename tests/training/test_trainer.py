@@ -74,6 +74,18 @@ def test_a_checkpoint_of_another_configuration_is_refused(tiny, tmp_path):
         trainer.train(replace(short, seed=4), tmp_path, **QUIET)
 
 
+def test_a_run_that_starts_from_another_carries_that_one_out_first_and_only_once(tiny, tmp_path):
+    first = replace(tiny, optimiser=replace(tiny.optimiser, steps=2))
+    second = replace(tiny, seed=5, optimiser=replace(tiny.optimiser, steps=2, rate=1e-9), start=first)
+    weights = read_sam(trainer.train(second, tmp_path / "both", **QUIET)).state_dict()
+    begun = read_sam(trainer.train(first, tmp_path / "alone", **QUIET)).state_dict()
+    assert all(torch.allclose(weights[name], begun[name], atol=2e-3) for name in begun)
+    when = (tmp_path / "both" / "start" / NAME).stat().st_mtime_ns
+    trainer.train(second, tmp_path / "both", **QUIET)
+    assert (tmp_path / "both" / "start" / NAME).stat().st_mtime_ns == when
+    assert second.digest != replace(second, start=None).digest
+
+
 def test_a_damaged_checkpoint_is_said(tiny, tmp_path):
     (tmp_path / NAME).write_bytes(b"no checkpoint")
     with pytest.raises(WeightsError, match="whole checkpoint"):
