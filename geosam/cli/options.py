@@ -30,6 +30,10 @@ Stability = Annotated[
 ]
 Spacing = Annotated[int, typer.Option(help="Distance of grid points, px.", min=1, rich_help_panel=EVERYTHING)]
 Spare = Annotated[bool, typer.Option("--spare", help="Spare grid points on sure masks.", rich_help_panel=EVERYTHING)]
+Hierarchy = Annotated[
+    bool,
+    typer.Option("--hierarchy", help="Keep wholes and parts: `level`, `parent_id`.", rich_help_panel=EVERYTHING),
+]
 MinArea = Annotated[float, typer.Option(help="Drop objects smaller than this, m².", min=0, rich_help_panel=EVERYTHING)]
 MaxArea = Annotated[float, typer.Option(help="Drop objects larger than this, m².", min=0, rich_help_panel=EVERYTHING)]
 Simplify = Annotated[

@@ -10,6 +10,7 @@ options      what a run is asked for, and what it says at its end
 request      the same with every name and path resolved
 run          a request being carried out: journal, store, progress
 everything   every object of the scene, stitched across windows
+hierarchy    every object of several views: wholes and their parts
 prompted     one polygon for each prompt
 calibration  what a model takes on this machine, measured once
 forecast     windows, passes, time and memory, before starting
@@ -32,6 +33,7 @@ from geosam import sinks
 from geosam.execute import Journal, Progress, prefetch
 from geosam.pipeline.everything import Strips, find_everything
 from geosam.pipeline.forecast import Forecast, forecast
+from geosam.pipeline.hierarchy import check_hierarchy, find_hierarchy
 from geosam.pipeline.options import Report, SegmentOptions
 from geosam.pipeline.prompted import find_prompted
 from geosam.pipeline.request import Network, Request
@@ -92,6 +94,7 @@ def segment(
     True
     """
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
+    check_hierarchy(request, labels=False)
     with temporary_journal(request) as journal, request.bounded_cache():
         run = Run(request, journal, open_store(store), progress or Progress())
         frames = list(find(run))
@@ -150,6 +153,7 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     """
     begin = time.perf_counter()
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
+    check_hierarchy(request, labels=labels is not None)
     target = sinks.check_writable(output, overwrite=overwrite, has_crs=request.scene.crs is not None)
     label_target = sinks.check_writable(labels, formats=sinks.LABEL_FORMATS, overwrite=overwrite) if labels else None
     picture_target = (
@@ -177,6 +181,8 @@ def temporary_journal(request: Request) -> Iterator[Journal]:
 
 def find(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
     """Polygons in batches; `tap` sees the label strips on their way."""
+    if run.request.options.hierarchy:
+        return find_hierarchy(run)
     if run.request.prompts is None:
         return find_everything(run, tap)
     return find_prompted(run, run.request.prompts, tap)

@@ -51,20 +51,22 @@ def segment_windows(run: Run, plan: WindowPlan) -> Callable[[int], WindowInstanc
     """Segment every window that has data; returns the loader of their results, None for an empty window."""
     full = {planned.index: planned for planned in plan if run.scene.has_data(planned.window)}
     done = set(run.journal.names())
-    todo = [planned for index, planned in full.items() if entry(index) not in done]
-    run.report.windows, run.report.empty = len(plan), len(plan) - len(full)
-    run.report.resumed = len(full) - len(todo)
+    todo = [planned for index, planned in full.items() if entry(index, run.prefix) not in done]
+    run.report.windows += len(plan)
+    run.report.empty += len(plan) - len(full)
+    run.report.resumed += len(full) - len(todo)
     chips = prefetch(run.scene.read(planned.window) for planned in todo)
-    with run.progress.stage("segment", len(full), done=run.report.resumed) as stage:
+    with run.progress.stage("segment", len(full), done=len(full) - len(todo)) as stage:
         for planned, chip in zip(todo, chips, strict=True):
-            run.journal.put(entry(planned.index), segment_window(run, planned, chip).to_arrays())
+            run.journal.put(entry(planned.index, run.prefix), segment_window(run, planned, chip).to_arrays())
             stage.advance()
 
     def load(index: int) -> WindowInstances | None:
         planned = full.get(index)
         if planned is None:
             return None
-        again = run.once(entry(index), lambda: segment_window(run, planned, run.scene.read(planned.window)).to_arrays())
+        name = entry(index, run.prefix)
+        again = run.once(name, lambda: segment_window(run, planned, run.scene.read(planned.window)).to_arrays())
         return WindowInstances.from_arrays(index, again)
 
     return load
@@ -77,6 +79,6 @@ def segment_window(run: Run, planned: PlannedWindow, chip: Chip) -> WindowInstan
     return flatten(segment_everything(embedding, run.network, chip.valid, options), planned.index)
 
 
-def entry(index: int) -> str:
+def entry(index: int, prefix: str = "") -> str:
     """The journal's name for a window of everything mode."""
-    return f"window-{index:06d}"
+    return f"{prefix}window-{index:06d}"

@@ -7,6 +7,7 @@ from rasterio.windows import Window
 
 from geosam.masks.everything import grid_points
 from geosam.pipeline.calibration import NOTHING, calibrated
+from geosam.pipeline.hierarchy import VIEWS
 from geosam.pipeline.prompted import on_level, pyramid, sight
 from geosam.pipeline.request import Request
 
@@ -51,6 +52,8 @@ def forecast(request: Request) -> Forecast:
     plan = options.plan(scene.shape, side=network.side)
     full = [planned.window for planned in plan if scene.has_data(planned.window)]
     windows, passes, points, prompts = len(plan), len(full), count_points(full, options.spacing_px), 0
+    if options.hierarchy:
+        windows, passes, points = count_views(request)
     middle = full[len(full) // 2] if full else None
     cost = NOTHING if middle is None else calibrated(request, middle)
     seconds = cost.seconds(passes=passes, points=points)
@@ -77,6 +80,18 @@ def count_points(windows: list[Window], spacing_px: int) -> int:
     """Grid points in all windows, as if all of their pixels were data, which nobody has read yet."""
     valid = (np.ones((window.height, window.width), bool) for window in windows)
     return sum(len(grid_points(window, each, spacing_px)[0]) for window, each in zip(windows, valid, strict=True))
+
+
+def count_views(request: Request) -> tuple[int, int, int]:
+    """Windows, those of them with data, and grid points of all views of a hierarchy."""
+    windows = passes = points = 0
+    for number in VIEWS:
+        view = request.scene.coarsened(2.0**number) if number else request.scene
+        plan = request.options.plan(view.shape, side=request.network.side)
+        full = [planned.window for planned in plan if view.has_data(planned.window)]
+        windows, passes = windows + len(plan), passes + len(full)
+        points += count_points(full, request.options.spacing_px)
+    return windows, passes, points
 
 
 def count_prompted(request: Request) -> tuple[int, list[tuple[int, int]]]:

@@ -27,6 +27,9 @@ class SegmentOptions:
         asks every point of the grid.
     pred_iou_threshold, stability_threshold
         Masks below either are dropped in everything mode; in [0, 1]. None takes what suits the model.
+    hierarchy
+        Whether everything mode looks at several views of the scene, from twice to a quarter of its resolution, and
+        keeps wholes and parts, which then overlap, with the columns `level` and `parent_id`; about five times the work.
     min_area, max_area
         Limits of an object's area in m² (px² for a scene without a CRS); everything mode.
     simplify
@@ -54,6 +57,7 @@ class SegmentOptions:
     overlap: int | None = None
     spacing_px: int = 32
     spare: bool = False
+    hierarchy: bool = False
     pred_iou_threshold: float | int | None = None
     stability_threshold: float | int | None = None
     min_area: float | int = 0.0

@@ -39,6 +39,8 @@ class Run:
         Shows how far the run is.
     report
         What was done so far.
+    prefix
+        What the journal's names begin with, where several views of a scene share it.
     """
 
     request: Request
@@ -46,6 +48,7 @@ class Run:
     store: EmbeddingStore | None = None
     progress: Progress = field(default_factory=Progress)
     report: Report = field(default_factory=Report)
+    prefix: str = ""
 
     @property
     def scene(self) -> Scene:

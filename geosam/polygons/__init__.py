@@ -10,10 +10,12 @@ masks        `mask_polygons`: masks that may overlap
 outline      `outline`: right-angled or smooth, by optional libraries
 measure      `measure`: areas and perimeters on the ellipsoid
 frame        `frame`, `instance_frame`: the documented table (`COLUMNS`)
+hierarchy    `nest`: wholes and their parts from several views
 ===========  =====================================================================
 """
 
 from geosam.polygons.frame import COLUMNS, frame, instance_frame
+from geosam.polygons.hierarchy import HIERARCHY_COLUMNS, nest
 from geosam.polygons.masks import mask_polygons
 from geosam.polygons.measure import measure
 from geosam.polygons.outline import Outline, outline
@@ -22,11 +24,13 @@ from geosam.polygons.strips import polygonize
 
 __all__ = [
     "COLUMNS",
+    "HIERARCHY_COLUMNS",
     "Outline",
     "frame",
     "instance_frame",
     "mask_polygons",
     "measure",
+    "nest",
     "outline",
     "polygonize",
     "simplify_each",
