@@ -24,6 +24,9 @@ AHEAD = 3
 TRIES = 20
 """Crops tried for one sample, before the data are said to hold no objects."""
 
+WIDER = ((None, True), ("sea", True), ("sea", False), ("snow", False))
+"""Theme and whether a radar looks: what `DataOptions.wider` is a share of."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -97,13 +100,19 @@ def _rendered(config: TrainConfig, place: tuple[int, int], attempt: int) -> Worl
     step, slot = place
     options: DataOptions = config.data
     generation = (step + slot) // options.render_uses
-    return _render((config.seed, slot, generation, attempt), options.render_side)
+    key = (config.seed, slot, generation, attempt)
+    wider = options.wider > 0 and generation * options.render_uses >= options.wider_after + slot
+    dice = np.random.default_rng([*key, 1])
+    if wider and dice.random() < options.wider:
+        theme, seen_by_radar = WIDER[dice.integers(len(WIDER))]
+        return _render(key, options.render_side, theme=theme, radar=seen_by_radar)
+    return _render(key, options.render_side)
 
 
 @lru_cache(maxsize=32)
-def _render(key: tuple[int, ...], side: int) -> World:
+def _render(key: tuple[int, ...], side: int, *, theme: str | None = None, radar: bool = False) -> World:
     seed = int(np.random.SeedSequence(key).generate_state(1)[0])
-    return render(seed, side)
+    return render(seed, side, theme=theme, radar=radar)
 
 
 @lru_cache(maxsize=4)

@@ -40,6 +40,8 @@ class DataOptions:
     render_side: int
     render_uses: int
     kinds: tuple[float, float, float]
+    wider: float
+    wider_after: int
     centred: float
     object_px: tuple[float, float]
 

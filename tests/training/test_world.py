@@ -13,6 +13,7 @@ from geosam.training.world import THEMES, render
 from geosam.training.world.layout import Block, Building, Ground, Layout, Sun
 from geosam.training.world.light import shadow_depth
 from geosam.training.world.materials import spectrum
+from geosam.training.world.radar import Radar, backscatter, develop_radar
 from geosam.training.world.rendering import MINIMUM_AREA_PX, photograph, settled
 from geosam.training.world.sensor import Sensor, compressed
 
@@ -143,3 +144,39 @@ def test_small_and_large_instances_both_occur():
     sizes = np.concatenate([np.bincount(render(seed).labels.ravel())[1:] for seed in range(6)])
     assert ((sizes >= 30) & (sizes <= 300)).sum() > 20
     assert (sizes > 4000).sum() >= 2
+
+
+@pytest.mark.parametrize("theme", [None, "sea", "snow"])
+def test_a_radar_sees_the_same_objects_in_other_pixels(theme):
+    seen, scanned = (
+        render(11, 96, theme=theme, resolution_m=2.0),
+        render(11, 96, theme=theme, resolution_m=2.0, radar=True),
+    )
+    assert seen.classes == scanned.classes
+    assert (seen.labels == scanned.labels).all()
+    assert (seen.pixels != scanned.pixels).any()
+
+
+def test_speckle_falls_with_the_looks():
+    """Two grounds ten times apart in backscatter are told apart the better, the more looks are averaged."""
+    light, contrasts = np.full((4, 128, 256), 0.4, np.float32), []
+    light[:, :, 128:] = 0.06
+    for looks in (1.0, 4.0, 16.0):
+        radar = Radar(looks=looks, speckle_px=0.0, low=0.0, high=1.0)
+        pixels = develop_radar(light, np.zeros((128, 256), np.float32), radar, np.random.default_rng(0))
+        assert (pixels[0] == pixels[2]).all()
+        bright, dark = pixels[0, :, :128].astype(float), pixels[0, :, 128:].astype(float)
+        contrasts.append((bright.mean() - dark.mean()) / bright.std())
+    assert contrasts[0] < contrasts[1] / 1.4 < contrasts[2] / 1.4**2
+
+
+def test_water_is_dark_to_a_radar_and_walls_are_bright():
+    water, grass, roof = (
+        np.float32([0.05, 0.05, 0.05, 0.02]),
+        np.float32([0.1, 0.12, 0.08, 0.4]),
+        np.float32([0.3] * 4),
+    )
+    light = np.stack([water, grass, roof], 1)[:, None]  # 4 1 3
+    like, cross = backscatter(light, np.float32([[0, 0, 8]]))[:, 0]
+    assert like[0] < 0.2 * like[1] < 0.2 * like[2]
+    assert cross[1] > cross[0]

@@ -177,7 +177,8 @@ def _pitch(canvas: Canvas, region: Region, spot: Spot):
 
 
 _PAINTERS = {
-    "water": _water, "flood": _water, "scar": _scar, "orchard": _orchard, "parking": _parking, "pitch": _pitch,
+    "water": _water, "flood": _water, "slick": _water, "scar": _scar, "orchard": _orchard, "parking": _parking,
+    "pitch": _pitch,
 }  # fmt: skip
 
 

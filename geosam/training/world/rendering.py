@@ -14,6 +14,7 @@ from geosam.training.world.layout import Layout
 from geosam.training.world.light import apply_hills, apply_shadows
 from geosam.training.world.places import PLACES
 from geosam.training.world.places.elements import draw_lean
+from geosam.training.world.radar import Radar, develop_radar, draw_radar
 from geosam.training.world.sensor import Sensor, develop, draw_sensor, through_air
 
 THEMES = tuple(PLACES)
@@ -60,6 +61,7 @@ def render(
     *,
     theme: str | None = None,
     resolution_m: float | None = None,
+    radar: bool = False,
     reflectance: bool = False,
 ) -> World:
     """Render a place seen from above.
@@ -74,6 +76,8 @@ def render(
         One of `THEMES`; by default drawn at random.
     resolution_m
         Ground metres per pixel; by default drawn from the range that suits the theme.
+    radar
+        Whether a radar looks, not a camera.
     reflectance
         Whether to keep the four reflectance bands.
 
@@ -102,12 +106,13 @@ def render(
     place, _, (finest, coarsest) = PLACES[name]
     resolution = resolution_m or float(np.exp(rng.uniform(np.log(finest), np.log(coarsest))))
     layout = replace(place(rng, side * resolution), lean=draw_lean(rng))
-    return photograph(layout, draw_sensor(rng, resolution), rng, side=side, reflectance=reflectance)
+    sensor = draw_radar(rng) if radar else draw_sensor(rng, resolution)
+    return photograph(layout, sensor, rng, side=side, reflectance=reflectance)
 
 
 def photograph(
     layout: Layout,
-    sensor: Sensor,
+    sensor: Sensor | Radar,
     rng: np.random.Generator,
     *,
     side: int,
@@ -137,9 +142,14 @@ def photograph(
         light = light.reshape(4, side, 2, side, 2).mean(axis=(2, 4))
         labels, parts = _voted(labels), _voted(parts)
     labels, classes = settled(labels, canvas.classes)
-    light = through_air(light, sensor, rng)
     parts = _renumbered(np.where(labels > 0, parts, 0))
-    pixels, seen = develop(light, sensor, rng), light if reflectance else None
+    if isinstance(sensor, Radar):
+        height = canvas.height.reshape(side, supersample, side, supersample).max(axis=(1, 3))
+        pixels = develop_radar(light, height, sensor, rng)
+    else:
+        light = through_air(light, sensor, rng)
+        pixels = develop(light, sensor, rng)
+    seen = light if reflectance else None
     return World(pixels, labels, parts, classes, layout.extent_m / side, layout.theme, seen)
 
 

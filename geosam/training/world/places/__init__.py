@@ -9,8 +9,8 @@ import numpy as np
 
 from geosam.training.world.layout import Layout
 from geosam.training.world.places.built import camp, industry, suburb, town
-from geosam.training.world.places.events import flood, landslide, waterside
-from geosam.training.world.places.land import barren, farmland, solar, woodland
+from geosam.training.world.places.events import flood, landslide, sea, waterside
+from geosam.training.world.places.land import barren, farmland, snow, solar, woodland
 
 Place = Callable[[np.random.Generator, float], Layout]
 
@@ -26,5 +26,9 @@ PLACES: dict[str, tuple[Place, float, tuple[float, float]]] = {
     "solar": (solar, 0.05, (0.15, 1.2)),
     "barren": (barren, 0.03, (0.1, 4.0)),
     "camp": (camp, 0.03, (0.15, 0.8)),
+    "snow": (snow, 0.0, (0.3, 10.0)),
+    "sea": (sea, 0.0, (2.0, 30.0)),
 }
-"""For each theme the function, how often it is drawn, and its finest and coarsest ground resolution (m per pixel)."""
+"""For each theme the function, how often it is drawn, and its finest and coarsest ground resolution (m per pixel).
+
+Those that are never drawn are for those who ask: training does, now and then (`geosam.training.batches`)."""

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import shapely
 
-from geosam.training.world.layout import Block, Layout, Region
+from geosam.training.world.layout import Block, Ground, Layout, Region
 from geosam.training.world.materials import pick
 from geosam.training.world.places.built import suburb, town
-from geosam.training.world.places.elements import Random, any_of, chance, draw_water
+from geosam.training.world.places.elements import Random, any_of, chance, draw_sun, draw_water
 from geosam.training.world.places.land import farmland, woodland
 from geosam.training.world.shapes import Polygon, blob, inset, meander, placed, ribbon
 
@@ -82,6 +82,33 @@ def grown(polygon: Polygon, margin_m: float) -> Polygon:
     outline = shapely.Polygon(polygon).buffer(0).buffer(margin_m)
     whole = max(shapely.get_parts(outline), key=lambda part: part.area)
     return shapely.get_coordinates(whole.exterior)
+
+
+def sea(rng: Random, extent_m: float) -> Layout:
+    """Open water with slicks of oil and ships, perhaps a strip of beach; a radar shows the slicks best."""
+    ground = Ground(pick(rng, "sea"), pick(rng, "sea"), extent_m / 5, contrast=rng.uniform(0.2, 0.6))
+    slicks = []
+    for _ in range(int(rng.integers(1, 5))):
+        if chance(rng, 0.5):
+            width = extent_m * rng.uniform(0.01, 0.08) * (1 + 0.5 * np.sin(np.linspace(0, rng.uniform(3, 20), 60)))
+            shape = ribbon(meander(rng, extent_m, bend=0.05), width)
+        else:
+            x, y = (rng.uniform(0.1, 0.9, 2) * extent_m).tolist()
+            shape = blob(rng, (x, y), extent_m * rng.uniform(0.04, 0.25), rough=0.6)
+        ragged = extent_m * rng.uniform(0.002, 0.01)
+        slicks.append(Region("slick", shape, pick(rng, "slick"), pick(rng, "slick"), strength=0.3, ragged_m=ragged))
+    beach: tuple[Region, ...] = ()
+    if chance(rng, 0.25):
+        x, y = rng.choice([0.0, extent_m], 2).tolist()
+        shape = blob(rng, (x, y), extent_m * rng.uniform(0.2, 0.5))
+        land = Region("land", shape, pick(rng, "grass"), pick(rng, "dry grass"), strength=0.5, ragged_m=3.0, over=True)
+        sand = grown(shape, extent_m * rng.uniform(0.01, 0.04))
+        beach = (Region("shore", sand, pick(rng, "sand"), pick(rng, "sand"), strength=0.3, over=True), land)
+    ships = []
+    for x, y in rng.uniform(0, extent_m, (int(rng.integers(0, 8)), 2)).tolist():
+        length = min(rng.gamma(3.0, 25.0) + 12, extent_m / 12)
+        ships.append(Block("boat", x, y, (length, length * 0.2), rng.uniform(0, 6.3), pick(rng, "truck"), height_m=8.0))
+    return Layout("sea", extent_m, draw_sun(rng), ground, regions=(*slicks, *beach), blocks=tuple(ships))
 
 
 def landslide(rng: Random, extent_m: float) -> Layout:

@@ -132,6 +132,45 @@ def barren(rng: Random, extent_m: float) -> Layout:
     )  # fmt: skip
 
 
+def snow(rng: Random, extent_m: float) -> Layout:
+    """Mountains in winter: snow with rock, frozen lakes, glacier tongues, woods, and a snowed-in hamlet."""
+    ground = draw_ground(rng, ("snow", "snow", "snow", "rock"), 60.0)
+    regions = [_winter(rng, extent_m) for _ in range(int(rng.integers(2, 7)))]
+    roads, occupancy = _connected(rng, extent_m, rng.uniform(0, np.pi))
+    hamlet = Quarter(rng, occupancy)
+    if extent_m < 500 and chance(rng, 0.6):
+        hamlet.settle(roads, extent_m=extent_m, density=rng.uniform(0.05, 0.3))
+    under = chance(rng, 0.6)
+    white = [replace(each, colour=pick(rng, "snow")) if under else each for each in hamlet.buildings]
+    return Layout(
+        "snow", extent_m, draw_sun(rng), replace(ground, scrub=rng.uniform(0, 0.2)),
+        regions=tuple(regions), roads=tuple(roads) if chance(rng, 0.5) else (),
+        buildings=tuple(white), trees=tuple(scattered_trees(rng, occupancy, number_of(rng, 300.0, 3.0), extent_m)),
+        hills=rng.uniform(0.2, 0.7),
+    )  # fmt: skip
+
+
+def _winter(rng: Random, extent_m: float) -> Region:
+    """A frozen lake, bare rock, a glacier tongue or a wood."""
+    x, y = rng.uniform(0, extent_m, 2).tolist()
+    shape = blob(rng, (x, y), extent_m * rng.uniform(0.06, 0.3), rough=0.4)
+    kind = any_of(rng, "lake", "rock", "rock", "glacier", "forest")
+    if kind == "forest":
+        return draw_forest(rng, shape)
+    if kind == "glacier":
+        width = extent_m * rng.uniform(0.05, 0.2) * (1 + 0.3 * np.sin(np.linspace(0, rng.uniform(2, 9), 60)))
+        shape = ribbon(meander(rng, extent_m, bend=0.07), width)
+    material = "rock" if kind == "rock" else "ice"
+    return Region(
+        kind,
+        shape,
+        pick(rng, material),
+        pick(rng, "snow"),
+        strength=rng.uniform(0.2, 0.6),
+        ragged_m=rng.uniform(0.5, 5),
+    )
+
+
 def solar(rng: Random, extent_m: float) -> Layout:
     """A solar park: rows of tables on grass or gravel."""
     angle, centre = rng.uniform(0, np.pi), (extent_m / 2, extent_m / 2)
