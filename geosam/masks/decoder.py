@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from geosam.arrays import Boxes, Logits, MaskScores, PointLabels, Points
 
@@ -72,6 +72,7 @@ class SurveyDecoder(MaskDecoder, Protocol):
         labels: PointLabels,
         least_iou: float,
         look: Callable[[int, int, float, np.ndarray], Result],
+        local: Bool[np.ndarray, "n"] | None = None,
     ) -> list[Result]:
         """Answer ambiguous prompts with those masks whose predicted IoU is at least `least_iou`.
 
@@ -84,6 +85,8 @@ class SurveyDecoder(MaskDecoder, Protocol):
         look
             Called with the prompt's row, the number of the alternative, its predicted IoU and its logits; perhaps on
             several threads at once.
+        local
+            Prompts that need not be answered in the whole window, if the network knows of something quicker.
 
         Returns
         -------
@@ -100,6 +103,7 @@ def survey(
     points: Float32[np.ndarray, "n 2"],
     least_iou: float,
     look: Callable[[int, int, float, np.ndarray], Result],
+    local: Bool[np.ndarray, "n"] | None = None,
     batch: int = 64,
 ) -> list[Result]:
     """Survey clicks inside objects with any decoder: one that draws all masks is asked for `batch` clicks at a time.
@@ -108,7 +112,7 @@ def survey(
     """
     points, labels = points[:, None], np.ones((len(points), 1), np.int64)
     if isinstance(decoder, SurveyDecoder):
-        return decoder.survey(arrays, shape, points=points, labels=labels, least_iou=least_iou, look=look)
+        return decoder.survey(arrays, shape, points=points, labels=labels, least_iou=least_iou, look=look, local=local)
     seen: list[Result] = []
     for start in range(0, len(points), batch):
         part = slice(start, start + batch)

@@ -7,7 +7,7 @@ own sampling. What follows from one point does not depend on which other points 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from rasterio.windows import Window
 
 from geosam.arrays import Ids, Valid
@@ -68,6 +68,10 @@ class EverythingOptions:
     overlap
         Greatest share of a mask that better masks may cover, in [0, 1]. Below 1 the ground is laid out once, as on a
         map, instead of keeping wholes beside their parts, and `nms_iou` has no say.
+    whole_every
+        Points on every so manyth row and column of the grid are answered in the whole window; the others, where the
+        network knows how to, in their surroundings only, for a fraction of the work (`SamSpec.focus_px`). Large objects
+        are then found from the former alone. 1 answers all in the whole window.
     support
         Prefer masks on whose ground the other points answer alike, not stable ones
         (`geosam.masks.candidates.supported`).
@@ -97,16 +101,19 @@ class EverythingOptions:
     connected: bool = False
     overlap: Number = 1.0
     support: bool = False
+    whole_every: int = 1
 
     def __post_init__(self) -> None:
         for name in ("pred_iou_threshold", "stability_threshold", "nms_iou", "relax", "overlap"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"{name}={getattr(self, name)}", expected="a number in [0, 1]")
-        if not (self.spacing_px >= 1 and self.batch >= 1 and self.passes >= 1 and self.stability_offset >= 0):
+        if not (
+            self.spacing_px >= 1 and min(self.batch, self.passes, self.whole_every) >= 1 and self.stability_offset >= 0
+        ):
             raise OptionError(
                 f"spacing_px={self.spacing_px}, batch={self.batch}, passes={self.passes}, "
-                f"stability_offset={self.stability_offset}",
-                expected="spacing_px, batch and passes of at least 1, and an offset of at least 0",
+                f"whole_every={self.whole_every}, stability_offset={self.stability_offset}",
+                expected="spacing_px, batch, passes and whole_every of at least 1, and an offset of at least 0",
             )
         if not 0 <= self.min_area_px <= self.max_area_px:
             raise OptionError(
@@ -197,6 +204,14 @@ def _rounds(ids: Ids, options: EverythingOptions) -> list[np.ndarray]:
     return [np.flatnonzero((parity[:, None] == np.array(turn)).all(2).any(1)) for turn in ROUNDS]
 
 
+def _local(ids: Ids, options: EverythingOptions) -> Bool[np.ndarray, "n"] | None:
+    """Which points are answered in their surroundings; the scene-wide grid decides."""
+    if options.whole_every == 1:
+        return None
+    middle = options.whole_every // 2
+    return (ids // ROW % options.whole_every != middle) | (ids % ROW % options.whole_every != middle)
+
+
 def _sure(found: list[Candidate], options: EverythingOptions) -> list[Candidate]:
     """Masks that will be kept whatever else is found, or give way to better ones of the same object."""
     if not options.spare:
@@ -226,9 +241,8 @@ def _ask(
         return Candidate(mask, float(np.clip(predicted, 0, 1)), steady, int(ids[row]), choice, point)
 
     least = options.pred_iou_threshold - slack
-    seen = survey(
-        decoder, embedding.arrays, embedding.shape, points=points, least_iou=least, look=look, batch=options.batch
-    )
+    given = {"points": points, "least_iou": least, "local": _local(ids, options), "batch": options.batch}
+    seen = survey(decoder, embedding.arrays, embedding.shape, look=look, **given)
     return [one for one in seen if one is not None]
 
 

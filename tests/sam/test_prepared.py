@@ -1,6 +1,8 @@
 """What is run equals what is read: folded, nested and shared computations against the readable modules."""
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from geosam.masks.decoder import SurveyDecoder
 from geosam.sam.blocks import Features
 from geosam.sam.model import Predictor, Sam
+from geosam.sam.model.predictor import Parts
 from geosam.sam.prepared import PreparedDecoder, Question, exchange
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.prepared.vit import PreparedVit
@@ -161,6 +164,46 @@ def test_a_survey_sees_what_decode_gives(window):
     for row, choice, predicted, mask in seen:
         assert predicted == iou[row, choice]
         np.testing.assert_allclose(mask, logits[row, choice], rtol=1e-4, atol=1e-4)
+
+
+def test_a_local_answer_is_that_of_the_surroundings_alone(small):
+    """Cutting the embedding itself gives the same masks, wherever the surroundings lie; those that are cut are gone."""
+    sam = copy.copy(small)
+    sam.spec = replace(small.spec, focus_px=64)
+    predictor, shape = Predictor(sam, "test"), (120, 128)
+    arrays = predictor.encode(np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8))
+    points = np.stack(np.meshgrid(np.arange(8, 128, 24), np.arange(8, 120, 24)), -1).reshape(-1, 1, 2).astype("float32")
+    labels = np.ones((len(points), 1), np.int64)
+    local = np.arange(len(points)) % 3 > 0
+    asked = {"points": points, "labels": labels}
+    whole, _ = predictor.decode(arrays, shape, **asked)
+    seen = predictor.survey(arrays, shape, **asked, least_iou=-9.0, look=lambda *each: each, local=local)
+    rows = np.array([row for row, *_ in seen])
+    assert np.bincount(rows, minlength=len(points))[~local].tolist() == [3] * int((~local).sum())
+    shown = 0
+    gh, gw = arrays[0].shape[1:]
+    parts = Parts(predictor._look(arrays), 4)
+    for row, choice, iou, mask in seen:
+        if not local[row]:
+            np.testing.assert_allclose(mask, whole[row, choice], rtol=1e-4, atol=1e-4)
+            continue
+        x0, y0, x1, y1 = parts.around(points[row, 0].tolist())
+        assert (x1 - x0, y1 - y0) == (4, 4)
+        assert x0 * 16 <= points[row, 0, 0] < x1 * 16
+        assert y0 * 16 <= points[row, 0, 1] < y1 * 16
+        part = [a[:, y0 * f : y1 * f, x0 * f : x1 * f] for a in arrays for f in [a.shape[1] // gh]]
+        there = {"points": points[row : row + 1] - np.float32([x0 * 16, y0 * 16]), "labels": labels[:1]}
+        expected, expected_iou = predictor.decode(tuple(map(np.ascontiguousarray, part)), (64, 64), **there)
+        assert iou == pytest.approx(expected_iou[0, choice], abs=1e-4)
+        inside = mask[y0 * 4 : y1 * 4, x0 * 4 : x1 * 4]
+        np.testing.assert_allclose(
+            inside, expected[0, choice][: inside.shape[0], : inside.shape[1]], rtol=1e-3, atol=1e-3
+        )
+        assert np.count_nonzero(mask > 0) == np.count_nonzero(inside > 0)
+        inner = ((x0, inside[:, 0]), (y0, inside[0]), (gw - x1, inside[:, -1]), (gh - y1, inside[-1]))
+        assert not any((edge > 0).any() for beyond, edge in inner if beyond)
+        shown += 1
+    assert shown
 
 
 def test_number_of_threads_and_company_change_no_bit(window):

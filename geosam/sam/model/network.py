@@ -53,6 +53,8 @@ class SamSpec:
         Pixels that the positional encoding takes as its unit, whatever the input's side; 0 for the input's own side.
     object_px
         Length in pixels at which it outlines an object of known size best; 0 where all are alike.
+    focus_px
+        Side of the surroundings in which a click is answered as well as in a whole window; 0 for none that are smaller.
     thresholds
         What suits its scores in everything mode, as keywords of `EverythingOptions`.
     url, sha256, bytes
@@ -70,6 +72,7 @@ class SamSpec:
     drawn: bool = False
     position_side: int = 0
     object_px: float = 0.0
+    focus_px: int = 0
     thresholds: Mapping[str, float] = field(default_factory=dict)
     url: str = ""
     sha256: str = ""

@@ -1,20 +1,20 @@
 """A `Sam` that speaks numpy: windows of pixels in, mask logits out."""
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from geosam.arrays import Boxes, Logits, MaskScores, Pixels, PointLabels, Points
 from geosam.errors import ModelError
 from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.vit import VitEncoder
-from geosam.sam.model.canvas import Canvas
-from geosam.sam.model.network import Sam
+from geosam.sam.model.canvas import OUTSIDE, SAMPLING, Canvas
+from geosam.sam.model.network import STRIDE, Sam
 from geosam.sam.model.remembered import Remembered
 from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
 from geosam.sam.prepared.vit import PreparedVit
@@ -24,6 +24,12 @@ MaskPrompts = Float32[np.ndarray, "n _ _"]
 """Mask logits given as a prompt, at any sampling."""
 
 Result = TypeVar("Result")
+
+PARTS = 16
+"""Parts of a view that are kept while it is asked."""
+
+FINE = STRIDE // SAMPLING
+"""Cells of the mask logits to a side of one of the image embedding."""
 
 VIEWS = 4
 """Windows that stay prepared for prompts, 20 MB each at 1,024 pixels; the next click on one of them answers at once."""
@@ -165,6 +171,7 @@ class Predictor:
         labels: PointLabels,
         least_iou: float,
         look: Callable[[int, int, float, np.ndarray], Result],
+        local: Bool[np.ndarray, "n"] | None = None,
     ) -> list[Result]:
         """Answer ambiguous prompts, and look only at masks that promise to be good; others are never drawn.
 
@@ -177,6 +184,9 @@ class Predictor:
         look
             Called with a prompt's row, the number of the alternative, its predicted IoU and its logits ``mh mw``; from
             several threads at once.
+        local
+            Prompts that are answered in their surroundings (`SamSpec.focus_px`), for a fraction of the work; masks that
+            reach the edge of these, beyond which the window goes on, are left out. None for the whole window.
 
         Returns
         -------
@@ -193,14 +203,15 @@ class Predictor:
             for place, row in enumerate(group.rows):
                 alternatives = group.iou[place, 1:]
                 good = np.flatnonzero(alternatives >= least_iou).tolist()
-                drawn = group.draw(place, [1 + choice for choice in good]) if good else ()
+                drawn = group.draw_uncut(place, [1 + choice for choice in good]) if good else ()
                 seen.extend(
                     look(row, choice, float(alternatives[choice]), logits)
                     for choice, logits in zip(good, drawn, strict=True)
+                    if logits is not None
                 )
             return seen
 
-        found = self._each_group(arrays, shape, (points, labels, None, None), answer)
+        found = self._each_group(arrays, shape, (points, labels, None, None), answer, local)
         return [each for some in found for each in some]
 
     @cached_property
@@ -233,6 +244,7 @@ class Predictor:
         shape: tuple[int, int],
         asked: tuple[Points, PointLabels, Boxes | None, MaskPrompts | None],
         answer: Callable[["Group"], Result],
+        local: Bool[np.ndarray, "n"] | None = None,
     ) -> list[Result]:
         """Put prompts to a window in groups, each on one core, and do something with what comes of each group."""
         canvas, decoder = self.canvas(shape), self._decoder
@@ -240,9 +252,16 @@ class Predictor:
             self._check(arrays, canvas)
             view = self._views.of(arrays, lambda: self._look(arrays))
             given = self._to_input(*asked, canvas=canvas)
+            parts = Parts(view, self.sam.spec.focus_px // STRIDE)
 
             def work(rows: range) -> Result:
-                return answer(Group(rows, canvas, decoder, view, decoder.ask(view, given.part(rows))))
+                question, place = given.part(rows), None
+                if local is not None and len(rows) == 1 and local[rows.start]:
+                    place = parts.around(question.points[0].mean(0).tolist())
+                if place is None:
+                    return answer(Group(rows, canvas, decoder, view, decoder.ask(view, question)))
+                part, moved = parts.view(place), question.moved(place[0] * STRIDE, place[1] * STRIDE)
+                return answer(Group(rows, canvas, decoder, part, decoder.ask(part, moved), place))
 
             return map_alone(work, decoder.groups(len(asked[0])), threads=1 if self.device.type != "cpu" else None)
 
@@ -296,6 +315,7 @@ class Group(NamedTuple):
     decoder: PreparedDecoder
     view: View
     asked: Asked
+    place: tuple[int, int, int, int] | None = None
 
     @property
     def iou(self) -> np.ndarray:
@@ -306,3 +326,49 @@ class Group(NamedTuple):
         """Logits of some masks of one of the prompts, as they cover the window: ``k mh mw``."""
         logits = self.decoder.draw(self.view, self.asked, place, masks)  # k 4gh 4gw
         return self.canvas.crop(logits[None])[0].cpu().numpy()  # k mh mw
+
+    def draw_uncut(self, place: int, masks: list[int]) -> list[np.ndarray | None]:
+        """Logits of some masks as `draw` gives them; None for those that the edge of the surroundings cuts."""
+        if self.place is None:
+            return list(self.draw(place, masks))
+        seen = self.decoder.draw(self.view, self.asked, place, masks)  # k 4h 4w
+        (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, self.place
+        inner = ((x0, seen[:, :, 0]), (y0, seen[:, 0]), (gw - x1, seen[:, :, -1]), (gh - y1, seen[:, -1]))
+        cut = torch.stack([(edge > 0).any(1) for beyond, edge in inner if beyond] or [torch.zeros(len(seen)).bool()])
+        whole = (~cut.any(0)).nonzero()[:, 0].tolist()
+        logits = seen.new_full((len(whole), gh * FINE, gw * FINE), OUTSIDE)
+        logits[:, y0 * FINE : y1 * FINE, x0 * FINE : x1 * FINE] = seen[whole]
+        drawn = self.canvas.crop(logits[None])[0].cpu().numpy() if whole else ()  # k mh mw
+        found: list[np.ndarray | None] = [None] * len(masks)
+        for index, each in zip(whole, drawn, strict=True):
+            found[index] = each
+        return found
+
+
+class Parts:
+    """Parts of one view, each around some prompts; the latest few are kept, for prompts mostly come side by side.
+
+    Parameters
+    ----------
+    view
+        The whole.
+    side
+        Cells to a side of a part; 0 for none.
+    """
+
+    def __init__(self, view: View, side: int) -> None:
+        self.whole = view
+        self.side = side
+        self.view = lru_cache(PARTS)(view.part)
+
+    def around(self, point: list[float]) -> tuple[int, int, int, int] | None:
+        """Box of cells around a point in pixels, of a few that neighbours share; None where it would be all."""
+        gh, gw = self.whole.grid
+        if not self.side or (self.side >= gh and self.side >= gw):
+            return None
+        corner, step = [], max(1, self.side // 4)
+        for middle, count in zip(point, (gw, gh), strict=True):
+            first = round((middle / STRIDE - self.side / 2) / step) * step
+            corner.append(min(max(first, 0), max(count - self.side, 0)))
+        x, y = corner
+        return x, y, min(x + self.side, gw), min(y + self.side, gh)

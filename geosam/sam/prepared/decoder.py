@@ -59,6 +59,27 @@ class View:
     shared: SharedMaps
     around: Surroundings | None = None
 
+    def part(self, place: tuple[int, int, int, int]) -> "View":
+        """What lies in a box of cells, ``x0 y0 x1 y1``, as if it were an image of its own, its corner at (0, 0)."""
+        x0, y0, x1, y1 = place
+        (gh, gw), cut = self.grid, (slice(y0, y1), slice(x0, x1))
+
+        def some(maps: Tensor) -> Tensor:
+            """Rows that belong to cells, in nested order; a bias belongs to all."""
+            if maps.ndim == 1:
+                return maps
+            return maps.reshape(gh, gw, -1, maps.shape[-1])[cut].reshape(-1, maps.shape[-1])
+
+        first = slice(0, y1 - y0), slice(0, x1 - x0)
+        return View(
+            (y1 - y0, x1 - x0),
+            self.side,
+            some(self.cells[0])[None],
+            self.pe.reshape(gh, gw, -1)[first].reshape(1, -1, self.pe.shape[-1]),
+            SharedMaps(some(self.shared.eighth), some(self.shared.quarter)),
+            None if self.around is None else self.around.part(place),
+        )
+
 
 class Question(NamedTuple):
     """``n`` prompts, as `geosam.sam.prompt_encoder.PromptEncoder` takes them."""
@@ -67,6 +88,11 @@ class Question(NamedTuple):
     labels: Int[Tensor, "n p"]
     boxes: Float[Tensor, "n 4"] | None = None
     masks: Float[Tensor, "n mh mw"] | None = None
+
+    def moved(self, x: int, y: int) -> "Question":
+        """The same prompts in pixels that count from another corner; masks are left behind."""
+        by = self.points.new_tensor([x, y])
+        return Question(self.points - by, self.labels, None if self.boxes is None else self.boxes - by.repeat(2))
 
     def part(self, rows: range) -> "Question":
         """Some of the prompts."""

@@ -43,6 +43,14 @@ class Surroundings(NamedTuple):
         features = finest.float()  # e 16N
         return cls(features, features.square().sum(0), grid)
 
+    def part(self, place: tuple[int, int, int, int]) -> "Surroundings":
+        """Those of a box of cells, ``x0 y0 x1 y1``."""
+        x0, y0, x1, y1 = place
+        cut = slice(y0, y1), slice(x0, x1)
+        features = self.features.reshape(-1, *self.grid, CELL)[:, *cut].flatten(1)  # e 16n
+        squares = self.squares.reshape(*self.grid, CELL)[cut].flatten()  # 16n
+        return Surroundings(features, squares, (y1 - y0, x1 - x0))
+
 
 def likeness(around: Surroundings, points: Tensor, labels: Tensor, boxes: Tensor | None) -> Hints:
     """Tell how much every pixel looks like what ``n`` prompts mark, as `geosam.sam.likeness.Likeness` does."""
