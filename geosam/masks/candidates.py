@@ -46,10 +46,14 @@ class Candidate:
     support: float | None = None
 
     @property
+    def worth(self) -> float:
+        """How much it is believed, in [0, 1]: the predicted IoU, and how steady it is or how well it is supported."""
+        return self.predicted_iou * (self.stability if self.support is None else math.sqrt(self.support))
+
+    @property
     def rank(self) -> tuple[float, int, int]:
         """Sorts the best first; among equals the prompt's number decides."""
-        worth = self.stability if self.support is None else math.sqrt(self.support)
-        return -self.predicted_iou * worth, self.prompt_id, self.choice
+        return -self.worth, self.prompt_id, self.choice
 
 
 def distinct(candidates: Sequence[Candidate], iou: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:

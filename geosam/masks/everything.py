@@ -63,6 +63,9 @@ class EverythingOptions:
     spare
         Ask every second point of every second row first, and spare the points on masks that are good enough already;
         then the points between them, likewise (TinySAM, arXiv 2312.13789). False asks every point.
+    sure
+        Where masks are laid out without overlap: least predicted IoU times stability, or times the root of the support,
+        of a mask that spares points, in [0, 1].
     connected
         Keep of each mask only the island on which its point stands (`geosam.masks.islands`).
     overlap
@@ -98,13 +101,14 @@ class EverythingOptions:
     passes: int = 1
     relax: Number = 0.1
     spare: bool = False
+    sure: Number = 0.5
     connected: bool = False
     overlap: Number = 1.0
     support: bool = False
     whole_every: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("pred_iou_threshold", "stability_threshold", "nms_iou", "relax", "overlap"):
+        for name in ("pred_iou_threshold", "stability_threshold", "nms_iou", "relax", "overlap", "sure"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"{name}={getattr(self, name)}", expected="a number in [0, 1]")
         if not (
@@ -152,7 +156,7 @@ def segment_everything(
     points, ids = grid_points(embedding.window, valid, options.spacing_px)
     found: list[Candidate] = []
     for among in _rounds(ids, options):
-        turn = among[~covered(points[among], _sure(found, options), embedding.shape)]
+        turn = among[~covered(points[among], _sure(found, embedding.shape, options), embedding.shape)]
         found.extend(_ask(embedding, decoder, points[turn], ids[turn], options=options))
     if options.support:
         found = supported(found, embedding.shape)
@@ -212,10 +216,13 @@ def _local(ids: Ids, options: EverythingOptions) -> Bool[np.ndarray, "n"] | None
     return (ids // ROW % options.whole_every != middle) | (ids % ROW % options.whole_every != middle)
 
 
-def _sure(found: list[Candidate], options: EverythingOptions) -> list[Candidate]:
+def _sure(found: list[Candidate], shape: tuple[int, int], options: EverythingOptions) -> list[Candidate]:
     """Masks that will be kept whatever else is found, or give way to better ones of the same object."""
     if not options.spare:
         return []
+    if options.overlap < 1:
+        laid = disjoint(supported(found, shape) if options.support else found, options.overlap)
+        return [one for one in laid if one.worth >= options.sure]
     iou, steady = options.pred_iou_threshold, options.stability_threshold
     return [one for one in found if one.predicted_iou >= iou and one.stability >= steady]
 

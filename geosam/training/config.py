@@ -21,6 +21,9 @@ class ModelOptions:
     side: int
     drawn: bool
     position_side: int
+    object_px: float
+    focus_px: int
+    thresholds: dict[str, Any]
     encoder_sizes: dict[str, Any]
     decoder_sizes: dict[str, Any]
 

@@ -207,6 +207,9 @@ def spec_of(config: TrainConfig) -> SamSpec:
         decoder_sizes=model.decoder_sizes,
         drawn=model.drawn,
         position_side=model.position_side,
+        object_px=model.object_px,
+        focus_px=model.focus_px,
+        thresholds=model.thresholds,
         licence="Apache-2.0",
         source="geosam, trained on a procedural world and open imagery",
     )

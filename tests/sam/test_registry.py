@@ -71,7 +71,8 @@ def test_nano_is_what_its_training_makes():
     """The registry's sizes and the training configuration's are the same; and the weights, once they are here, load."""
     made, listed = spec_of(read_config()), SPECS["nano"]
     assert shapes_of(made) == shapes_of(listed)
-    assert (made.side, made.drawn, made.position_side) == (listed.side, listed.drawn, listed.position_side)
+    for name in ("side", "width", "drawn", "position_side", "object_px", "focus_px", "thresholds"):
+        assert getattr(made, name) == getattr(listed, name), name
     if weights_path(listed).exists():
         assert load_model("nano").name == "nano"
         assert weights_path(listed).stat().st_size <= 25e6
