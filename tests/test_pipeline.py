@@ -454,3 +454,12 @@ def test_a_plan_counts_windows_and_passes_and_leaves_the_scenes_folder_alone(
     assert found.seconds > 0
     assert found.peak_bytes > 1 << 20
     assert leftovers(tmp_path) == set()
+
+
+def test_a_scene_of_2048_px_takes_nine_encoder_passes(tmp_path):
+    """Windows of 1,024 px that share 128: three by three; segmenting it all encodes each once, and once only."""
+    scene = label_scene(tmp_path / "large.tif", parcel_labels((2048, 2048), count=20))
+    network = Counting(side=1024)
+    found = geosam.segment(scene, model=network, spacing_px=256, window=1024, overlap=128)
+    assert network.calls == 9
+    assert len(found) > 10
