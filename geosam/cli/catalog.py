@@ -113,7 +113,7 @@ def run_catalog(
     zoom: Zoom = True,
     quality: Quality = None,
     stability: Stability = None,
-    spacing: Spacing = 32,
+    spacing: Spacing = None,
     min_area: MinArea = 0.0,
     max_area: MaxArea = float("inf"),
     simplify: Simplify = 0.0,

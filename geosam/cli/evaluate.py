@@ -46,7 +46,7 @@ def evaluate(
         int,
         typer.Option(help="Windows of each source in which it is scored; 0: all.", min=0, rich_help_panel=EVERYTHING),
     ] = 4,
-    spacing: Spacing = 32,
+    spacing: Spacing = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Also write the table as JSON here.", rich_help_panel=OUTPUT)
     ] = None,

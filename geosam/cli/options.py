@@ -28,8 +28,14 @@ Stability = Annotated[
     float | None,
     typer.Option(help="Least stability; default: the model's.", min=0, max=1, rich_help_panel=EVERYTHING),
 ]
-Spacing = Annotated[int, typer.Option(help="Distance of grid points, px.", min=1, rich_help_panel=EVERYTHING)]
-Spare = Annotated[bool, typer.Option("--spare", help="Spare grid points on sure masks.", rich_help_panel=EVERYTHING)]
+Spacing = Annotated[
+    int | None,
+    typer.Option(help="Distance of grid points, px; default: the model's.", min=1, rich_help_panel=EVERYTHING),
+]
+Spare = Annotated[
+    bool | None,
+    typer.Option(help="Spare grid points on sure masks; default: the model's.", rich_help_panel=EVERYTHING),
+]
 Hierarchy = Annotated[
     bool,
     typer.Option("--hierarchy", help="Keep wholes and parts: `level`, `parent_id`.", rich_help_panel=EVERYTHING),

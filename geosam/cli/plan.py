@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from geosam.cli.options import Spacing
 from geosam.cli.scenes import (
     Aoi,
     AoiCrs,
@@ -38,7 +39,7 @@ def plan(
     nodata: Nodata = None,
     window: Window = None,
     overlap: Overlap = None,
-    spacing: Annotated[int, typer.Option(help="Distance of grid points, px.", min=1)] = 32,
+    spacing: Spacing = None,
 ) -> None:
     """Say what segmenting a scene will cost, before starting; the first time one window is measured."""
     from rich.console import Console

@@ -51,7 +51,8 @@ def forecast(request: Request) -> Forecast:
     scene, network, options = request.scene, request.network, request.options
     plan = options.plan(scene.shape, side=network.side)
     full = [planned.window for planned in plan if scene.has_data(planned.window)]
-    windows, passes, points, prompts = len(plan), len(full), count_points(full, options.spacing_px), 0
+    spacing_px = options.everything(network).spacing_px
+    windows, passes, points, prompts = len(plan), len(full), count_points(full, spacing_px), 0
     if options.hierarchy:
         windows, passes, points = count_views(request)
     middle = full[len(full) // 2] if full else None
@@ -76,7 +77,7 @@ def forecast(request: Request) -> Forecast:
     )
 
 
-def count_points(windows: list[Window], spacing_px: int) -> int:
+def count_points(windows: list[Window], spacing_px: float) -> int:
     """Grid points in all windows, as if all of their pixels were data, which nobody has read yet."""
     valid = (np.ones((window.height, window.width), bool) for window in windows)
     return sum(len(grid_points(window, each, spacing_px)[0]) for window, each in zip(windows, valid, strict=True))
@@ -90,7 +91,7 @@ def count_views(request: Request) -> tuple[int, int, int]:
         plan = request.options.plan(view.shape, side=request.network.side)
         full = [planned.window for planned in plan if view.has_data(planned.window)]
         windows, passes = windows + len(plan), passes + len(full)
-        points += count_points(full, request.options.spacing_px)
+        points += count_points(full, request.options.everything(request.network).spacing_px)
     return windows, passes, points
 
 

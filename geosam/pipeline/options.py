@@ -21,10 +21,10 @@ class SegmentOptions:
     overlap
         Least overlap of neighbouring windows in px; by default an eighth of the window.
     spacing_px
-        Distance between the grid points of everything mode, in px.
+        Distance between the grid points of everything mode, in px. None takes what suits the model.
     spare
         Whether everything mode goes from coarse to fine and spares the points that lie on sure masks already; False
-        asks every point of the grid.
+        asks every point of the grid. None takes what suits the model.
     pred_iou_threshold, stability_threshold
         Masks below either are dropped in everything mode; in [0, 1]. None takes what suits the model.
     hierarchy
@@ -55,8 +55,8 @@ class SegmentOptions:
 
     window: int | None = None
     overlap: int | None = None
-    spacing_px: int = 32
-    spare: bool = False
+    spacing_px: int | None = None
+    spare: bool | None = None
     hierarchy: bool = False
     pred_iou_threshold: float | int | None = None
     stability_threshold: float | int | None = None
@@ -98,10 +98,9 @@ class SegmentOptions:
 
         Area limits are no part of them: they hold for whole objects, and a window may cut one.
         """
-        asked = {"pred_iou_threshold": self.pred_iou_threshold, "stability_threshold": self.stability_threshold}
-        suited = getattr(network, "thresholds", {})
-        given = {name: value for name, value in asked.items() if value is not None}
-        return EverythingOptions.preset("maps", spacing_px=self.spacing_px, spare=self.spare, **{**suited, **given})
+        names = ("pred_iou_threshold", "stability_threshold", "spacing_px", "spare")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return EverythingOptions.preset("maps", **{**getattr(network, "thresholds", {}), **given})
 
     def object_px(self, network: Any) -> float:
         """The length at which boxes and polygons are looked at; 0 for as they come."""
