@@ -60,6 +60,24 @@ class MaskDecoder(Protocol):
 
 
 @runtime_checkable
+class NearDecoder(MaskDecoder, Protocol):
+    """A mask decoder that answers clicks best in their surroundings."""
+
+    def decode_near(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        *,
+        points: Points,
+        labels: PointLabels,
+        mask_logits: MaskPrompts | None = None,
+        multimask: bool = True,
+    ) -> tuple[Logits, MaskScores]:
+        """Answer clicks each in the smallest surroundings that hold its best mask; else as `MaskDecoder.decode`."""
+        ...
+
+
+@runtime_checkable
 class SurveyDecoder(MaskDecoder, Protocol):
     """A mask decoder that knows how good a mask will be before it draws it, and draws on request."""
 

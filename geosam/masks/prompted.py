@@ -8,7 +8,7 @@ from jaxtyping import Float32
 from geosam.arrays import PointLabels, Points, Valid
 from geosam.embeddings import Embedding
 from geosam.masks.candidates import Candidate, finish
-from geosam.masks.decoder import MaskDecoder
+from geosam.masks.decoder import MaskDecoder, NearDecoder
 from geosam.masks.islands import keep_islands
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.sketch import sketch, stability
@@ -95,7 +95,7 @@ def answer_best(
     connected: bool,
     **asked: Any,
 ) -> tuple[Float32[np.ndarray, "n mh mw"], Float32[np.ndarray, "n"]]:
-    """Answer each prompt with the alternative of the best predicted IoU.
+    """Answer each prompt with the alternative of the best predicted IoU; clicks by a `NearDecoder` in surroundings.
 
     Parameters
     ----------
@@ -111,7 +111,8 @@ def answer_best(
     logits, iou
         Of one mask for each prompt; the predicted IoU in [0, 1].
     """
-    found, scores = decoder.decode(embedding.arrays, embedding.shape, points=points, labels=labels, **asked)
+    decode = decoder.decode_near if isinstance(decoder, NearDecoder) and "boxes" not in asked else decoder.decode
+    found, scores = decode(embedding.arrays, embedding.shape, points=points, labels=labels, **asked)
     prompts, best = np.arange(len(scores)), scores.argmax(axis=1)
     logits, iou = found[prompts, best], np.clip(scores[prompts, best], 0, 1)
     if connected:

@@ -78,10 +78,10 @@ def gaps(network: Predictor, seen: Iterable[Look]) -> Float64[np.ndarray, "4"]:
 
 def _gaps(embedding: Embedding, network: Predictor, targets: Sequence[Target]) -> Float64[np.ndarray, "n 4"]:
     points, boxes = np.stack([each.point for each in targets])[:, None], np.stack([each.box for each in targets])
-    inside = np.ones(points.shape[:2], np.int64)
+    inside = np.ones(points.shape[:2], np.int64)  # clicks are answered as users get them answered, in surroundings
     window = embedding.arrays, embedding.shape
     boxed, boxed_iou = network.decode(*window, points=points, labels=-inside, boxes=boxes, multimask=False)
-    clicked, clicked_iou = network.decode(*window, points=points, labels=inside)
+    clicked, clicked_iou = network.decode_near(*window, points=points, labels=inside)
     found = np.concatenate([boxed_iou, clicked_iou], 1).astype(np.float64)  # n 4
     for row, target in enumerate(targets):
         connected = [keep_islands(each, embedding.shape, points[row], inside[row]) for each in clicked[row]]

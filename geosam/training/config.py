@@ -22,7 +22,7 @@ class ModelOptions:
     drawn: bool
     position_side: int
     object_px: float
-    focus_px: int
+    focus_px: tuple[int, ...]
     thresholds: dict[str, Any]
     encoder_sizes: dict[str, Any]
     decoder_sizes: dict[str, Any]
@@ -80,6 +80,7 @@ class OptimiserOptions:
     warm_up: int
     clip: float
     ema: float
+    blend: float
     dense_steps: int
 
     def __post_init__(self) -> None:
@@ -87,6 +88,8 @@ class OptimiserOptions:
             raise OptionError(f"steps={self.steps}, rate={self.rate}", expected="both above zero")
         if not 0 < self.decay <= 1:
             raise OptionError(f"decay={self.decay}", expected="a share of the steps above 0, at most 1")
+        if not 0 < self.blend <= 1:
+            raise OptionError(f"blend={self.blend}", expected="a share above 0, at most 1")
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ from geosam.training.team import ALONE, Team, run_together
 
 log = logging.getLogger(__name__)
 
+START = "start"
+"""Folder, in a run's own, of the run that it starts from."""
+
 REPORT_STEPS = 20
 """Steps between rows of the CSV."""
 
@@ -123,7 +126,7 @@ def train(
     if resume and (folder / NAME).is_file():
         beginning = folder / NAME
     if beginning is None and config.start is not None:
-        before = folder / "start"
+        before = folder / START
         train(
             config.start,
             before,
@@ -169,7 +172,7 @@ def _sit(team: Team, config: TrainConfig, sitting: Sitting) -> None:
     _loop(run, sitting)
     if team.leads:
         _save(run, sitting)
-        export(run, sitting.folder, sitting.data)
+        export(run, sitting.folder, sitting.data, started=sitting.folder / START / NAME)
 
 
 def start(config: TrainConfig, team: Team = ALONE) -> Run:
@@ -362,10 +365,22 @@ def _precision(device: torch.device) -> Any:
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def export(run: Run, folder: Path, data: Path | None = None) -> Path:
-    """Write the averaged weights in half precision, with the specification inside; calibrated where there are data."""
+def export(run: Run, folder: Path, data: Path | None = None, *, started: Path | None = None) -> Path:
+    """Write the averaged weights in half precision, with the specification inside; calibrated where there are data.
+
+    Where the configuration asks for it, they are blended with those in the checkpoint that the run started from: what
+    the run unlearned comes back, and little of what it learned goes (Wortsman et al. 2022, "Robust fine-tuning of
+    zero-shot models").
+    """
     network = _lay_out(deepcopy(run.network).to("cpu"), torch.contiguous_format)
     run.average.apply(network)
+    blend = run.config.optimiser.blend
+    if run.config.start is not None and blend < 1 and started is not None:
+        before = Average(network, run.config.optimiser.ema)
+        load(started, parts={"average": before}, digest=None)
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                parameter.lerp_(before.values[name], 1 - blend)
     if data is not None:
         network = calibrated(network, data)
     path = folder / f"{run.config.name}.safetensors"

@@ -169,7 +169,7 @@ def test_a_survey_sees_what_decode_gives(window):
 def test_a_local_answer_is_that_of_the_surroundings_alone(small):
     """Cutting the embedding itself gives the same masks, wherever the surroundings lie; those that are cut are gone."""
     sam = copy.copy(small)
-    sam.spec = replace(small.spec, focus_px=64)
+    sam.spec = replace(small.spec, focus_px=(64,))
     predictor, shape = Predictor(sam, "test"), (120, 128)
     arrays = predictor.encode(np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8))
     points = np.stack(np.meshgrid(np.arange(8, 128, 24), np.arange(8, 120, 24)), -1).reshape(-1, 1, 2).astype("float32")
@@ -182,12 +182,12 @@ def test_a_local_answer_is_that_of_the_surroundings_alone(small):
     assert np.bincount(rows, minlength=len(points))[~local].tolist() == [3] * int((~local).sum())
     shown = 0
     gh, gw = arrays[0].shape[1:]
-    parts = Parts(predictor._look(arrays), 4)
+    parts = Parts(predictor._look(arrays))
     for row, choice, iou, mask in seen:
         if not local[row]:
             np.testing.assert_allclose(mask, whole[row, choice], rtol=1e-4, atol=1e-4)
             continue
-        x0, y0, x1, y1 = parts.around(points[row, 0].tolist())
+        x0, y0, x1, y1 = parts.around(torch.tensor(points[row]), 4)
         assert (x1 - x0, y1 - y0) == (4, 4)
         assert x0 * 16 <= points[row, 0, 0] < x1 * 16
         assert y0 * 16 <= points[row, 0, 1] < y1 * 16

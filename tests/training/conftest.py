@@ -27,5 +27,5 @@ def tiny() -> TrainConfig:
         minimum_px=30,
         object_px=(12.0, 50.0),
     )
-    optimiser = replace(whole.optimiser, steps=6, decay=1.0, warm_up=2, dense_steps=1, rate=3e-3)
+    optimiser = replace(whole.optimiser, steps=6, decay=1.0, warm_up=2, dense_steps=1, rate=3e-3, blend=1.0)
     return TrainConfig("tiny", 3, model, data, optimiser, whole.losses)

@@ -86,6 +86,18 @@ def test_a_run_that_starts_from_another_carries_that_one_out_first_and_only_once
     assert second.digest != replace(second, start=None).digest
 
 
+def test_a_blend_lies_between_start_and_end(tiny, tmp_path):
+    first = replace(tiny, optimiser=replace(tiny.optimiser, steps=2))
+    found = {}
+    for blend in (1.0, 0.25):
+        config = replace(tiny, seed=5, optimiser=replace(tiny.optimiser, steps=4, blend=blend), start=first)
+        found[blend] = read_sam(trainer.train(config, tmp_path / str(blend), **QUIET)).state_dict()
+    begun = read_sam(tmp_path / "1.0" / "start" / "tiny.safetensors").state_dict()
+    for name, end in found[1.0].items():
+        mixed = begun[name] + 0.25 * (end - begun[name])
+        torch.testing.assert_close(found[0.25][name], mixed, atol=2e-3, rtol=2e-3)
+
+
 def test_a_damaged_checkpoint_is_said(tiny, tmp_path):
     (tmp_path / NAME).write_bytes(b"no checkpoint")
     with pytest.raises(WeightsError, match="whole checkpoint"):

@@ -54,7 +54,7 @@ class SamSpec:
     object_px
         Length in pixels at which it outlines an object of known size best; 0 where all are alike.
     focus_px
-        Side of the surroundings in which a click is answered as well as in a whole window; 0 for none that are smaller.
+        Sides of the surroundings in which a click is answered best, if its mask fits into them; the smallest first.
     thresholds
         What suits its scores in everything mode, as keywords of `EverythingOptions`.
     url, sha256, bytes
@@ -72,7 +72,7 @@ class SamSpec:
     drawn: bool = False
     position_side: int = 0
     object_px: float = 0.0
-    focus_px: int = 0
+    focus_px: tuple[int, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
     url: str = ""
     sha256: str = ""

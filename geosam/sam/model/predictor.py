@@ -162,6 +162,44 @@ class Predictor:
         self._each_group(arrays, shape, (points, labels, boxes, mask_logits), answer)
         return logits, iou
 
+    def decode_near(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        *,
+        points: Points,
+        labels: PointLabels,
+        mask_logits: MaskPrompts | None = None,
+        multimask: bool = True,
+    ) -> tuple[Logits, MaskScores]:
+        """Answer clicks on a window that has been encoded, each in the smallest surroundings that hold its best mask.
+
+        What a network learned on small pictures it tells best in small pictures: the surroundings of `SamSpec.focus_px`
+        are tried from the smallest up, the whole window last. Arguments, result and errors are those of `decode`.
+        """
+        first, k = (1, 3) if multimask else (0, 1)
+        mh, mw = self.logits_shape(shape)
+        logits, iou = np.empty((len(points), k, mh, mw), np.float32), np.empty((len(points), k), np.float32)
+        todo = np.arange(len(points))
+        for side in (*self.sam.spec.focus_px, 0):
+            some = None if mask_logits is None else mask_logits[todo]
+            held = np.ones(len(todo), bool)
+
+            def answer(group: Group, todo: np.ndarray = todo, held: np.ndarray = held) -> None:
+                for place, row in enumerate(group.rows):
+                    scores = group.iou[place, first : first + k]
+                    drawn, cut = group.draw_and_tell(place, list(range(first, first + k)))
+                    held[row] = not cut[int(scores.argmax())]
+                    if held[row]:
+                        iou[todo[row]], logits[todo[row]] = scores, drawn
+
+            asked = points[todo], labels[todo], None, some
+            self._each_group(arrays, shape, asked, answer, np.full(len(todo), side))
+            todo = todo[~held]
+            if not len(todo):
+                break
+        return logits, iou
+
     def survey(
         self,
         arrays: tuple[np.ndarray, ...],
@@ -211,7 +249,8 @@ class Predictor:
                 )
             return seen
 
-        found = self._each_group(arrays, shape, (points, labels, None, None), answer, local)
+        sides = None if local is None else np.where(local, min(self.sam.spec.focus_px, default=0), 0)
+        found = self._each_group(arrays, shape, (points, labels, None, None), answer, sides)
         return [each for some in found for each in some]
 
     @cached_property
@@ -244,24 +283,27 @@ class Predictor:
         shape: tuple[int, int],
         asked: tuple[Points, PointLabels, Boxes | None, MaskPrompts | None],
         answer: Callable[["Group"], Result],
-        local: Bool[np.ndarray, "n"] | None = None,
+        sides: np.ndarray | None = None,
     ) -> list[Result]:
-        """Put prompts to a window in groups, each on one core, and do something with what comes of each group."""
+        """Put prompts to a window in groups, each on one core, and do something with what comes of each group.
+
+        ``sides`` are those of the surroundings in which each prompt is answered, in input pixels; 0 for the window.
+        """
         canvas, decoder = self.canvas(shape), self._decoder
         with torch.inference_mode():
             self._check(arrays, canvas)
             view = self._views.of(arrays, lambda: self._look(arrays))
             given = self._to_input(*asked, canvas=canvas)
-            parts = Parts(view, self.sam.spec.focus_px // STRIDE)
+            parts = Parts(view)
 
             def work(rows: range) -> Result:
                 question, place = given.part(rows), None
-                if local is not None and len(rows) == 1 and local[rows.start]:
-                    place = parts.around(question.points[0].mean(0).tolist())
+                if sides is not None and len(rows) == 1:
+                    place = parts.around(question.points[0][question.labels[0] >= 0], int(sides[rows.start]) // STRIDE)
                 if place is None:
                     return answer(Group(rows, canvas, decoder, view, decoder.ask(view, question)))
-                part, moved = parts.view(place), question.moved(place[0] * STRIDE, place[1] * STRIDE)
-                return answer(Group(rows, canvas, decoder, part, decoder.ask(part, moved), place))
+                part = parts.view(place)
+                return answer(Group(rows, canvas, decoder, part, decoder.ask(part, question.within(place)), place))
 
             return map_alone(work, decoder.groups(len(asked[0])), threads=1 if self.device.type != "cpu" else None)
 
@@ -329,20 +371,25 @@ class Group(NamedTuple):
 
     def draw_uncut(self, place: int, masks: list[int]) -> list[np.ndarray | None]:
         """Logits of some masks as `draw` gives them; None for those that the edge of the surroundings cuts."""
+        drawn, cut = self.draw_and_tell(place, masks)
+        return [None if gone else each for each, gone in zip(drawn, cut.tolist(), strict=True)]
+
+    def draw_and_tell(self, place: int, masks: list[int]) -> tuple[np.ndarray, Bool[np.ndarray, "k"]]:
+        """Logits of some masks as they cover the window, ``k mh mw``, and which the edge of the surroundings cuts.
+
+        Around the surroundings is nothing.
+        """
         if self.place is None:
-            return list(self.draw(place, masks))
+            return self.draw(place, masks), np.zeros(len(masks), bool)
         seen = self.decoder.draw(self.view, self.asked, place, masks)  # k 4h 4w
         (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, self.place
         inner = ((x0, seen[:, :, 0]), (y0, seen[:, 0]), (gw - x1, seen[:, :, -1]), (gh - y1, seen[:, -1]))
-        cut = torch.stack([(edge > 0).any(1) for beyond, edge in inner if beyond] or [torch.zeros(len(seen)).bool()])
-        whole = (~cut.any(0)).nonzero()[:, 0].tolist()
-        logits = seen.new_full((len(whole), gh * FINE, gw * FINE), OUTSIDE)
-        logits[:, y0 * FINE : y1 * FINE, x0 * FINE : x1 * FINE] = seen[whole]
-        drawn = self.canvas.crop(logits[None])[0].cpu().numpy() if whole else ()  # k mh mw
-        found: list[np.ndarray | None] = [None] * len(masks)
-        for index, each in zip(whole, drawn, strict=True):
-            found[index] = each
-        return found
+        cut = torch.zeros(len(masks), dtype=torch.bool, device=seen.device)
+        for beyond, edge in inner:
+            cut |= (edge > 0).any(1) & bool(beyond)
+        logits = seen.new_full((len(masks), gh * FINE, gw * FINE), OUTSIDE)
+        logits[:, y0 * FINE : y1 * FINE, x0 * FINE : x1 * FINE] = seen
+        return self.canvas.crop(logits[None])[0].cpu().numpy(), cut.cpu().numpy()
 
 
 class Parts:
@@ -352,23 +399,25 @@ class Parts:
     ----------
     view
         The whole.
-    side
-        Cells to a side of a part; 0 for none.
     """
 
-    def __init__(self, view: View, side: int) -> None:
+    def __init__(self, view: View) -> None:
         self.whole = view
-        self.side = side
         self.view = lru_cache(PARTS)(view.part)
 
-    def around(self, point: list[float]) -> tuple[int, int, int, int] | None:
-        """Box of cells around a point in pixels, of a few that neighbours share; None where it would be all."""
+    def around(self, points: Tensor, side: int) -> tuple[int, int, int, int] | None:
+        """Box of ``side`` by ``side`` cells around points, ``p 2`` in pixels, of a few that neighbours share.
+
+        None where it would be all of the view, or the points lie too far apart.
+        """
         gh, gw = self.whole.grid
-        if not self.side or (self.side >= gh and self.side >= gw):
+        if not side or not len(points) or (side >= gh and side >= gw):
             return None
-        corner, step = [], max(1, self.side // 4)
-        for middle, count in zip(point, (gw, gh), strict=True):
-            first = round((middle / STRIDE - self.side / 2) / step) * step
-            corner.append(min(max(first, 0), max(count - self.side, 0)))
+        corner, step = [], max(1, side // 4)
+        for places, count in zip((points / STRIDE).T.tolist(), (gw, gh), strict=True):
+            if max(places) - min(places) > side - step:
+                return None
+            first = round(((max(places) + min(places)) / 2 - side / 2) / step) * step
+            corner.append(min(max(first, 0), max(count - side, 0)))
         x, y = corner
-        return x, y, min(x + self.side, gw), min(y + self.side, gh)
+        return x, y, min(x + side, gw), min(y + side, gh)

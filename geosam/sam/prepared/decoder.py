@@ -17,7 +17,7 @@ from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.prepared.drawing import PreparedDrawing, Surroundings, likeness
 from geosam.sam.prepared.nesting import nest
 from geosam.sam.prepared.two_way import PreparedTransformer
-from geosam.sam.prepared.upscaling import Hints, PreparedUpscaling, SharedMaps
+from geosam.sam.prepared.upscaling import DEPTH, Hints, PreparedUpscaling, SharedMaps
 from geosam.sam.prompt_encoder import PromptEncoder
 from geosam.sam.prompt_map import PromptMap
 
@@ -89,10 +89,13 @@ class Question(NamedTuple):
     boxes: Float[Tensor, "n 4"] | None = None
     masks: Float[Tensor, "n mh mw"] | None = None
 
-    def moved(self, x: int, y: int) -> "Question":
-        """The same prompts in pixels that count from another corner; masks are left behind."""
-        by = self.points.new_tensor([x, y])
-        return Question(self.points - by, self.labels, None if self.boxes is None else self.boxes - by.repeat(2))
+    def within(self, place: tuple[int, int, int, int]) -> "Question":
+        """The same prompts as they lie in a box of cells, ``x0 y0 x1 y1``, as of an image of its own."""
+        x0, y0, x1, y1 = place
+        by = self.points.new_tensor([x0 * STRIDE, y0 * STRIDE])
+        boxes = None if self.boxes is None else self.boxes - by.repeat(2)
+        fine = [slice(low << DEPTH, high << DEPTH) for low, high in ((y0, y1), (x0, x1))]
+        return Question(self.points - by, self.labels, boxes, None if self.masks is None else self.masks[:, *fine])
 
     def part(self, rows: range) -> "Question":
         """Some of the prompts."""

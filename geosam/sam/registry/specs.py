@@ -28,7 +28,7 @@ SPECS = {
             drawn=True,
             position_side=256,
             object_px=112.0,
-            focus_px=512,
+            focus_px=(256, 512),
             thresholds={
                 "pred_iou_threshold": 0.2,
                 "stability_threshold": 0.0,
