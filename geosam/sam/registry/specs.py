@@ -30,7 +30,9 @@ SPECS = {
             object_px=112.0,
             focus_px=(256, 512),
             thresholds={
-                "pred_iou_threshold": 0.2,
+                "spacing_px": 16,
+                "whole_every": 8,
+                "pred_iou_threshold": 0.3,
                 "stability_threshold": 0.0,
                 "passes": 1,
                 "overlap": 0.2,
