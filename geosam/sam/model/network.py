@@ -73,7 +73,7 @@ class SamSpec:
     position_side: int = 0
     object_px: float = 0.0
     focus_px: tuple[int, ...] = ()
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float | int] = field(default_factory=dict)
     url: str = ""
     sha256: str = ""
     bytes: int = 0

@@ -73,7 +73,7 @@ class Predictor:
         return self.sam.spec.object_px
 
     @property
-    def thresholds(self) -> dict[str, float]:
+    def thresholds(self) -> dict[str, float | int]:
         """The options of everything mode that suit its scores."""
         return dict(self.sam.spec.thresholds)
 
