@@ -62,7 +62,7 @@ class Calibration:
     window: float
     peak_bytes: int
 
-    def seconds(self, *, passes: float, points: int = 0, prompts: float = 0) -> float:
+    def seconds(self, *, passes: float | int, points: int = 0, prompts: float | int = 0) -> float:
         """Seconds of a run in which so many windows are encoded, for grid points or for prompts.
 
         Windows smaller than the one that was measured count as parts of one, and so do the prompts in them.

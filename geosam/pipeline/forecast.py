@@ -77,7 +77,7 @@ def forecast(request: Request) -> Forecast:
     )
 
 
-def count_points(windows: list[Window], spacing_px: float) -> int:
+def count_points(windows: list[Window], spacing_px: float | int) -> int:
     """Grid points in all windows, as if all of their pixels were data, which nobody has read yet."""
     valid = (np.ones((window.height, window.width), bool) for window in windows)
     return sum(len(grid_points(window, each, spacing_px)[0]) for window, each in zip(windows, valid, strict=True))

@@ -19,7 +19,7 @@ def assign(
     *,
     finest: int = 0,
     first: int | None = None,
-    object_px: float = 0.0,
+    object_px: float | int = 0.0,
 ) -> dict[tuple[int, int], list[Prompt]]:
     """Give each prompt to exactly one window: the best one of the finest level that shows the whole object.
 
@@ -69,7 +69,7 @@ def assign(
     return {place: sorted(placed[place], key=lambda prompt: prompt.row) for place in sorted(placed)}
 
 
-def suited(prompt: Prompt, object_px: float) -> int:
+def suited(prompt: Prompt, object_px: float | int) -> int:
     """Tell the level on which an object is most nearly `object_px` long; 0 where nothing says so.
 
     Examples
