@@ -116,7 +116,10 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     data = options.data if (options.data / "train" / "manifest.csv").is_file() else None
-    rows = [measure(name, data, steps=options.steps) for name in options.only]
+    rows = []
+    for name in options.only:
+        rows.append(measure(name, data, steps=options.steps))
+        print(rows[-1], flush=True)  # so that a run that is cut short has not been for nothing
     lines = [" | ".join(rows[0]), " | ".join("---" for _ in rows[0]), *(" | ".join(row.values()) for row in rows)]
     table = (
         "\n".join(f"| {line} |" for line in lines) + f"\n\n{options.steps} steps; {torch.get_num_threads()} threads.\n"
