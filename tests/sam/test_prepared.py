@@ -11,7 +11,7 @@ import torch
 from geosam.masks.decoder import SurveyDecoder
 from geosam.sam.blocks import Features
 from geosam.sam.model import Predictor, Sam
-from geosam.sam.model.predictor import Parts
+from geosam.sam.model.groups import Parts
 from geosam.sam.prepared import PreparedDecoder, Question, exchange
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.prepared.vit import PreparedVit

@@ -1,8 +1,8 @@
 """A `Sam` that speaks numpy: windows of pixels in, mask logits out."""
 
 from collections.abc import Callable
-from functools import cached_property, lru_cache
-from typing import NamedTuple, TypeVar
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,23 +13,21 @@ from geosam.arrays import Boxes, Logits, MaskScores, Pixels, PointLabels, Points
 from geosam.errors import ModelError
 from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.vit import VitEncoder
-from geosam.sam.model.canvas import OUTSIDE, SAMPLING, Canvas
+from geosam.sam.model.canvas import Canvas
+from geosam.sam.model.groups import Group, Parts
 from geosam.sam.model.network import STRIDE, Sam
 from geosam.sam.model.remembered import Remembered
-from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
+from geosam.sam.prepared import PreparedDecoder, Question, View
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
 
 MaskPrompts = Float32[np.ndarray, "n _ _"]
 """Mask logits given as a prompt, at any sampling."""
 
+Given = tuple[Points, PointLabels, Boxes | None, MaskPrompts | None]
+"""Points, labels, boxes and masks, as `Predictor.decode` takes them."""
+
 Result = TypeVar("Result")
-
-PARTS = 16
-"""Parts of a view that are kept while it is asked."""
-
-FINE = STRIDE // SAMPLING
-"""Cells of the mask logits to a side of one of the image embedding."""
 
 VIEWS = 4
 """Windows that stay prepared for prompts, 20 MB each at 1,024 pixels; the next click on one of them answers at once."""
@@ -150,17 +148,7 @@ class Predictor:
         ModelError
             If the arrays are not an embedding of such a window by this model.
         """
-        first, k = (1, 3) if multimask else (0, 1)
-        mh, mw = self.logits_shape(shape)
-        logits, iou = np.empty((len(points), k, mh, mw), np.float32), np.empty((len(points), k), np.float32)
-
-        def answer(group: Group) -> None:
-            for place, row in enumerate(group.rows):
-                iou[row] = group.iou[place, first : first + k]
-                logits[row] = group.draw(place, slice(first, first + k))
-
-        self._each_group(arrays, shape, (points, labels, boxes, mask_logits), answer)
-        return logits, iou
+        return self._decode(arrays, shape, (points, labels, boxes, mask_logits), multimask=multimask, sides=(0,))
 
     def decode_near(
         self,
@@ -177,12 +165,24 @@ class Predictor:
         What a network learned on small pictures it tells best in small pictures: the surroundings of `SamSpec.focus_px`
         are tried from the smallest up, the whole window last. Arguments, result and errors are those of `decode`.
         """
+        asked, sides = (points, labels, None, mask_logits), (*self.sam.spec.focus_px, 0)
+        return self._decode(arrays, shape, asked, multimask=multimask, sides=sides)
+
+    def _decode(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        asked: Given,
+        *,
+        multimask: bool,
+        sides: tuple[int, ...],
+    ) -> tuple[Logits, MaskScores]:
+        """Answer prompts in surroundings of the first of ``sides`` that holds their best mask; 0 is the window."""
         first, k = (1, 3) if multimask else (0, 1)
-        mh, mw = self.logits_shape(shape)
-        logits, iou = np.empty((len(points), k, mh, mw), np.float32), np.empty((len(points), k), np.float32)
-        todo = np.arange(len(points))
-        for side in (*self.sam.spec.focus_px, 0):
-            some = None if mask_logits is None else mask_logits[todo]
+        count, (mh, mw) = len(asked[0]), self.logits_shape(shape)
+        logits, iou = np.empty((count, k, mh, mw), np.float32), np.empty((count, k), np.float32)
+        todo = np.arange(count)
+        for side in sides:
             held = np.ones(len(todo), bool)
 
             def answer(group: Group, todo: np.ndarray = todo, held: np.ndarray = held) -> None:
@@ -193,8 +193,11 @@ class Predictor:
                     if held[row]:
                         iou[todo[row]], logits[todo[row]] = scores, drawn
 
-            asked = points[todo], labels[todo], None, some
-            self._each_group(arrays, shape, asked, answer, np.full(len(todo), side))
+            points, labels, *rest = asked
+            boxes, masks = (None if each is None else each[todo] for each in rest)
+            self._each_group(
+                arrays, shape, (points[todo], labels[todo], boxes, masks), answer, np.full(len(todo), side)
+            )
             todo = todo[~held]
             if not len(todo):
                 break
@@ -281,7 +284,7 @@ class Predictor:
         self,
         arrays: tuple[np.ndarray, ...],
         shape: tuple[int, int],
-        asked: tuple[Points, PointLabels, Boxes | None, MaskPrompts | None],
+        asked: Given,
         answer: Callable[["Group"], Result],
         sides: np.ndarray | None = None,
     ) -> list[Result]:
@@ -341,83 +344,3 @@ class Predictor:
 def _fixed(array: np.ndarray) -> np.ndarray:
     array.setflags(write=False)
     return array
-
-
-class Group(NamedTuple):
-    """Some prompts that have been put to a window.
-
-    Attributes
-    ----------
-    rows
-        Their places among all prompts.
-    """
-
-    rows: range
-    canvas: Canvas
-    decoder: PreparedDecoder
-    view: View
-    asked: Asked
-    place: tuple[int, int, int, int] | None = None
-
-    @property
-    def iou(self) -> np.ndarray:
-        """Predicted IoUs, ``n 1+k``, the one for clear prompts first."""
-        return self.asked.iou.float().cpu().numpy()
-
-    def draw(self, place: int, masks: slice | list[int]) -> np.ndarray:
-        """Logits of some masks of one of the prompts, as they cover the window: ``k mh mw``."""
-        logits = self.decoder.draw(self.view, self.asked, place, masks)  # k 4gh 4gw
-        return self.canvas.crop(logits[None])[0].cpu().numpy()  # k mh mw
-
-    def draw_uncut(self, place: int, masks: list[int]) -> list[np.ndarray | None]:
-        """Logits of some masks as `draw` gives them; None for those that the edge of the surroundings cuts."""
-        drawn, cut = self.draw_and_tell(place, masks)
-        return [None if gone else each for each, gone in zip(drawn, cut.tolist(), strict=True)]
-
-    def draw_and_tell(self, place: int, masks: list[int]) -> tuple[np.ndarray, Bool[np.ndarray, "k"]]:
-        """Logits of some masks as they cover the window, ``k mh mw``, and which the edge of the surroundings cuts.
-
-        Around the surroundings is nothing.
-        """
-        if self.place is None:
-            return self.draw(place, masks), np.zeros(len(masks), bool)
-        seen = self.decoder.draw(self.view, self.asked, place, masks)  # k 4h 4w
-        (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, self.place
-        inner = ((x0, seen[:, :, 0]), (y0, seen[:, 0]), (gw - x1, seen[:, :, -1]), (gh - y1, seen[:, -1]))
-        cut = torch.zeros(len(masks), dtype=torch.bool, device=seen.device)
-        for beyond, edge in inner:
-            cut |= (edge > 0).any(1) & bool(beyond)
-        logits = seen.new_full((len(masks), gh * FINE, gw * FINE), OUTSIDE)
-        logits[:, y0 * FINE : y1 * FINE, x0 * FINE : x1 * FINE] = seen
-        return self.canvas.crop(logits[None])[0].cpu().numpy(), cut.cpu().numpy()
-
-
-class Parts:
-    """Parts of one view, each around some prompts; the latest few are kept, for prompts mostly come side by side.
-
-    Parameters
-    ----------
-    view
-        The whole.
-    """
-
-    def __init__(self, view: View) -> None:
-        self.whole = view
-        self.view = lru_cache(PARTS)(view.part)
-
-    def around(self, points: Tensor, side: int) -> tuple[int, int, int, int] | None:
-        """Box of ``side`` by ``side`` cells around points, ``p 2`` in pixels, of a few that neighbours share.
-
-        None where it would be all of the view, or the points lie too far apart.
-        """
-        gh, gw = self.whole.grid
-        if not side or not len(points) or (side >= gh and side >= gw):
-            return None
-        corner, step = [], max(1, side // 4)
-        for places, count in zip((points / STRIDE).T.tolist(), (gw, gh), strict=True):
-            if max(places) - min(places) > side - step:
-                return None
-            first = round(((max(places) + min(places)) / 2 - side / 2) / step) * step
-            corner.append(min(max(first, 0), max(count - side, 0)))
-        x, y = corner
-        return x, y, min(x + side, gw), min(y + side, gh)

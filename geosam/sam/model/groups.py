@@ -1,0 +1,99 @@
+"""Prompts that have been put to a window or to a part of it, and the masks that are drawn of them."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from geosam.sam.model.canvas import OUTSIDE, SAMPLING, Canvas
+from geosam.sam.model.network import STRIDE
+from geosam.sam.prepared import Asked, PreparedDecoder, View
+
+PARTS = 16
+"""Parts of a view that are kept while it is asked."""
+
+FINE = STRIDE // SAMPLING
+"""Cells of the mask logits to a side of one of the image embedding."""
+
+
+class Group(NamedTuple):
+    """Some prompts that have been put to a window.
+
+    Attributes
+    ----------
+    rows
+        Their places among all prompts.
+    """
+
+    rows: range
+    canvas: Canvas
+    decoder: PreparedDecoder
+    view: View
+    asked: Asked
+    place: tuple[int, int, int, int] | None = None
+
+    @property
+    def iou(self) -> np.ndarray:
+        """Predicted IoUs, ``n 1+k``, the one for clear prompts first."""
+        return self.asked.iou.float().cpu().numpy()
+
+    def draw(self, place: int, masks: slice | list[int]) -> np.ndarray:
+        """Logits of some masks of one of the prompts, as they cover the window: ``k mh mw``."""
+        logits = self.decoder.draw(self.view, self.asked, place, masks)  # k 4gh 4gw
+        return self.canvas.crop(logits[None])[0].cpu().numpy()  # k mh mw
+
+    def draw_uncut(self, place: int, masks: list[int]) -> list[np.ndarray | None]:
+        """Logits of some masks as `draw` gives them; None for those that the edge of the surroundings cuts."""
+        drawn, cut = self.draw_and_tell(place, masks)
+        return [None if gone else each for each, gone in zip(drawn, cut.tolist(), strict=True)]
+
+    def draw_and_tell(self, place: int, masks: list[int]) -> tuple[np.ndarray, Bool[np.ndarray, "k"]]:
+        """Logits of some masks as they cover the window, ``k mh mw``, and which the edge of the surroundings cuts.
+
+        Around the surroundings is nothing.
+        """
+        if self.place is None:
+            return self.draw(place, masks), np.zeros(len(masks), bool)
+        seen = self.decoder.draw(self.view, self.asked, place, masks)  # k 4h 4w
+        (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, self.place
+        inner = ((x0, seen[:, :, 0]), (y0, seen[:, 0]), (gw - x1, seen[:, :, -1]), (gh - y1, seen[:, -1]))
+        cut = torch.zeros(len(masks), dtype=torch.bool, device=seen.device)
+        for beyond, edge in inner:
+            cut |= (edge > 0).any(1) & bool(beyond)
+        logits = seen.new_full((len(masks), gh * FINE, gw * FINE), OUTSIDE)
+        logits[:, y0 * FINE : y1 * FINE, x0 * FINE : x1 * FINE] = seen
+        return self.canvas.crop(logits[None])[0].cpu().numpy(), cut.cpu().numpy()
+
+
+class Parts:
+    """Parts of one view, each around some prompts; the latest few are kept, for prompts mostly come side by side.
+
+    Parameters
+    ----------
+    view
+        The whole.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.whole = view
+        self.view = lru_cache(PARTS)(view.part)
+
+    def around(self, points: Tensor, side: int) -> tuple[int, int, int, int] | None:
+        """Box of ``side`` by ``side`` cells around points, ``p 2`` in pixels, of a few that neighbours share.
+
+        None where it would be all of the view, or the points lie too far apart.
+        """
+        gh, gw = self.whole.grid
+        if not side or not len(points) or (side >= gh and side >= gw):
+            return None
+        corner, step = [], max(1, side // 4)
+        for places, count in zip((points / STRIDE).T.tolist(), (gw, gh), strict=True):
+            if max(places) - min(places) > side - step:
+                return None
+            first = round(((max(places) + min(places)) / 2 - side / 2) / step) * step
+            corner.append(min(max(first, 0), max(count - side, 0)))
+        x, y = corner
+        return x, y, min(x + side, gw), min(y + side, gh)
