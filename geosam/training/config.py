@@ -45,6 +45,7 @@ class DataOptions:
     kinds: tuple[float, float, float]
     wider: float
     wider_after: int
+    degraded: float
     centred: float
     object_px: tuple[float, float]
 
@@ -54,8 +55,9 @@ class DataOptions:
             raise OptionError(f"sides={list(self.sides)}", expected="multiples of 32, at least 64")
         if self.batch < 1 or self.prompts < 1 or self.render_uses < 1:
             raise OptionError("batch, prompts or render_uses below 1", expected="at least one of each")
-        if not 0 <= self.real <= 1:
-            raise OptionError(f"real={self.real}", expected="a share between 0 and 1")
+        for name in ("real", "degraded"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(f"{name}={getattr(self, name)}", expected="a share between 0 and 1")
         if not 0 < self.object_px[0] <= self.object_px[1]:
             raise OptionError(
                 f"object_px={list(self.object_px)}", expected="the least and the greatest length, above 0"

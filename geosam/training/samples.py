@@ -1,6 +1,7 @@
 """From a labelled picture to something to learn from: a crop, augmented; objects on it; the first prompt for each."""
 
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64, UInt8
@@ -23,6 +24,10 @@ ZOOMS = (0.2, 4.0)
 
 JITTER, JITTER_PX = 0.1, 20.0
 """Standard deviation of a box's sides as a share of its size, and the most that they move."""
+
+
+COARSER, JPEG_QUALITY = (1.2, 3.0), (15, 80)
+"""How much coarser a degraded picture gets, and the quality to which it is packed."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ def draw_sample(
     if choice is None:
         return None
     masks, real = choice
+    if options.degraded > 0 and rng.random() < options.degraded:
+        image = degrade(rng, image)
     targets = np.stack([cover(mask) for mask in masks])
     boxes = np.stack([box_of(mask) for mask in masks])
     return Sample(
@@ -160,6 +167,21 @@ def turn(
         return np.ascontiguousarray(turned[..., ::-1] if mirror else turned)
 
     return move(image), [move(each) for each in levels]
+
+
+def degrade(rng: np.random.Generator, image: UInt8[np.ndarray, "3 s s"]) -> UInt8[np.ndarray, "3 s s"]:
+    """Take detail away, as a coarser sensor enlarged afterwards does, or a JPEG of low quality, or one after the other."""
+    coarser, packed = ((True, False), (False, True), (True, True))[rng.integers(3)]
+    picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1)))
+    if coarser:
+        side = round(picture.width / rng.uniform(*COARSER))
+        way = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)[rng.integers(2)]
+        picture = picture.resize((side, side), Image.Resampling.BOX).resize(picture.size, way)
+    if packed:
+        file = BytesIO()
+        picture.save(file, "jpeg", quality=int(rng.integers(*JPEG_QUALITY)))
+        picture = Image.open(file)
+    return np.moveaxis(np.asarray(picture), -1, 0).copy()
 
 
 def recolour(rng: np.random.Generator, image: UInt8[np.ndarray, "3 s s"]) -> UInt8[np.ndarray, "3 s s"]:
