@@ -13,9 +13,6 @@ from geosam.embeddings import Embedding
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.sketch import Sketch, bounds, render, shared_area
 
-SUPPORT_ROWS = 256
-"""Masks whose support is asked at a time; bounds memory and changes nothing else."""
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -106,12 +103,16 @@ def _repeats(one: Sketch, other: Sketch, iou: float) -> bool:
 
 def _box_overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    return sides.clip(0).prod(axis=1)
+    return _area(sides.clip(0))
 
 
 def _box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     both = _box_overlap(box, boxes)
-    return both / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - both)
+    return both / (_area(box[2:] - box[:2]) + _area(boxes[:, 2:] - boxes[:, :2]) - both)
+
+
+def _area(sides: np.ndarray) -> np.ndarray:
+    return sides[..., 0] * sides[..., 1]
 
 
 def disjoint(candidates: Sequence[Candidate], overlap: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:
@@ -160,17 +161,16 @@ def supported(candidates: Sequence[Candidate], shape: tuple[int, int]) -> list[C
         return []
     ids = np.array([one.prompt_id for one in candidates])
     by_prompt = np.argsort(ids, kind="stable")
-    _, first = np.unique(ids[by_prompt], return_index=True)
-    points = np.array([candidates[position].point for position in by_prompt[first]])
-    boxes = np.array([one.mask.box for one in candidates], np.float32)
+    _, first, counts = np.unique(ids[by_prompt], return_index=True, return_counts=True)
+    turns = np.minimum(np.arange(counts.max()), counts[:, None] - 1)  # points × answers; the last one fills up
+    answers = by_prompt[first[:, None] + turns]  # points × answers
+    points = np.array([candidates[position].point for position in answers[:, 0]])
+    boxes = np.array([one.mask.box for one in candidates], np.float64)
     found = []
-    for start in range(0, len(candidates), SUPPORT_ROWS):
-        rows = candidates[start : start + SUPPORT_ROWS]
-        alike = np.stack([_box_iou(box, boxes[by_prompt]) for box in boxes[start : start + SUPPORT_ROWS]])
-        alike = np.maximum.reduceat(alike, first, axis=1)  # rows × points
-        standing = np.stack([_standing(points, one.mask, shape) for one in rows])  # rows × points
-        share = (alike * standing).sum(1) / np.maximum(standing.sum(1), 1)
-        found += [replace(one, support=float(value)) for one, value in zip(rows, share, strict=True)]
+    for one, box in zip(candidates, boxes, strict=True):
+        there = answers[_standing(points, one.mask, shape)]  # standing × answers
+        alike = _box_iou(box, boxes[there.ravel()]).reshape(there.shape).max(1)  # standing
+        found.append(replace(one, support=float(alike.mean()) if len(alike) else 0.0))
     return found
 
 

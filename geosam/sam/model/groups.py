@@ -1,5 +1,6 @@
 """Prompts that have been put to a window or to a part of it, and the masks that are drawn of them."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,13 +11,24 @@ from torch import Tensor
 
 from geosam.sam.model.canvas import OUTSIDE, SAMPLING, Canvas
 from geosam.sam.model.network import STRIDE
-from geosam.sam.prepared import Asked, PreparedDecoder, View
+from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
 
 PARTS = 16
 """Parts of a view that are kept while it is asked."""
 
 FINE = STRIDE // SAMPLING
 """Cells of the mask logits to a side of one of the image embedding."""
+
+
+Place = tuple[int, int, int, int]
+"""Surroundings: a box of cells of the image embedding, ``x0 y0 x1 y1``."""
+
+
+class Lot(NamedTuple):
+    """Prompts that are put together: their places among all, and the surroundings that they share, None for all."""
+
+    rows: Sequence[int]
+    place: Place | None
 
 
 class Group(NamedTuple):
@@ -28,12 +40,12 @@ class Group(NamedTuple):
         Their places among all prompts.
     """
 
-    rows: range
+    rows: Sequence[int]
     canvas: Canvas
     decoder: PreparedDecoder
     view: View
     asked: Asked
-    place: tuple[int, int, int, int] | None = None
+    place: Place | None = None
 
     @property
     def iou(self) -> np.ndarray:
@@ -81,7 +93,24 @@ class Parts:
         self.whole = view
         self.view = lru_cache(PARTS)(view.part)
 
-    def around(self, points: Tensor, side: int) -> tuple[int, int, int, int] | None:
+    def lots(self, question: Question, sides: np.ndarray, decoder: PreparedDecoder, *, together: bool) -> list[Lot]:
+        """Sort prompts by the surroundings of ``sides`` pixels in which each is answered; 0 is the window.
+
+        ``together`` puts many of those that share small surroundings at once; their answers agree up to rounding.
+        """
+        shared: dict[Place | None, list[int]] = {}
+        for row, side in enumerate(sides.tolist()):
+            points = question.points[row][question.labels[row] >= 0]  # p 2
+            shared.setdefault(self.around(points, side // STRIDE), []).append(row)
+        lots = []
+        for place, rows in shared.items():
+            cells = None
+            if place is not None and together:
+                cells = (place[2] - place[0]) * (place[3] - place[1])
+            lots += [Lot(some, place) for some in decoder.groups(rows, cells=cells)]
+        return lots
+
+    def around(self, points: Tensor, side: int) -> Place | None:
         """Box of ``side`` by ``side`` cells around points, ``p 2`` in pixels, of a few that neighbours share.
 
         None where it would be all of the view, or the points lie too far apart.

@@ -14,8 +14,8 @@ from geosam.errors import ModelError
 from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.vit import VitEncoder
 from geosam.sam.model.canvas import Canvas
-from geosam.sam.model.groups import Group, Parts
-from geosam.sam.model.network import STRIDE, Sam
+from geosam.sam.model.groups import Group, Lot, Parts
+from geosam.sam.model.network import Sam
 from geosam.sam.model.remembered import Remembered
 from geosam.sam.prepared import PreparedDecoder, Question, View
 from geosam.sam.prepared.vit import PreparedVit
@@ -239,22 +239,20 @@ class Predictor:
             If the arrays are not an embedding of such a window by this model.
         """
 
-        def answer(group: Group) -> list[Result]:
-            seen: list[Result] = []
-            for place, row in enumerate(group.rows):
-                alternatives = group.iou[place, 1:]
-                good = np.flatnonzero(alternatives >= least_iou).tolist()
+        def answer(group: Group) -> list[tuple[int, list[Result]]]:
+            seen = []
+            for place, (row, iou) in enumerate(zip(group.rows, group.iou[:, 1:], strict=True)):
+                good = np.flatnonzero(iou >= least_iou).tolist()
                 drawn = group.draw_uncut(place, [1 + choice for choice in good]) if good else ()
-                seen.extend(
-                    look(row, choice, float(alternatives[choice]), logits)
-                    for choice, logits in zip(good, drawn, strict=True)
-                    if logits is not None
-                )
+                pairs = [(choice, logits) for choice, logits in zip(good, drawn, strict=True) if logits is not None]
+                seen.append((row, [look(row, choice, float(iou[choice]), logits) for choice, logits in pairs]))
             return seen
 
-        sides = None if local is None else np.where(local, min(self.sam.spec.focus_px, default=0), 0)
-        found = self._each_group(arrays, shape, (points, labels, None, None), answer, sides)
-        return [each for some in found for each in some]
+        near = min(self.sam.spec.focus_px, default=0)
+        sides = np.zeros(len(points), int) if local is None else np.where(local, near, 0)
+        found = self._each_group(arrays, shape, (points, labels, None, None), answer, sides, together=True)
+        by_row = sorted((each for some in found for each in some), key=lambda each: each[0])
+        return [each for _, some in by_row for each in some]
 
     @cached_property
     def _encoder(self) -> Callable[[Tensor], Features]:
@@ -286,11 +284,14 @@ class Predictor:
         shape: tuple[int, int],
         asked: Given,
         answer: Callable[["Group"], Result],
-        sides: np.ndarray | None = None,
+        sides: np.ndarray,
+        *,
+        together: bool = False,
     ) -> list[Result]:
         """Put prompts to a window in groups, each on one core, and do something with what comes of each group.
 
         ``sides`` are those of the surroundings in which each prompt is answered, in input pixels; 0 for the window.
+        Whether prompts in shared surroundings are put ``together`` is told by `Parts.lots`.
         """
         canvas, decoder = self.canvas(shape), self._decoder
         with torch.inference_mode():
@@ -299,16 +300,14 @@ class Predictor:
             given = self._to_input(*asked, canvas=canvas)
             parts = Parts(view)
 
-            def work(rows: range) -> Result:
-                question, place = given.part(rows), None
-                if sides is not None and len(rows) == 1:
-                    place = parts.around(question.points[0][question.labels[0] >= 0], int(sides[rows.start]) // STRIDE)
-                if place is None:
-                    return answer(Group(rows, canvas, decoder, view, decoder.ask(view, question)))
-                part = parts.view(place)
-                return answer(Group(rows, canvas, decoder, part, decoder.ask(part, question.within(place)), place))
+            def work(lot: Lot) -> Result:
+                question, seen = given.part(lot.rows), view
+                if lot.place is not None:
+                    question, seen = question.within(lot.place), parts.view(lot.place)
+                return answer(Group(lot.rows, canvas, decoder, seen, decoder.ask(seen, question), lot.place))
 
-            return map_alone(work, decoder.groups(len(asked[0])), threads=1 if self.device.type != "cpu" else None)
+            lots = parts.lots(given, sides, decoder, together=together)
+            return map_alone(work, lots, threads=1 if self.device.type != "cpu" else None)
 
     def _to_input(
         self, points: Points, labels: PointLabels, boxes: Boxes | None, masks: MaskPrompts | None, *, canvas: Canvas

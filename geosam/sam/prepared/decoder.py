@@ -5,6 +5,7 @@ The readable modules are the definition; this is what is run. What an image give
 (`ask`); only masks that are wanted are drawn (`draw`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +25,10 @@ from geosam.sam.prompt_map import PromptMap
 GROUP_HIDDEN = 512
 """One more prompt for each of these hidden units goes through the tokens' layers together: large weights are read once
 for several prompts."""
+
+TOGETHER_VALUES = 1 << 19
+"""Values of the cells of prompts on a small image that go through all layers together: a core's own cache holds them,
+and many small products take longer to call than to compute."""
 
 GPU_GROUP = 64
 """Prompts at a time on a graphics card."""
@@ -97,9 +102,9 @@ class Question(NamedTuple):
         fine = [slice(low << DEPTH, high << DEPTH) for low, high in ((y0, y1), (x0, x1))]
         return Question(self.points - by, self.labels, boxes, None if self.masks is None else self.masks[:, *fine])
 
-    def part(self, rows: range) -> "Question":
+    def part(self, rows: Sequence[int]) -> "Question":
         """Some of the prompts."""
-        some = slice(rows.start, rows.stop)
+        some = list(rows)
         boxes, masks = (None if each is None else each[some] for each in (self.boxes, self.masks))
         return Question(self.points[some], self.labels[some], boxes, masks)
 
@@ -111,8 +116,8 @@ class Asked(NamedTuple):
     ----------
     iou
         Predicted IoU of all masks, ``n 1+k``, the one for clear prompts first.
-    tokens
-        What the tokens learned, ``n t c``.
+    classifiers
+        What tells the pixels of each mask, ``n 1+k c2``.
     pixels
         What the cells learned, part by part of the prompts: ``n N c`` together.
     hints
@@ -120,7 +125,7 @@ class Asked(NamedTuple):
     """
 
     iou: Float[Tensor, "n k"]
-    tokens: Tensor
+    classifiers: Tensor
     pixels: list[Tensor]
     hints: Hints | None
 
@@ -180,10 +185,16 @@ class PreparedDecoder:
             around,
         )
 
-    def groups(self, count: int) -> list[range]:
-        """Cut prompts into groups for `ask`; what a prompt gets does not depend on its group."""
+    def groups(self, rows: Sequence[int], *, cells: int | None = None) -> list[Sequence[int]]:
+        """Cut rows of prompts into groups for `ask`.
+
+        On a processor groups are small, and what a prompt gets does not depend on its group. On an image of few
+        ``cells`` many go together, for a fraction of the time; their answers then agree up to rounding.
+        """
         size = self.group if self.outputs.device.type == "cpu" else GPU_GROUP
-        return [range(start, min(start + size, count)) for start in range(0, count, size)]
+        if cells is not None:
+            size = max(size, TOGETHER_VALUES // (cells * self.outputs.shape[1]))
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def ask(self, view: View, question: Question) -> Asked:
         """Put ``n`` prompts to an image."""
@@ -191,10 +202,11 @@ class PreparedDecoder:
         n = len(points)
         if n == 1:  # a place that is no point can be left out of a row of its own
             points, labels = points[:, labels[0] >= 0], labels[:, labels[0] >= 0]
+        full = n == 1 or bool((labels >= 0).all())
         sparse, present, dense = self.prompts(points, labels, side=view.side, boxes=boxes, masks=masks)
         tokens = torch.cat([self.outputs.expand(n, -1, -1), sparse], 1)  # n 1+k+t c
         everywhere = present.new_ones(n, len(self.outputs))  # n 1+k
-        present = None if n == 1 else torch.cat([everywhere, present], 1)  # n 1+k+t
+        present = None if full else torch.cat([everywhere, present], 1)  # n 1+k+t
         cells, hints = view.cells + dense.flatten(2).mT.to(self.dtype), None  # m N c
         if self.drawing is not None and view.around is not None:
             hints = likeness(view.around, points, labels, boxes)
@@ -202,16 +214,15 @@ class PreparedDecoder:
         tokens, pixels = self.transformer(tokens, self._parts(cells, n), view.pe, present)  # n 1+k+t c, n N c
         outputs = len(self.outputs)
         iou = self.iou_head(tokens[:, :outputs])[:, 0]  # n 1+k
-        return Asked(iou, tokens[:, 1:outputs], pixels, hints)
+        return Asked(iou, self.upscaling.classifiers(tokens[:, 1:outputs]), pixels, hints)
 
     def draw(self, view: View, asked: Asked, row: int, masks: slice | list[int]) -> Float[Tensor, "k mh mw"]:
         """Logits of some masks of one prompt, at stride 4, in float32."""
-        classifiers = self.upscaling.classifiers(asked.tokens[row : row + 1])[0, masks]  # k c2
         hints = None if asked.hints is None else Hints(asked.hints.maps[row], asked.hints.which)
-        return self.upscaling.masks(classifiers, asked.cells(row), view.shared, hints, grid=view.grid)
+        return self.upscaling.masks(asked.classifiers[row, masks], asked.cells(row), view.shared, hints, grid=view.grid)
 
     def _parts(self, cells: Tensor, n: int) -> list[Tensor]:
-        """Cells of ``n`` prompts as they go through the layers: one by one on a processor, else all at once."""
-        if cells.device.type != "cpu":
+        """Cells of ``n`` prompts as they go through the layers: all at once, or one by one where a cache is too small."""
+        if cells.device.type != "cpu" or (len(cells) == n and cells.numel() <= TOGETHER_VALUES):
             return [cells]
         return list(cells.split(1)) if len(cells) == n else [cells] * n

@@ -120,6 +120,15 @@ class PreparedDrawing:
         drawn = self.prompt_map(point[None, None].to(weight.device), labels, grid=(2 * gh - 1, 2 * gw - 1))  # 1 c h w
         return drawn[0].permute(1, 2, 0).to(self.dtype).contiguous()  # h w c
 
+    def _lone(self, x: float, y: float, grid: tuple[int, int]) -> Tensor | None:
+        """The part of a shared drawing that a lone inside click takes, ``gh gw c``; None if it shares none."""
+        gh, gw = grid
+        if x % PHASE or y % PHASE or not (0 <= x < gw * 16 and 0 <= y < gh * 16):
+            return None
+        col, row = int(x // 16), int(y // 16)
+        wide = self.wide(grid, (x % 16, y % 16))
+        return wide[gh - 1 - row : 2 * gh - 1 - row, gw - 1 - col : 2 * gw - 1 - col]
+
     def add(
         self,
         cells: Tensor,
@@ -139,13 +148,9 @@ class PreparedDrawing:
         return torch.baddbmm(cells, near.mT.to(self.dtype), liked.to(self.dtype)).add_(self.bias)  # n N c
 
     def _drawn(self, points: Tensor, labels: Tensor, boxes: Tensor | None, grid: tuple[int, int]) -> Tensor:
-        if boxes is None and labels.numel() == 1 and int(labels) == 1:
-            x, y = points.flatten().tolist()
-            gh, gw = grid
-            if x % PHASE == 0 and y % PHASE == 0 and 0 <= x < gw * 16 and 0 <= y < gh * 16:
-                col, row = int(x // 16), int(y // 16)
-                part = self.wide(grid, (x % 16, y % 16))[
-                    gh - 1 - row : 2 * gh - 1 - row, gw - 1 - col : 2 * gw - 1 - col
-                ]
-                return part[None]  # 1 gh gw c
+        if boxes is None and labels.shape[1] == 1 and bool((labels == 1).all()):
+            lone = [self._lone(x, y, grid) for x, y in points[:, 0].tolist()]
+            known = [each for each in lone if each is not None]
+            if len(known) == len(lone):
+                return known[0][None] if len(known) == 1 else torch.stack(known)  # n gh gw c
         return self.prompt_map(points, labels, grid=grid, boxes=boxes).permute(0, 2, 3, 1).to(self.dtype)  # n gh gw c
