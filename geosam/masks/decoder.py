@@ -70,10 +70,15 @@ class NearDecoder(MaskDecoder, Protocol):
         *,
         points: Points,
         labels: PointLabels,
+        boxes: Boxes | None = None,
         mask_logits: MaskPrompts | None = None,
         multimask: bool = True,
+        together: bool = False,
     ) -> tuple[Logits, MaskScores]:
-        """Answer clicks each in the smallest surroundings that hold its best mask; else as `MaskDecoder.decode`."""
+        """Answer prompts each in the smallest surroundings that hold its best mask; else as `MaskDecoder.decode`.
+
+        ``together`` is quicker, and makes answers agree only up to rounding, whatever else is asked.
+        """
         ...
 
 

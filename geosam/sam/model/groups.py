@@ -100,8 +100,10 @@ class Parts:
         """
         shared: dict[Place | None, list[int]] = {}
         for row, side in enumerate(sides.tolist()):
-            points = question.points[row][question.labels[row] >= 0]  # p 2
-            shared.setdefault(self.around(points, side // STRIDE), []).append(row)
+            marks = question.points[row][question.labels[row] >= 0]  # p 2
+            if question.boxes is not None:
+                marks = torch.cat([marks, question.boxes[row].reshape(2, 2)])  # p+2 2
+            shared.setdefault(self.around(marks, side // STRIDE), []).append(row)
         lots = []
         for place, rows in shared.items():
             cells = None

@@ -157,16 +157,20 @@ class Predictor:
         *,
         points: Points,
         labels: PointLabels,
+        boxes: Boxes | None = None,
         mask_logits: MaskPrompts | None = None,
         multimask: bool = True,
+        together: bool = False,
     ) -> tuple[Logits, MaskScores]:
-        """Answer clicks on a window that has been encoded, each in the smallest surroundings that hold its best mask.
+        """Answer prompts on a window that has been encoded, each in the smallest surroundings that hold its best mask.
 
-        What a network learned on small pictures it tells best in small pictures: the surroundings of `SamSpec.focus_px`
-        are tried from the smallest up, the whole window last. Arguments, result and errors are those of `decode`.
+        What a network learned on small pictures it tells quickest, and of clicks also best, in small pictures: the
+        surroundings of `SamSpec.focus_px` are tried from the smallest up, the whole window last. ``together`` puts
+        prompts with the same surroundings at once: quicker, and the answers agree up to rounding. Other arguments,
+        result and errors are those of `decode`.
         """
-        asked, sides = (points, labels, None, mask_logits), (*self.sam.spec.focus_px, 0)
-        return self._decode(arrays, shape, asked, multimask=multimask, sides=sides)
+        asked, sides = (points, labels, boxes, mask_logits), (*self.sam.spec.focus_px, 0)
+        return self._decode(arrays, shape, asked, multimask=multimask, sides=sides, together=together)
 
     def _decode(
         self,
@@ -176,6 +180,7 @@ class Predictor:
         *,
         multimask: bool,
         sides: tuple[int, ...],
+        together: bool = False,
     ) -> tuple[Logits, MaskScores]:
         """Answer prompts in surroundings of the first of ``sides`` that holds their best mask; 0 is the window."""
         first, k = (1, 3) if multimask else (0, 1)
@@ -195,9 +200,8 @@ class Predictor:
 
             points, labels, *rest = asked
             boxes, masks = (None if each is None else each[todo] for each in rest)
-            self._each_group(
-                arrays, shape, (points[todo], labels[todo], boxes, masks), answer, np.full(len(todo), side)
-            )
+            some = points[todo], labels[todo], boxes, masks
+            self._each_group(arrays, shape, some, answer, np.full(len(todo), side), together=together)
             todo = todo[~held]
             if not len(todo):
                 break
