@@ -150,17 +150,20 @@ def judge(
     generator: torch.Generator,
     choice: float = 0.0,
     any_shown: float = 0.0,
+    chosen: float = 0.0,
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Answer, correct, answer again; give the sums of the mask and of the IoU losses, and each round's IoUs.
 
-    ``choice`` weighs `choice_loss` beside the IoU's regression; ``any_shown`` is as `show` takes it.
+    ``choice`` weighs `choice_loss` beside the IoU's regression; ``any_shown`` is as `show` takes it; ``chosen`` as
+    `answer_loss`.
     """
     targets, weights, real = (each[asked.rows] for each in (truth.targets, truth.weights, truth.real_object))
     mask_sum, iou_sum, reached = targets.new_zeros(()), targets.new_zeros(()), []
     for turn in range(rounds + 1):
         logits, predicted = answer(network, asked)
         ambiguous = is_ambiguous(asked)
-        losses = answer_loss(mask_losses(logits, targets, weights, late=late), ambiguous)
+        losses = mask_losses(logits, targets, weights, late=late)
+        losses = answer_loss(losses, ambiguous, predicted=predicted, chosen=chosen)
         mask_sum = mask_sum + (losses * real).sum()
         iou = reached_iou(logits, targets) * real[:, None]
         iou_sum = iou_sum + (predicted - iou).square().mean(1).sum()

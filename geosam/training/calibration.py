@@ -50,10 +50,15 @@ def calibrated(network: Sam, data: Path) -> Sam:
     network = deepcopy(network)
     difference = gaps(Predictor(network, "in training"), looks(held_out_pictures(data), objects=OBJECTS))
     log.info("predicted IoUs moved by %s", difference.round(3).tolist())
-    with torch.no_grad():
-        bias = network.mask_decoder.iou_prediction_head.layers[-1].get_parameter("bias")  # k
-        bias += torch.from_numpy(difference).to(bias.dtype)
+    move_ious(network, difference)
     return network
+
+
+@torch.no_grad()
+def move_ious(network: Sam, difference: Float64[np.ndarray, "4"]) -> None:
+    """Add a difference to every IoU that a network predicts; its masks stay."""
+    bias = network.mask_decoder.iou_prediction_head.layers[-1].get_parameter("bias")  # k
+    bias += torch.from_numpy(difference).to(bias)
 
 
 def held_out_pictures(data: Path) -> list[LabelledPicture]:
@@ -70,10 +75,15 @@ def gaps(network: Predictor, seen: Iterable[Look]) -> Float64[np.ndarray, "4"]:
     found: dict[str, list[np.ndarray]] = defaultdict(list)
     for look in seen:
         embedding = embed(look.chip(), network)
-        for few in batches([each for each in look.targets if each.exact]):
-            found[look.source].append(_gaps(embedding, network, few))
-    means = [np.concatenate(each).mean(0) for each in found.values()]
+        found[look.source].append(gaps_of_each(embedding, network, [each for each in look.targets if each.exact]))
+    means = [np.concatenate(each).mean(0) for each in found.values() if any(map(len, each))]
     return np.mean(means, 0) if means else np.zeros(4)
+
+
+def gaps_of_each(embedding: Embedding, network: Predictor, targets: Sequence[Target]) -> Float64[np.ndarray, "n 4"]:
+    """Measure the same for each object of a window."""
+    found = [_gaps(embedding, network, few) for few in batches(targets)]
+    return np.concatenate(found) if found else np.zeros((0, 4))
 
 
 def _gaps(embedding: Embedding, network: Predictor, targets: Sequence[Target]) -> Float64[np.ndarray, "n 4"]:

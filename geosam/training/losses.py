@@ -99,6 +99,20 @@ def choice_loss(predicted: Float[Tensor, "n 4"], reached: Float[Tensor, "n 4"]) 
     return -(wanted * (predicted[:, 1:] / CHOICE_SPREAD).log_softmax(1)).sum(1)
 
 
-def answer_loss(losses: Float[Tensor, "n 4"], ambiguous: Bool[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """Choose what an answer is judged by: the best of three alternatives after a lone click, else the first mask."""
-    return torch.where(ambiguous, losses[:, 1:].amin(1), losses[:, 0])
+def answer_loss(
+    losses: Float[Tensor, "n 4"], ambiguous: Bool[Tensor, "n"], *, predicted: Float[Tensor, "n 4"], chosen: float = 0.0
+) -> Float[Tensor, "n"]:
+    """Choose what an answer is judged by: the best of three alternatives after a lone click, else the first mask.
+
+    A share ``chosen`` of the judgement on a lone click goes to the alternative of the highest predicted IoU, whichever
+    is the best: it is the one that a user gets.
+
+    >>> losses, ious = torch.tensor([[9.0, 1.0, 3.0, 7.0]]), torch.tensor([[0.0, 0.2, 0.8, 0.1]])
+    >>> [float(answer_loss(losses, torch.tensor([True]), predicted=ious, chosen=share)) for share in (0.0, 0.5, 1.0)]
+    [1.0, 2.0, 3.0]
+    """
+    best = losses[:, 1:].amin(1)
+    if chosen:
+        got = losses[:, 1:].gather(1, predicted[:, 1:].argmax(1, keepdim=True))[:, 0]
+        best = torch.lerp(best, got, chosen)
+    return torch.where(ambiguous, best, losses[:, 0])

@@ -170,7 +170,7 @@ def turn(
 
 
 def degrade(rng: np.random.Generator, image: UInt8[np.ndarray, "3 s s"]) -> UInt8[np.ndarray, "3 s s"]:
-    """Take detail away, as a coarser sensor enlarged afterwards does, or a JPEG of low quality, or one after the other."""
+    """Take detail away, as a coarser sensor enlarged afterwards does, or a JPEG of low quality, or both in turn."""
     coarser, packed = ((True, False), (False, True), (True, True))[rng.integers(3)]
     picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1)))
     if coarser:

@@ -1,6 +1,7 @@
 """Fine-tuning learns, never sees what it is scored on, and leaves a model that is asked for by its path."""
 
 import json
+from copy import deepcopy
 from itertools import pairwise
 
 import geopandas
@@ -20,9 +21,10 @@ from geosam.sam.model import Predictor, SamSpec, build
 from geosam.sam.registry import load_model, write_sam
 from geosam.testing import TruthNetwork
 from geosam.training import finetuning
+from geosam.training.checkpoints import Average
 from geosam.training.finetuning import METADATA_KEY, finetune
 from geosam.training.finetuning.lessons import POSITIONS, draw_lesson, turned
-from geosam.training.finetuning.loop import set_learning
+from geosam.training.finetuning.loop import blend, calibrate, look_with, set_learning, weights_of
 from geosam.training.finetuning.tiles import SMALLEST_PX, best_side, cut_tiles, hold_out, starts
 
 SIDE = 256
@@ -70,7 +72,8 @@ def tiles_of(town, **how):
 
 def test_it_learns_and_the_weights_say_how_much(town, weights, tmp_path, monkeypatch):
     before = weights.read_bytes()
-    monkeypatch.setattr(finetuning.loop, "RATES", {"decoder": 5e-3, "all": 5e-3})  # from random weights
+    monkeypatch.setattr(finetuning.loop, "RATES", {"decoder": 5e-3, "all": 5e-3})  # from random weights,
+    monkeypatch.setattr(finetuning.loop, "BLEND", 1.0)  # of which none is worth keeping
     done = finetune(*town[:2], tmp_path / "my roofs.safetensors", model=weights, part="all", steps=75)
     assert done.after.value > done.before.value + 0.1
     assert done.trained_on + done.held_out == town[2]
@@ -104,6 +107,44 @@ def keep(course, sam):
     """Take the last weights for the best."""
     course.history.append((1, 0.0))
     course.best = finetuning.loop.weights_of(sam)
+
+
+def test_what_was_learned_is_blended_with_the_start():
+    begun, sam = build(tiny_spec()), build(tiny_spec())
+    learned = deepcopy(sam)
+    blend(sam, weights_of(begun), 0.25)
+    for start, end, both in zip(begun.parameters(), learned.parameters(), sam.parameters(), strict=True):
+        torch.testing.assert_close(both, 0.75 * start + 0.25 * end)
+
+
+def test_what_is_looked_at_is_the_blend(town, monkeypatch):
+    monkeypatch.setattr(finetuning.loop, "BLEND", 0.0)
+    begun, learned = build(tiny_spec()), build(tiny_spec())
+    looked_at, _ = look_with(learned, Average(learned, 0.9), weights_of(begun), hold_out(tiles_of(town), 0.2, 0), None)
+    assert all(torch.equal(a, b) for a, b in zip(begun.parameters(), looked_at.parameters(), strict=True))
+
+
+def test_predicted_ious_are_right_on_average_and_masks_stay(town):
+    tiles, sam = tiles_of(town), build(tiny_spec())
+    masks = weights_of(sam)
+    calibrate(sam, tiles)
+    changed_names = [name for name, value in weights_of(sam).items() if not torch.equal(value, masks[name])]
+    assert changed_names == ["mask_decoder.iou_prediction_head.layers.2.bias"]
+    after = weights_of(sam)["mask_decoder.iou_prediction_head.layers.2.bias"]
+    calibrate(sam, tiles)
+    again = weights_of(sam)["mask_decoder.iou_prediction_head.layers.2.bias"]
+    torch.testing.assert_close(again, after, atol=0.02, rtol=0.0)
+
+
+def test_what_was_learned_is_calibrated_and_a_start_that_stays_the_best_is_not(town, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuning.loop, "calibrate", lambda *_: calls.append(True))
+    calls = []
+    monkeypatch.setattr(finetuning.loop, "RATES", {"decoder": 0.0, "all": 0.0})
+    finetune(*town[:2], tmp_path / "a.safetensors", model=weights, steps=1)
+    assert calls == []
+    monkeypatch.setattr(finetuning.loop, "look_with", lambda sam, *_: (sam, 1.0))
+    finetune(*town[:2], tmp_path / "a.safetensors", model=weights, steps=1)
+    assert calls == [True]
 
 
 def test_the_same_call_gives_the_same_weights(town, weights, tmp_path, monkeypatch):

@@ -60,8 +60,15 @@ def test_weights_are_1_on_average_and_high_around_the_object():
 
 
 def test_a_lone_click_is_judged_by_the_best_of_three_and_others_by_the_first():
-    losses = torch.tensor([[9.0, 3.0, 2.0, 5.0], [4.0, 3.0, 2.0, 1.0]])
-    assert answer_loss(losses, torch.tensor([True, False])).tolist() == [2.0, 4.0]
+    losses, predicted = torch.tensor([[9.0, 3.0, 2.0, 5.0], [4.0, 3.0, 2.0, 1.0]]), torch.eye(4)[[3, 3]]
+    assert answer_loss(losses, torch.tensor([True, False]), predicted=predicted).tolist() == [2.0, 4.0]
+
+
+def test_a_share_of_the_judgement_on_a_lone_click_goes_to_what_a_user_gets():
+    losses, predicted = torch.tensor([[9.0, 3.0, 2.0, 5.0], [4.0, 3.0, 2.0, 1.0]]), torch.eye(4)[[3, 3]]
+    asked = {"ambiguous": torch.tensor([True, False]), "predicted": predicted}
+    assert answer_loss(losses, **asked, chosen=1.0).tolist() == [5.0, 4.0]
+    assert answer_loss(losses, **asked, chosen=0.5).tolist() == [3.5, 4.0]
 
 
 def features_with(embedding: torch.Tensor) -> Features:

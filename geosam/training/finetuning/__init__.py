@@ -5,7 +5,7 @@ module   responsibility
 =======  ==========================================================================
 tiles    scenes cut into tiles that share no pixel; some are held out
 lessons  what is asked about a tile, and the encoder's features of it, kept
-loop     steps, looks at what is held out, the best weights
+loop     steps, looks at what is held out, the best weights, blended with the start
 =======  ==========================================================================
 """
 
@@ -83,7 +83,8 @@ def finetune(
 
     The scenes are cut into square tiles that share no pixel. Some tiles are held out; on these the model is scored
     before, on the way and after. The best weights on the way count, those of the start included, and training stops
-    when they stay the best for long.
+    when they stay the best for long. What was learned is blended with the start, so that little else is unlearned, and
+    the predicted IoUs are brought in line with those reached.
 
     Parameters
     ----------
