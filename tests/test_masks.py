@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -371,6 +372,26 @@ class TestEverything:
         assert equal(relaxed.select(range(5)), strict)
         assert (labels[paint(relaxed, 5)] == 3).all()
 
+    @settings(max_examples=20, deadline=None)
+    @given(seed=st.integers(0, 10_000), batch=st.integers(1, 7))
+    def test_redrawn_masks_have_the_outlines_that_boxes_give(self, seed, batch):
+        labels = parcel_labels((64, 80), count=6, seed=seed)
+        options = replace(ALL, batch=batch)
+        sloppy = everything(labels, options, Sloppy())
+        again = everything(labels, replace(options, redraw=True), Sloppy())
+        assert sloppy.prompt_ids.tolist() == again.prompt_ids.tolist()
+        for position in range(len(again)):
+            found, redrawn = paint(sloppy, position), paint(again, position)
+            assert (found & ~redrawn).sum() == 0
+            label = labels[found][0]
+            assert (redrawn == (labels == label)).all() or not (labels == label)[1:-1, 1:-1].any()
+            assert found.sum() < redrawn.sum()
+
+    def test_a_mask_in_whose_box_nothing_is_seen_stays(self):
+        labels = parcel_labels((64, 80), count=6, seed=2)
+        blind = Sloppy(blind=True)
+        assert equal(everything(labels, replace(ALL, redraw=True), blind), everything(labels, ALL, blind))
+
     def test_memory_is_bounded_by_what_is_kept(self):
         labels = np.zeros((512, 512), np.int32)
         network = StubNetwork()
@@ -406,6 +427,20 @@ class TestEverything:
         assert EverythingOptions.preset("maps").passes == 2
         with pytest.raises(OptionError, match="'strict' or 'maps'"):
             EverythingOptions.preset("lax")
+
+
+@dataclass(frozen=True)
+class Sloppy(TruthNetwork):
+    """Loses the rim of what is clicked, but outlines what is boxed; unless it is blind there."""
+
+    blind: bool = False
+
+    def decode(self, arrays, shape, *, points, labels, boxes=None, mask_logits=None, multimask=True):
+        given = {"points": points, "labels": labels, "boxes": boxes, "mask_logits": mask_logits}
+        logits, iou = super().decode(arrays, shape, **given, multimask=multimask)
+        if boxes is None:
+            logits = ndimage.grey_erosion(logits, (1, 1, 3, 3), mode="constant", cval=-9)
+        return (-np.abs(logits) if self.blind and boxes is not None else logits), iou
 
 
 class Doubtful(TruthNetwork):

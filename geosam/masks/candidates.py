@@ -111,7 +111,7 @@ def _box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return both / (_area(box[2:] - box[:2]) + _area(boxes[:, 2:] - boxes[:, :2]) - both)
 
 
-def _area(sides: np.ndarray) -> np.ndarray:
+def _area(sides: np.ndarray) -> np.ndarray | np.number:
     return sides[..., 0] * sides[..., 1]
 
 

@@ -143,3 +143,19 @@ def survey(
         good = np.argwhere(iou >= least_iou).tolist()
         seen.extend(look(start + row, choice, float(iou[row, choice]), logits[row, choice]) for row, choice in good)
     return seen
+
+
+def outline_boxes(
+    decoder: MaskDecoder, arrays: tuple[np.ndarray, ...], shape: tuple[int, int], boxes: Boxes
+) -> tuple[Float32[np.ndarray, "n mh mw"], Float32[np.ndarray, "n"]]:
+    """Answer boxes with one mask each, in surroundings if the decoder knows how to; the predicted IoUs in [0, 1].
+
+    ``boxes`` are ``xyxy`` in window pixels, ``n 4``; other arguments as those of `MaskDecoder.decode`.
+    """
+    none = {"points": np.zeros((len(boxes), 1, 2), np.float32), "labels": np.full((len(boxes), 1), -1, np.int64)}
+    asked = {**none, "boxes": boxes, "multimask": False}
+    if isinstance(decoder, NearDecoder):
+        logits, iou = decoder.decode_near(arrays, shape, **asked, together=True)
+    else:
+        logits, iou = decoder.decode(arrays, shape, **asked)
+    return logits[:, 0], np.clip(iou[:, 0], 0, 1)

@@ -17,6 +17,7 @@ from geosam.masks.candidates import Candidate, covered, disjoint, distinct, fini
 from geosam.masks.decoder import MaskDecoder, survey
 from geosam.masks.islands import keep_islands
 from geosam.masks.mask_set import MaskSet
+from geosam.masks.redrawing import redraw
 from geosam.masks.sketch import sketch, stability
 
 Number = int | float
@@ -78,6 +79,9 @@ class EverythingOptions:
     support
         Prefer masks on whose ground the other points answer alike, not stable ones
         (`geosam.masks.candidates.supported`).
+    redraw
+        Ask for each mask that is kept once more, by its box, and keep that answer: a box tells a network more than the
+        point on which the mask was found.
 
     Raises
     ------
@@ -106,6 +110,7 @@ class EverythingOptions:
     overlap: Number = 1.0
     support: bool = False
     whole_every: int = 1
+    redraw: bool = False
 
     def __post_init__(self) -> None:
         for name in ("pred_iou_threshold", "stability_threshold", "nms_iou", "relax", "overlap", "sure"):
@@ -161,6 +166,9 @@ def segment_everything(
     if options.support:
         found = supported(found, embedding.shape)
     kept = _keep(found, embedding.shape, options)
+    if options.redraw:
+        given = {"connected": options.connected, "stability_offset": options.stability_offset, "batch": options.batch}
+        kept = redraw(kept, embedding, decoder, **given)
     masks = finish(kept, embedding, valid)
     area = masks.area_px
     return masks.select((area > 0) & (area >= options.min_area_px) & (area <= options.max_area_px))

@@ -101,6 +101,8 @@ class LossOptions:
     dense: float
     iou: float
     choice: float
+    chosen: float
+    chosen_after: int
     any_shown: float
     corrections: tuple[int, ...]
     corrections_after: int

@@ -339,6 +339,7 @@ def losses_of(run: Run, truth: Truth, generator: torch.Generator) -> tuple[Tenso
             late=late,
             generator=generator,
             choice=config.losses.choice,
+            chosen=config.losses.chosen if run.progress.step >= config.losses.chosen_after else 0.0,
             any_shown=config.losses.any_shown,
         )
         for asked in ask(features, truth)

@@ -206,6 +206,29 @@ def test_a_local_answer_is_that_of_the_surroundings_alone(small):
     assert shown
 
 
+@pytest.mark.parametrize("boxed", [False, True])
+def test_prompts_asked_together_get_the_answers_that_each_gets_alone(small, boxed):
+    sam = copy.copy(small)
+    sam.spec = replace(small.spec, focus_px=(64, 96))
+    predictor, shape = Predictor(sam, "test"), (200, 240)
+    arrays = predictor.encode(np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8))
+    points = np.stack(np.meshgrid(np.arange(8, 240, 16), np.arange(8, 200, 16)), -1).reshape(-1, 1, 2).astype("float32")
+    labels = np.ones((len(points), 1), np.int64)
+    asked = {"points": points, "labels": labels}
+    if boxed:
+        asked |= {"labels": -labels, "boxes": np.concatenate([points - 7, points + [9, 16]], 2)[:, 0].astype("float32")}
+    given = Parts(predictor._look(arrays)).lots
+    question = predictor._to_input(points, asked["labels"], asked.get("boxes"), None, canvas=predictor.canvas(shape))
+    lots = given(question, np.full(len(points), 64), predictor._decoder, together=True)
+    assert sorted(row for lot in lots for row in lot.rows) == list(range(len(points)))
+    assert max(len(lot.rows) for lot in lots) > 4
+    alone, together = (predictor.decode_near(arrays, shape, **asked, together=each) for each in (False, True))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+    again = predictor.decode_near(arrays, shape, **asked, together=True)
+    assert all(np.array_equal(one, other) for one, other in zip(together, again, strict=True))
+
+
 def test_number_of_threads_and_company_change_no_bit(window):
     predictor, arrays, shape, points = window
     labels = np.ones((len(points), 1), np.int64)

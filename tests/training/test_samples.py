@@ -13,6 +13,7 @@ from geosam.training.corrections import draw_corrections
 from geosam.training.samples import (
     box_of,
     cover,
+    degrade,
     draw_click,
     draw_sample,
     draw_window_around,
@@ -118,6 +119,31 @@ def test_a_centred_crop_shows_one_object_whole_at_a_length_in_the_range(seed, le
             whole.append(max(x1 - x0, y1 - y0) * 64 / extent)
     at_limit = extent in (48, labels.shape[0])  # the picture is no larger, or the crop no smaller
     assert any(0.9 * least <= length <= 1.65 * least for length in whole) or (at_limit and whole)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_a_degraded_picture_shows_the_same_in_less_detail(seed):
+    noise = np.random.default_rng(seed).integers(0, 256, (3, 64, 64), np.uint8)
+    grey = np.repeat(noise[:1], 3, 0)
+    worse = degrade(np.random.default_rng(seed), grey)
+    assert worse.shape == grey.shape
+    assert worse.dtype == np.uint8
+    assert not np.array_equal(worse, grey)
+    assert np.corrcoef(worse[0].ravel(), grey[0].ravel())[0, 1] > 0.2
+    assert abs(worse.mean() - grey.mean()) < 4
+    assert np.array_equal(worse, degrade(np.random.default_rng(seed), grey))
+
+
+def test_a_degraded_sample_asks_for_the_same():
+    pixels, labels = labelled(1)
+    given = {"parts": None, "side": 64}
+    never, always = (
+        draw_sample(np.random.default_rng(4), pixels, labels, **given, options=replace(OPTIONS, degraded=share))
+        for share in (0.0, 1.0)
+    )
+    assert not np.array_equal(never.pixels, always.pixels)
+    assert np.array_equal(never.targets, always.targets)
 
 
 def test_the_same_seed_gives_the_same_sample():

@@ -222,7 +222,7 @@ class PreparedDecoder:
         return self.upscaling.masks(asked.classifiers[row, masks], asked.cells(row), view.shared, hints, grid=view.grid)
 
     def _parts(self, cells: Tensor, n: int) -> list[Tensor]:
-        """Cells of ``n`` prompts as they go through the layers: all at once, or one by one where a cache is too small."""
+        """Cells of ``n`` prompts as they go through the layers: all at once, or one by one if a cache is too small."""
         if cells.device.type != "cpu" or (len(cells) == n and cells.numel() <= TOGETHER_VALUES):
             return [cells]
         return list(cells.split(1)) if len(cells) == n else [cells] * n
