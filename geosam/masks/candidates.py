@@ -111,8 +111,8 @@ def _box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return both / (_area(box[2:] - box[:2]) + _area(boxes[:, 2:] - boxes[:, :2]) - both)
 
 
-def _area(sides: np.ndarray) -> np.ndarray | np.number:
-    return sides[..., 0] * sides[..., 1]
+def _area(sides: np.ndarray) -> np.ndarray:
+    return np.asarray(sides[..., 0] * sides[..., 1])
 
 
 def disjoint(candidates: Sequence[Candidate], overlap: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:

@@ -216,7 +216,8 @@ def test_prompts_asked_together_get_the_answers_that_each_gets_alone(small, boxe
     labels = np.ones((len(points), 1), np.int64)
     asked = {"points": points, "labels": labels}
     if boxed:
-        asked |= {"labels": -labels, "boxes": np.concatenate([points - 7, points + [9, 16]], 2)[:, 0].astype("float32")}
+        corners = points - 7, points + np.array([9, 16])
+        asked |= {"labels": -labels, "boxes": np.concatenate(corners, 2)[:, 0].astype("float32")}
     given = Parts(predictor._look(arrays)).lots
     question = predictor._to_input(points, asked["labels"], asked.get("boxes"), None, canvas=predictor.canvas(shape))
     lots = given(question, np.full(len(points), 64), predictor._decoder, together=True)
