@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from geosam.embeddings import Embedding
 from geosam.masks.candidates import Candidate
 from geosam.masks.decoder import MaskDecoder, outline_boxes
 from geosam.masks.islands import keep_islands
-from geosam.masks.sketch import sketch, stability
+from geosam.masks.sketch import Sketch, sketch, stability
+
+SPILL = 0.1
+"""Greatest share of a second answer that may lie on other masks; with more, the first one stays."""
 
 INSIDE = np.ones(1, np.int64)
 """What the one point of a mask means."""
@@ -30,7 +33,9 @@ def redraw(
     stability_offset: int | float,
     batch: int,
 ) -> list[Candidate]:
-    """Replace masks by what the decoder outlines in their boxes; one in whose box it sees nothing stays.
+    """Replace masks by what the decoder outlines in their boxes.
+
+    One in whose box it sees nothing stays, and so does one whose second answer would spill onto the ground of others.
 
     Parameters
     ----------
@@ -47,9 +52,12 @@ def redraw(
 
     Returns
     -------
-    The masks in their order, with the scores of the second answer.
+    The masks in their order, those that are replaced with the scores of the second answer.
     """
     drawn: list[Candidate] = []
+    if not candidates:
+        return drawn
+    owner = _owners(candidates)
     for start in range(0, len(candidates), batch):
         few = candidates[start : start + batch]
         boxes = np.stack([box_px(one, embedding.shape) for one in few])
@@ -58,9 +66,26 @@ def redraw(
             point = np.array([one.point], np.float32)
             seen = keep_islands(answer, embedding.shape, point, INSIDE) if connected else answer
             mask = sketch(seen)
+            fits = mask.area and mask.area - _free(mask, owner, len(drawn) + 1) <= SPILL * mask.area
             again = replace(one, mask=mask, predicted_iou=score, stability=stability(seen, stability_offset))
-            drawn.append(again if mask.area else one)
+            drawn.append(again if fits else one)
     return drawn
+
+
+def _owners(candidates: Sequence[Candidate]) -> Int32[np.ndarray, "mh mw"]:
+    """Number, from 1, of the first mask at every logit; 0 where there is none."""
+    owner = np.zeros(candidates[0].mask.shape, np.int32)
+    for number, one in reversed(list(enumerate(candidates, start=1))):
+        x0, y0, x1, y1 = one.mask.outer
+        owner[y0:y1, x0:x1][one.mask.inside()] = number
+    return owner
+
+
+def _free(mask: Sketch, owner: Int32[np.ndarray, "mh mw"], number: int) -> int:
+    """How much of a mask lies on open ground or on what is its own."""
+    x0, y0, x1, y1 = mask.outer
+    there = owner[y0:y1, x0:x1][mask.inside()]
+    return int(np.count_nonzero((there == 0) | (there == number)))
 
 
 def box_px(one: Candidate, shape: tuple[int, int]) -> Float32[np.ndarray, "4"]:

@@ -76,6 +76,7 @@ def test_nano_is_what_its_training_makes():
     if weights_path(listed).exists():
         assert load_model("nano").name == "nano"
         assert weights_path(listed).stat().st_size <= 25e6
+        assert load_model(weights_path(listed)).thresholds == listed.thresholds
 
 
 # files

@@ -37,6 +37,7 @@ SPECS = {
                 "passes": 1,
                 "overlap": 0.2,
                 "support": True,
+                "redraw": True,
             },
             licence="Apache-2.0",
             source="geosam, trained on a procedural world and open imagery",
