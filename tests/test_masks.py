@@ -392,6 +392,11 @@ class TestEverything:
         blind = Sloppy(blind=True)
         assert equal(everything(labels, replace(ALL, redraw=True), blind), everything(labels, ALL, blind))
 
+    def test_a_mask_that_would_spill_onto_others_stays(self):
+        labels = parcel_labels((64, 80), count=6, seed=2)
+        spilling = Sloppy(spilling=25)
+        assert equal(everything(labels, replace(ALL, redraw=True), spilling), everything(labels, ALL, spilling))
+
     def test_memory_is_bounded_by_what_is_kept(self):
         labels = np.zeros((512, 512), np.int32)
         network = StubNetwork()
@@ -434,12 +439,15 @@ class Sloppy(TruthNetwork):
     """Loses the rim of what is clicked, but outlines what is boxed; unless it is blind there."""
 
     blind: bool = False
+    spilling: int = 1
 
     def decode(self, arrays, shape, *, points, labels, boxes=None, mask_logits=None, multimask=True):
         given = {"points": points, "labels": labels, "boxes": boxes, "mask_logits": mask_logits}
         logits, iou = super().decode(arrays, shape, **given, multimask=multimask)
         if boxes is None:
             logits = ndimage.grey_erosion(logits, (1, 1, 3, 3), mode="constant", cval=-9)
+        elif self.spilling > 1:
+            logits = ndimage.grey_dilation(logits, (1, 1, self.spilling, self.spilling))
         return (-np.abs(logits) if self.blind and boxes is not None else logits), iou
 
 

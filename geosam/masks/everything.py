@@ -1,7 +1,7 @@
 """Everything mode: click on a grid of points, keep the masks that are good, and each object once.
 
 After Kirillov et al. 2023, "Segment Anything", section 5 and appendix B. Filters and suppression work on the decoder's
-own sampling. What follows from one point does not depend on which other points were asked beside it.
+own sampling. But for rounding, what a point finds does not depend on which others were asked beside it.
 """
 
 from dataclasses import dataclass
@@ -80,8 +80,8 @@ class EverythingOptions:
         Prefer masks on whose ground the other points answer alike, not stable ones
         (`geosam.masks.candidates.supported`).
     redraw
-        Ask for each mask that is kept once more, by its box, and keep that answer: a box tells a network more than the
-        point on which the mask was found.
+        Ask for each mask that is kept once more, by its box, and keep that answer unless it spills onto other masks
+        (`geosam.masks.redrawing`): a box tells a network more than the point on which the mask was found.
 
     Raises
     ------
