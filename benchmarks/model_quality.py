@@ -1,6 +1,7 @@
 """Score a model on a labelled set and set it beside simple methods, source by source.
 
-    python benchmarks/model_quality.py SET [--model nano] [--limit 0] [--objects 0] [--windows 2] [--write]
+    python benchmarks/model_quality.py SET [--model nano] [--limit 0] [--objects 0] [--windows 2] [--hierarchy]
+        [--write]
 
 The scoring is `geosam.training.evaluate`, as of ``geosam evaluate``. The simple methods' numbers are those that
 ``benchmarks/simple_methods.py`` has left in ``benchmarks/simple_methods.csv`` for the same objects; each is set beside
@@ -35,6 +36,8 @@ NAMES = {
     "boundary": "outline F1",
     "recall50": "found at 0.5",
     "recall75": "found at 0.75",
+    "nested50": "nested at 0.5",
+    "nested75": "nested at 0.75",
     "calibration_error": "calibration error",
     "correlation": "correlation",
 }
@@ -61,7 +64,8 @@ Sources with at least {enough} objects: {sure}. The model is ahead of every simp
 ## Outlines, everything mode, calibration
 
 Outline F1: of the answers to boxes, within 2 px. Found: share of objects that everything mode finds at that IoU, in at
-most {windows} windows of each source, with its default options. Calibration: of predicted and reached IoU over all
+most {windows} windows of each source, with its default options, which lay the ground out once as on a map; nested: with
+`hierarchy`, which keeps wholes beside their parts. Calibration: of predicted and reached IoU over all
 answers to prompts, the expected error (10 bins) and Pearson's correlation. A dash: not measured.
 
 {rest}
@@ -76,6 +80,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=0, help="objects of each source; 0 for all")
     parser.add_argument("--sources", default="", help="comma-separated; all by default")
     parser.add_argument("--windows", type=int, default=2, help="windows of each source for everything mode; 0 for none")
+    parser.add_argument("--hierarchy", action="store_true", help="score wholes beside parts as well; far longer")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     options = parser.parse_args()
     if not options.folder.is_dir():
@@ -90,6 +95,7 @@ def main() -> None:
             limit=options.limit,
             objects=options.objects,
             everything=options.windows,
+            hierarchy=options.hierarchy,
             progress=progress,
         )
     page = describe(result, options, read_kept())
@@ -119,12 +125,13 @@ def describe(result: Evaluation, options: argparse.Namespace, kept: dict[str, di
         [row.source, str(row.objects), *(cell(row, name, kept) for name in columns), ahead[row.source] or "none"]
         for row in (*exact, result.mean)
     ]
-    others = ("boundary", "recall50", "recall75", "calibration_error", "correlation")
+    others = ("boundary", "recall50", "recall75", "nested50", "nested75", "calibration_error", "correlation")
     rest = [[row.source, *(cell(row, name, {}) for name in others)] for row in (*exact, result.mean)]
     sure = [row.source for row in exact if row.objects >= ENOUGH]
     lost = [f"{source} ({ahead[source]})" for source in sure if ahead[source]]
     return TEXT.format(
-        command=f"python benchmarks/model_quality.py DATA/{result.set_name} --windows {options.windows}",
+        command=f"python benchmarks/model_quality.py DATA/{result.set_name} --windows {options.windows}"
+        f"{' --hierarchy' if options.hierarchy else ''}",
         model=result.model,
         folder=result.set_name,
         objects=result.mean.objects,

@@ -17,10 +17,12 @@ HEADINGS = {
     "boundary": "outline",
     "recall50": "found@.5",
     "recall75": "found@.75",
+    "nested50": "nested@.5",
+    "nested75": "nested@.75",
     "calibration_error": "cal. err.",
     "correlation": "corr.",
 }
-"""Columns of the printed table."""
+"""Columns of the printed table; those of which nothing was measured are left out."""
 
 WIDTH = 130
 """Characters of a line that goes to a file or another program."""
@@ -46,6 +48,12 @@ def evaluate(
         int,
         typer.Option(help="Windows of each source in which it is scored; 0: all.", min=0, rich_help_panel=EVERYTHING),
     ] = 4,
+    hierarchy: Annotated[
+        bool,
+        typer.Option(
+            "--hierarchy", help="Score it with wholes beside parts as well; far longer.", rich_help_panel=EVERYTHING
+        ),
+    ] = False,
     spacing: Spacing = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Also write the table as JSON here.", rich_help_panel=OUTPUT)
@@ -69,7 +77,7 @@ def evaluate(
     pictures = list_pictures(labelled, sources=[name for name in sources.split(",") if name], limit=limit)
     network = to_network(model)
     result = Evaluation(network.key, labelled.resolve().name)
-    asked = {"objects": objects, "everything": (windows or None) if everything else 0}
+    asked = {"objects": objects, "everything": (windows or None) if everything else 0, "hierarchy": hierarchy}
     try:
         with progress_bar(quiet=quiet) as progress:
             scores = score_pictures(network, pictures, **asked, progress=progress, spacing_px=spacing)
@@ -95,14 +103,17 @@ def show(result: Any) -> None:
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("source", min_width=24, overflow="fold")
-    for heading in ("objects", *HEADINGS.values()):
+    rows = (*result.sources, result.mean)
+    shown = [name for name in HEADINGS if not all(isnan(row.numbers[name]) for row in rows)]
+    for heading in ("objects", *(HEADINGS[name] for name in shown)):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in (*result.sources, result.mean):
-        table.add_row(row.source, str(row.objects), *(_number(row.numbers[name]) for name in HEADINGS))
+    for row in rows:
+        table.add_row(row.source, str(row.objects), *(_number(row.numbers[name]) for name in shown))
     console.print(table)
     console.print(
         f"{result.model} on {result.set_name}: mean IoU; outline: boundary F1 within 2 px of the answers to boxes; "
-        "found: share of objects that everything mode finds at that IoU; cal. err., corr.: predicted and reached IoU",
+        "found: share of objects that everything mode finds at that IoU, nested: with wholes beside parts; cal. err., "
+        "corr.: predicted and reached IoU",
         highlight=False,
         markup=False,
     )

@@ -55,8 +55,20 @@ def test_a_perfect_network_scores_one(tmp_path, labels):
     assert found.mean.objects == len(counted(labels)) > 2
     measured = found.mean.numbers
     assert measured.pop("calibration_error") == 0
-    assert np.isnan(measured.pop("correlation"))
+    assert np.isnan([measured.pop(name) for name in ("correlation", "nested50", "nested75")]).all()
     assert set(measured.values()) == {1.0}
+
+
+def test_wholes_beside_parts_are_scored_if_asked(tmp_path, labels):
+    """A roof and its halves cannot all be found where ground is laid out once."""
+    halves = np.where(labels > 0, 2 * labels - (np.arange(labels.shape[1]) % 60 < 30), 0).astype(np.int32)
+    save_picture(tmp_path / "a.png", halves)
+    Image.fromarray(labels.astype(np.uint16)).save(tmp_path / "a_ids.png")
+    once, both = (evaluate(tmp_path, model=NETWORK, spacing_px=8, hierarchy=each).mean for each in (False, True))
+    assert np.isnan(once.nested50)
+    assert both.recall50 == once.recall50
+    assert 1 >= both.nested50 >= both.recall50
+    assert both.nested50 >= both.nested75
 
 
 @pytest.mark.parametrize("layout", ["ids", "mask", "vector", "coco", "world"])
@@ -250,6 +262,7 @@ class TestCommand:
         done = CliRunner().invoke(app, [str(word) for word in words])
         assert done.exit_code == 0, done.output
         assert "mean over sources" in done.output
+        assert "nested@" not in done.output
         whole = json.loads((tmp_path / "out.json").read_text())
         assert whole["mean"]["box"] == 1.0
         assert whole["mean"]["correlation"] is None

@@ -31,8 +31,8 @@ class ObjectScore:
         Whether its mask is known; else all IoUs are those of boxes around the masks.
     box, click, clicks3
         IoU from its box, one click, three clicks.
-    everything
-        Best IoU of any mask of everything mode.
+    everything, nested
+        Best IoU of any mask of everything mode: laid out without overlap, and with wholes beside their parts.
     boundary
         Boundary F1 of the answer to its box.
     predicted_box, predicted_click, predicted_clicks3
@@ -46,6 +46,7 @@ class ObjectScore:
     click: float = NAN
     clicks3: float = NAN
     everything: float = NAN
+    nested: float = NAN
     boundary: float = NAN
     predicted_box: float = NAN
     predicted_click: float = NAN
@@ -68,6 +69,8 @@ class SourceScore:
         Mean boundary F1 of the answers to boxes.
     recall50, recall75
         Share of objects that everything mode finds with an IoU of at least 0.5, or 0.75.
+    nested50, nested75
+        The same with wholes beside their parts (`geosam.SegmentOptions.hierarchy`).
     calibration_error, correlation
         Of predicted and reached IoU, over all answers to prompts.
     """
@@ -80,6 +83,8 @@ class SourceScore:
     boundary: float
     recall50: float
     recall75: float
+    nested50: float
+    nested75: float
     calibration_error: float
     correlation: float
 
@@ -154,16 +159,17 @@ class Evaluation:
 
 
 def _summed(source: str, group: list[ObjectScore]) -> SourceScore:
-    found = np.array([score.everything for score in group])
-    found = found[~np.isnan(found)]
+    flat, nested = [score.everything for score in group], [score.nested for score in group]
     predicted, reached = (np.array(list(_answers(group, prefix))) for prefix in ("predicted_", ""))
     known = ~np.isnan(predicted) & ~np.isnan(reached)
     return SourceScore(
         source,
         len(group),
         *(_mean([getattr(score, name) for score in group]) for name in ("box", "click", "clicks3", "boundary")),
-        recall50=float((found >= 0.5).mean()) if len(found) else NAN,
-        recall75=float((found >= 0.75).mean()) if len(found) else NAN,
+        recall50=_share(flat, 0.5),
+        recall75=_share(flat, 0.75),
+        nested50=_share(nested, 0.5),
+        nested75=_share(nested, 0.75),
         calibration_error=calibration_error(predicted[known], reached[known]),
         correlation=correlation(predicted[known], reached[known]),
     )
@@ -172,6 +178,11 @@ def _summed(source: str, group: list[ObjectScore]) -> SourceScore:
 def _answers(group: list[ObjectScore], prefix: str) -> Iterator[float]:
     for score in group:
         yield from (getattr(score, prefix + name) for name in ("box", "click", "clicks3"))
+
+
+def _share(reached: list[float], least: float) -> float:
+    """Tell how many of the known values reach a level."""
+    return _mean([NAN if np.isnan(value) else float(value >= least) for value in reached])
 
 
 def _mean(values: list[float]) -> float:
