@@ -14,6 +14,8 @@ b       bands of the source
 ======  =====================================================
 """
 
+from typing import NamedTuple
+
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
 from numpy import ndarray
 
@@ -46,6 +48,30 @@ PointLabels = Int64[ndarray, "n p"]
 
 Logits = Float32[ndarray, "n k mh mw"]
 """Mask logits before any threshold, in the decoder's own sampling of the window."""
+
+
+class Patch(NamedTuple):
+    """Logits of one mask in a box of the window's, whose edge the mask meets only where the window ends as well.
+
+    Attributes
+    ----------
+    logits
+        Those in the box, ``h w``.
+    corner
+        ``(x, y)`` of the first of them among the window's logits.
+    shape
+        ``(mh, mw)`` of the window's logits.
+    """
+
+    logits: Float32[ndarray, "h w"]
+    corner: tuple[int, int]
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, logits: Float32[ndarray, "mh mw"]) -> "Patch":
+        """All logits of a window."""
+        return cls(logits, (0, 0), (logits.shape[0], logits.shape[1]))
+
 
 MaskLogits = Float32[ndarray, "n mh mw"]
 """Mask logits given as a prompt."""

@@ -1,5 +1,5 @@
 import tracemalloc
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 from scipy import ndimage
 
+from geosam.arrays import Patch
 from geosam.embeddings import Embedding
 from geosam.errors import OptionError
 from geosam.masks import EverythingOptions, MaskSet, segment_everything, segment_prompts
@@ -141,6 +142,23 @@ class TestSketch:
         x0, y0, x1, y1 = full[0]
         assert (drawn[y0:y1, x0:x1] == full[1]).all()
         assert drawn.sum() == full[1].sum()
+
+    @given(grids, st.tuples(*[st.integers(0, 4)] * 4), st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)))
+    @settings(deadline=None, max_examples=150)
+    def test_a_patch_says_as_much_as_the_whole_window(self, logits, margins, click):
+        left, top, right, bottom = margins
+        meets = (left, logits[:, 0]), (top, logits[0]), (right, logits[:, -1]), (bottom, logits[-1])
+        for beyond, edge in meets:
+            edge[...] = -abs(edge) if beyond else edge
+        window = np.pad(logits, ((top, bottom), (left, right)), constant_values=-8)
+        patch, shape = Patch(logits, (left, top), window.shape), (4 * window.shape[0], 4 * window.shape[1])
+        point = np.array(
+            [[(left + click[0] * logits.shape[1]) * 4, (top + click[1] * logits.shape[0]) * 4]], np.float32
+        )
+        islands = [keep_islands(seen, shape, point, np.ones(1, np.int64)) for seen in (patch, window)]
+        assert (islands[0] == islands[1][top : top + len(logits), left : left + logits.shape[1]]).all()
+        some, whole = (astuple(sketch(seen)) for seen in (patch._replace(logits=islands[0]), islands[1]))
+        assert all(np.array_equal(one, other) for one, other in zip(some, whole, strict=True))
 
     def test_an_empty_mask_renders_empty(self):
         mask = sketch(np.full((4, 5), -1, np.float32))

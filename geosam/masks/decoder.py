@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from geosam.arrays import Boxes, Logits, MaskScores, PointLabels, Points
+from geosam.arrays import Boxes, Logits, MaskScores, Patch, PointLabels, Points
 
 Result = TypeVar("Result")
 
@@ -94,7 +94,7 @@ class SurveyDecoder(MaskDecoder, Protocol):
         points: Points,
         labels: PointLabels,
         least_iou: float,
-        look: Callable[[int, int, float, np.ndarray], Result],
+        look: Callable[[int, int, float, Patch], Result],
         local: Bool[np.ndarray, "n"] | None = None,
     ) -> list[Result]:
         """Answer ambiguous prompts with those masks whose predicted IoU is at least `least_iou`.
@@ -106,8 +106,8 @@ class SurveyDecoder(MaskDecoder, Protocol):
         least_iou
             Masks predicted to be worse are left out.
         look
-            Called with the prompt's row, the number of the alternative, its predicted IoU and its logits; perhaps on
-            several threads at once.
+            Called with the prompt's row, the number of the alternative, its predicted IoU and its logits where
+            there may be something; perhaps on several threads at once.
         local
             Prompts that need not be answered in the whole window, if the network knows of something quicker.
 
@@ -125,7 +125,7 @@ def survey(
     *,
     points: Float32[np.ndarray, "n 2"],
     least_iou: float,
-    look: Callable[[int, int, float, np.ndarray], Result],
+    look: Callable[[int, int, float, Patch], Result],
     local: Bool[np.ndarray, "n"] | None = None,
     batch: int = 64,
 ) -> list[Result]:
@@ -141,7 +141,9 @@ def survey(
         part = slice(start, start + batch)
         logits, iou = decoder.decode(arrays, shape, points=points[part], labels=labels[part])
         good = np.argwhere(iou >= least_iou).tolist()
-        seen.extend(look(start + row, choice, float(iou[row, choice]), logits[row, choice]) for row, choice in good)
+        seen.extend(
+            look(start + row, choice, float(iou[row, choice]), Patch.of(logits[row, choice])) for row, choice in good
+        )
     return seen
 
 

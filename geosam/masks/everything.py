@@ -4,13 +4,14 @@ After Kirillov et al. 2023, "Segment Anything", section 5 and appendix B. Filter
 own sampling. But for rounding, what a point finds does not depend on which others were asked beside it.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32
 from rasterio.windows import Window
 
-from geosam.arrays import Ids, Valid
+from geosam.arrays import Ids, Patch, Valid
 from geosam.embeddings import Embedding
 from geosam.errors import OptionError
 from geosam.masks.candidates import Candidate, covered, disjoint, distinct, finish, on_open_ground, supported
@@ -242,15 +243,18 @@ def _ask(
     slack = options.relax * (options.passes - 1)
     area = embedding.shape[0] * embedding.shape[1]
 
-    def look(row: int, choice: int, predicted: float, logits: np.ndarray) -> Candidate | None:
+    def look(row: int, choice: int, predicted: float, seen: Patch) -> Candidate | None:
         if options.connected:
-            logits = keep_islands(logits, embedding.shape, points[row : row + 1], INSIDE)
-        steady = stability(logits, options.stability_offset)
+            seen = seen._replace(logits=keep_islands(seen, embedding.shape, points[row : row + 1], INSIDE))
+        steady = stability(seen.logits, options.stability_offset)
         if steady < options.stability_threshold - slack:
             return None
-        mask = sketch(logits)
+        mask = sketch(seen)
         # this area is an estimate: the exact one is asked after the mask has been sharpened
-        if not mask.area or not options.min_area_px / 2 <= mask.area * area / logits.size <= options.max_area_px * 2:
+        if (
+            not mask.area
+            or not options.min_area_px / 2 <= mask.area * area / math.prod(seen.shape) <= options.max_area_px * 2
+        ):
             return None
         point = (float(points[row, 0]), float(points[row, 1]))
         return Candidate(mask, float(np.clip(predicted, 0, 1)), steady, int(ids[row]), choice, point)

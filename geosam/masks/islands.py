@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from scipy import ndimage
 
+from geosam.arrays import Patch
 from geosam.masks.sketch import bounds
 
 DIAGONAL = np.ones((3, 3), bool)
@@ -15,17 +16,17 @@ DIAGONAL = np.ones((3, 3), bool)
 
 
 def keep_islands(
-    logits: Float32[np.ndarray, "mh mw"],
+    seen: Float32[np.ndarray, "mh mw"] | Patch,
     shape: tuple[int, int],
     points: Float32[np.ndarray, "p 2"],
     labels: Int64[np.ndarray, "p"],
-) -> Float32[np.ndarray, "mh mw"]:
+) -> Float32[np.ndarray, "h w"]:
     """Sink the islands of a mask on which no inside point stands.
 
     Parameters
     ----------
-    logits
-        Logits of one mask that cover a window, at any sampling.
+    seen
+        Logits of one mask that cover a window, at any sampling, or a patch of it.
     shape
         ``(h, w)`` of the window in pixels.
     points, labels
@@ -42,6 +43,7 @@ def keep_islands(
     >>> keep_islands(logits, (4, 16), np.array([[9.0, 1.0]], np.float32), np.array([1])).tolist()
     [[-3.0, -1.0, 2.0, 2.0]]
     """
+    logits, (left, top), full = seen if isinstance(seen, Patch) else Patch.of(seen)
     inside = points[labels == 1]
     positive = logits > 0
     x0, y0, x1, y1 = bounds(positive)
@@ -50,7 +52,7 @@ def keep_islands(
     count = int(numbers.max(initial=0))
     if count < 2 or not len(inside):
         return logits
-    cells = np.floor(inside[:, ::-1] * (np.array(logits.shape) / shape)).astype(np.int64) - (y0, x0)
+    cells = np.floor(inside[:, ::-1] * (np.array(full) / shape)).astype(np.int64) - (y0 + top, x0 + left)
     stay = np.zeros(count + 1, bool)
     stay[[_island(numbers, row, col) for row, col in cells.tolist()]] = True
     kept = logits.copy()

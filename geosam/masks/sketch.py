@@ -12,6 +12,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from geosam.arrays import Patch
+
 Grid = Float32[np.ndarray, "mh mw"]
 """Logits of one mask."""
 
@@ -59,8 +61,13 @@ class Sketch:
         return logits
 
 
-def sketch(logits: Grid) -> Sketch:
+def sketch(seen: Grid | Patch) -> Sketch:
     """Reduce the logits of a window to the sketch of a mask; an empty mask has area 0 and a box of zeros.
+
+    Parameters
+    ----------
+    seen
+        All logits, or those of a patch.
 
     Examples
     --------
@@ -70,12 +77,15 @@ def sketch(logits: Grid) -> Sketch:
     >>> mask.box, mask.outer, mask.area
     ((2, 1, 3, 2), (1, 0, 4, 3), 1)
     """
-    positive = logits > 0
-    box = bounds(positive)
-    left, top, right, bottom = _widen(box, logits.shape)
-    inside = positive[top:bottom, left:right]
-    rim = logits[top:bottom, left:right][_outline(inside)]
-    return Sketch(logits.shape, box, np.packbits(inside), rim, int(np.count_nonzero(inside)))
+    logits, (x, y), shape = seen if isinstance(seen, Patch) else Patch.of(seen)
+    left, top, right, bottom = bounds(logits > 0)
+    if not right:
+        return Sketch(shape, (0, 0, 0, 0), np.zeros(1, np.uint8), np.zeros(0, np.float32), 0)
+    box = left + x, top + y, right + x, bottom + y
+    x0, y0, x1, y1 = _widen(box, shape)
+    here = logits[y0 - y : y1 - y, x0 - x : x1 - x]
+    inside = here > 0
+    return Sketch(shape, box, np.packbits(inside), here[_outline(inside)], int(np.count_nonzero(inside)))
 
 
 def stability(logits: Grid, offset: int | float) -> float:

@@ -161,9 +161,10 @@ def test_a_survey_sees_what_decode_gives(window):
     least = float(np.median(iou))
     seen = predictor.survey(arrays, shape, points=points, labels=labels, least_iou=least, look=lambda *each: each)
     assert [(row, choice) for row, choice, *_ in seen] == [tuple(place) for place in np.argwhere(iou >= least).tolist()]
-    for row, choice, predicted, mask in seen:
+    for row, choice, predicted, patch in seen:
         assert predicted == iou[row, choice]
-        np.testing.assert_allclose(mask, logits[row, choice], rtol=1e-4, atol=1e-4)
+        assert (patch.corner, patch.shape) == ((0, 0), patch.logits.shape)
+        np.testing.assert_allclose(patch.logits, logits[row, choice], rtol=1e-4, atol=1e-4)
 
 
 def test_a_local_answer_is_that_of_the_surroundings_alone(small):
@@ -183,9 +184,9 @@ def test_a_local_answer_is_that_of_the_surroundings_alone(small):
     shown = 0
     gh, gw = arrays[0].shape[1:]
     parts = Parts(predictor._look(arrays))
-    for row, choice, iou, mask in seen:
+    for row, choice, iou, patch in seen:
         if not local[row]:
-            np.testing.assert_allclose(mask, whole[row, choice], rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(patch.logits, whole[row, choice], rtol=1e-4, atol=1e-4)
             continue
         x0, y0, x1, y1 = parts.around(torch.tensor(points[row]), 4)
         assert (x1 - x0, y1 - y0) == (4, 4)
@@ -195,11 +196,11 @@ def test_a_local_answer_is_that_of_the_surroundings_alone(small):
         there = {"points": points[row : row + 1] - np.float32([x0 * 16, y0 * 16]), "labels": labels[:1]}
         expected, expected_iou = predictor.decode(tuple(map(np.ascontiguousarray, part)), (64, 64), **there)
         assert iou == pytest.approx(expected_iou[0, choice], abs=1e-4)
-        inside = mask[y0 * 4 : y1 * 4, x0 * 4 : x1 * 4]
+        assert (patch.corner, patch.shape) == ((x0 * 4, y0 * 4), whole.shape[2:])
+        inside = patch.logits
         np.testing.assert_allclose(
             inside, expected[0, choice][: inside.shape[0], : inside.shape[1]], rtol=1e-3, atol=1e-3
         )
-        assert np.count_nonzero(mask > 0) == np.count_nonzero(inside > 0)
         inner = ((x0, inside[:, 0]), (y0, inside[0]), (gw - x1, inside[:, -1]), (gh - y1, inside[-1]))
         assert not any((edge > 0).any() for beyond, edge in inner if beyond)
         shown += 1

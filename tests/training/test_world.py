@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from geosam.errors import OptionError
-from geosam.training.world import THEMES, render
+from geosam.training.world import EVENTS, THEMES, render, render_pair
 from geosam.training.world.layout import Block, Building, Ground, Layout, Sun
 from geosam.training.world.light import shadow_depth
 from geosam.training.world.materials import spectrum
 from geosam.training.world.places import PLACES
+from geosam.training.world.places.aftermath import damaged
 from geosam.training.world.radar import Radar, backscatter, develop_radar
 from geosam.training.world.rendering import MINIMUM_AREA_PX, photograph, settled
 from geosam.training.world.sensor import Sensor, compressed
@@ -29,6 +30,46 @@ def test_every_theme_renders_the_same_picture_twice(theme):
     assert first.parts.tobytes() == second.parts.tobytes()
     assert first.classes == second.classes
     assert first.theme == theme
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_pair_shows_one_place_before_and_after(event):
+    """Most of what stood there stands where it stood, something has changed, and the same seed gives it again."""
+    changed = 0
+    for seed in range(4):
+        pair = render_pair(seed, 128, event=event, resolution_m=0.8)
+        again = render_pair(seed, 128, event=event, resolution_m=0.8)
+        assert pair.event == event
+        for one, other in zip(pair[:2], again[:2], strict=True):
+            assert (one.pixels == other.pixels).all()
+            assert (one.labels == other.labels).all()
+        same = (pair.before.labels > 0) == (pair.after.labels > 0)
+        assert same.mean() > 0.3
+        changed += int((~same).sum())
+        assert (pair.before.resolution_m, pair.before.theme) == (pair.after.resolution_m, pair.after.theme)
+    assert changed
+
+
+def test_what_a_flood_a_landslide_and_a_fire_leave_is_an_object():
+    for event, left in (("flood", "flood"), ("landslide", "scar"), ("fire", "burn")):
+        pairs = [render_pair(seed, 128, event=event) for seed in range(6)]
+        assert sum(left in pair.after.classes for pair in pairs) > sum(left in pair.before.classes for pair in pairs)
+
+
+def test_an_earthquake_leaves_rubble_in_broken_roofs():
+    """Seen alike, a roof that broke is rougher than it was."""
+    rough = []
+    for damage in (0.0, 1.0):
+        hall = Building(32.0, 32.0, (40.0, 30.0), 0.0, "flat", spectrum("b0b0b0", 0.3), 5.0, slope=0.0, clutter=0.0)
+        place = Layout("town", 64.0, Sun(1.0, 0.9), GROUND, buildings=(damaged(hall, damage) if damage else hall,))
+        world = photograph(place, Sensor(), np.random.default_rng(1), side=128)
+        rough.append(world.pixels[:, world.labels == 1].astype(float).std())
+    assert rough[1] > 2 * rough[0]
+
+
+def test_an_unknown_event_is_refused_by_name():
+    with pytest.raises(OptionError, match=r"war.*flood"):
+        render_pair(0, event="war")
 
 
 def test_another_seed_gives_another_picture():

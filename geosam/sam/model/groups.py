@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from geosam.arrays import Patch
 from geosam.sam.model.canvas import OUTSIDE, SAMPLING, Canvas
 from geosam.sam.model.network import STRIDE
 from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
@@ -57,11 +58,6 @@ class Group(NamedTuple):
         logits = self.decoder.draw(self.view, self.asked, place, masks)  # k 4gh 4gw
         return self.canvas.crop(logits[None])[0].cpu().numpy()  # k mh mw
 
-    def draw_uncut(self, place: int, masks: list[int]) -> list[np.ndarray | None]:
-        """Logits of some masks as `draw` gives them; None for those that the edge of the surroundings cuts."""
-        drawn, cut = self.draw_and_tell(place, masks)
-        return [None if gone else each for each, gone in zip(drawn, cut.tolist(), strict=True)]
-
     def draw_and_tell(self, place: int, masks: list[int]) -> tuple[np.ndarray, Bool[np.ndarray, "k"]]:
         """Logits of some masks as they cover the window, ``k mh mw``, and which the edge of the surroundings cuts.
 
@@ -70,14 +66,47 @@ class Group(NamedTuple):
         if self.place is None:
             return self.draw(place, masks), np.zeros(len(masks), bool)
         seen = self.decoder.draw(self.view, self.asked, place, masks)  # k 4h 4w
-        (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, self.place
-        inner = ((x0, seen[:, :, 0]), (y0, seen[:, 0]), (gw - x1, seen[:, :, -1]), (gh - y1, seen[:, -1]))
-        cut = torch.zeros(len(masks), dtype=torch.bool, device=seen.device)
-        for beyond, edge in inner:
-            cut |= (edge > 0).any(1) & bool(beyond)
-        logits = seen.new_full((len(masks), gh * FINE, gw * FINE), OUTSIDE)
+        return self._around(seen), self._cut(seen, self.place).cpu().numpy()
+
+    def patches(self, wanted: Bool[np.ndarray, "n k"]) -> list[list[Patch | None]]:
+        """Logits of the masks that are wanted of each prompt; None for those that the edge of the surroundings cuts."""
+        masks = [np.flatnonzero(row).tolist() for row in wanted]
+        if self.place is None:
+            drawn = [self.draw(place, some) if some else () for place, some in enumerate(masks)]
+            return [[Patch.of(each) for each in some] for some in drawn]
+        places = [place for place, some in enumerate(masks) if some]
+        found: list[list[Patch | None]] = [[] for _ in masks]
+        if not places:
+            return found
+        seen = self.decoder.draw_several(self.view, self.asked, places)  # n 1+k 4h 4w
+        cut = self._cut(seen, self.place).tolist()
+        for place, drawn, gone in zip(places, seen, cut, strict=True):
+            found[place] = [None if gone[each] else self._patch(drawn[each], self.place) for each in masks[place]]
+        return found
+
+    def _patch(self, seen: Tensor, place: Place) -> Patch:
+        """What was drawn in the surroundings, as far as the window goes."""
+        mh, mw = self.canvas.logits
+        if self.canvas.extent != (mh, mw):
+            return Patch.of(self._around(seen[None])[0])
+        x, y = place[0] * FINE, place[1] * FINE
+        return Patch(seen[: mh - y, : mw - x].cpu().numpy(), (x, y), (mh, mw))
+
+    def _around(self, seen: Tensor) -> np.ndarray:
+        """Masks ``k 4h 4w`` of the surroundings as they cover the window, ``k mh mw``."""
+        (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, cast(Place, self.place)
+        logits = seen.new_full((len(seen), gh * FINE, gw * FINE), OUTSIDE)
         logits[:, y0 * FINE : y1 * FINE, x0 * FINE : x1 * FINE] = seen
-        return self.canvas.crop(logits[None])[0].cpu().numpy(), cut.cpu().numpy()
+        return self.canvas.crop(logits[None])[0].cpu().numpy()
+
+    def _cut(self, seen: Tensor, place: Place) -> Tensor:
+        """Which of the masks ``*k 4h 4w`` reach an edge of the surroundings beyond which the window goes on."""
+        (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, place
+        inner = ((x0, seen[..., 0]), (y0, seen[..., 0, :]), (gw - x1, seen[..., -1]), (gh - y1, seen[..., -1, :]))
+        cut = seen.new_zeros(seen.shape[:-2], dtype=torch.bool)
+        for beyond, edge in inner:
+            cut |= (edge > 0).any(-1) & bool(beyond)
+        return cut
 
 
 class Parts:

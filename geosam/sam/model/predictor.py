@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from geosam.arrays import Boxes, Logits, MaskScores, Pixels, PointLabels, Points
+from geosam.arrays import Boxes, Logits, MaskScores, Patch, Pixels, PointLabels, Points
 from geosam.errors import ModelError
 from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.vit import VitEncoder
@@ -215,7 +215,7 @@ class Predictor:
         points: Points,
         labels: PointLabels,
         least_iou: float,
-        look: Callable[[int, int, float, np.ndarray], Result],
+        look: Callable[[int, int, float, Patch], Result],
         local: Bool[np.ndarray, "n"] | None = None,
     ) -> list[Result]:
         """Answer ambiguous prompts, and look only at masks that promise to be good; others are never drawn.
@@ -227,8 +227,8 @@ class Predictor:
         least_iou
             Masks with a predicted IoU below are left out.
         look
-            Called with a prompt's row, the number of the alternative, its predicted IoU and its logits ``mh mw``; from
-            several threads at once.
+            Called with a prompt's row, the number of the alternative, its predicted IoU and its logits where there may
+            be something; from several threads at once.
         local
             Prompts that are answered in their surroundings (`SamSpec.focus_px`), for a fraction of the work; masks that
             reach the edge of these, beyond which the window goes on, are left out. None for the whole window.
@@ -244,12 +244,14 @@ class Predictor:
         """
 
         def answer(group: Group) -> list[tuple[int, list[Result]]]:
+            iou = group.iou
+            good = iou >= least_iou
+            good[:, 0] = False  # the answer to clear prompts
             seen = []
-            for place, (row, iou) in enumerate(zip(group.rows, group.iou[:, 1:], strict=True)):
-                good = np.flatnonzero(iou >= least_iou).tolist()
-                drawn = group.draw_uncut(place, [1 + choice for choice in good]) if good else ()
-                pairs = [(choice, logits) for choice, logits in zip(good, drawn, strict=True) if logits is not None]
-                seen.append((row, [look(row, choice, float(iou[choice]), logits) for choice, logits in pairs]))
+            for row, scores, wanted, drawn in zip(group.rows, iou, good, group.patches(good), strict=True):
+                pairs = zip(np.flatnonzero(wanted).tolist(), drawn, strict=True)
+                some = [(mask, patch) for mask, patch in pairs if patch is not None]
+                seen.append((row, [look(row, mask - 1, float(scores[mask]), patch) for mask, patch in some]))
             return seen
 
         near = min(self.sam.spec.focus_px, default=0)

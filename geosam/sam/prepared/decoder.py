@@ -221,6 +221,13 @@ class PreparedDecoder:
         hints = None if asked.hints is None else Hints(asked.hints.maps[row], asked.hints.which)
         return self.upscaling.masks(asked.classifiers[row, masks], asked.cells(row), view.shared, hints, grid=view.grid)
 
+    def draw_several(self, view: View, asked: Asked, rows: Sequence[int]) -> Float[Tensor, "n k mh mw"]:
+        """Logits of all masks of some prompts on a small image, in few products: those of `draw` up to rounding."""
+        some = list(rows)
+        cells = torch.stack([asked.cells(row) for row in some])  # n N c
+        hints = None if asked.hints is None else Hints(asked.hints.maps[some], asked.hints.which)
+        return self.upscaling.several(asked.classifiers[some], cells, view.shared, hints, grid=view.grid)
+
     def _parts(self, cells: Tensor, n: int) -> list[Tensor]:
         """Cells of ``n`` prompts as they go through the layers: all at once, or one by one if a cache is too small."""
         if cells.device.type != "cpu" or (len(cells) == n and cells.numel() <= TOGETHER_VALUES):

@@ -51,6 +51,14 @@ class SharedMaps(NamedTuple):
     eighth: Tensor
     quarter: Tensor
 
+    def part(self, band: slice) -> "SharedMaps":
+        """The rows that belong to some cells; a bias belongs to all."""
+        return SharedMaps(*(_rows(each, band, depth) for depth, each in enumerate(self)))
+
+    def repeated(self, times: int) -> "SharedMaps":
+        """The same maps for several prompts, one after the other."""
+        return SharedMaps(*(each if each.ndim == 1 else each.repeat(times, 1) for each in self))
+
 
 class PreparedUpscaling:
     """From the pixels of the transformer to masks.
@@ -104,20 +112,37 @@ class PreparedUpscaling:
         for top in range(0, gh, rows):
             here = min(rows, gh - top)
             band = slice(top * gw, (top + here) * gw)
-            pixels = self._pixels(cells, shared, hints, band)  # 16·band c2
+            pixels = self._pixels(cells[band], shared.part(band), _band(hints, band))  # 16·band c2
             drawn = unnest((classifiers @ pixels.T).float(), (here, gw), DEPTH)  # k 4·here 4gw
             logits[:, top << DEPTH : (top + here) << DEPTH] = drawn
         return logits
 
-    def _pixels(self, cells: Tensor, shared: SharedMaps, hints: Hints | None, band: slice) -> Tensor:
+    def several(
+        self, classifiers: Tensor, cells: Tensor, shared: SharedMaps, hints: Hints | None, *, grid: tuple[int, int]
+    ) -> Tensor:
+        """Draw masks of prompts on a small image from cells ``n N c`` and classifiers ``n k c2``: ``n k 4gh 4gw``.
+
+        A few prompts at a time go through each product.
+        """
+        n, size, _ = cells.shape
+        some = min(n, max(1, self.band // size))
+        repeated, classifiers = shared.repeated(some), classifiers.to(self.dtype)
+        logits = cells.new_empty(n, classifiers.shape[1], size << 2 * DEPTH, dtype=torch.float32)  # n k 16N
+        for start in range(0, n, some):
+            part, few = slice(start, start + some), min(some, n - start)
+            maps = None if hints is None else Hints(hints.maps[part].transpose(0, 1).flatten(1), hints.which)  # l n·16N
+            pixels = self._pixels(cells[part].flatten(0, 1), repeated.part(slice(0, few * size)), maps)  # n·16N c2
+            logits[part] = (classifiers[part] @ pixels.unflatten(0, (few, -1)).mT).float()  # n k 16N
+        return unnest(logits, grid, DEPTH)
+
+    def _pixels(self, cells: Tensor, shared: SharedMaps, hints: Hints | None) -> Tensor:
         width = self.norm.weight.shape
-        eighth, quarter = (_part(each, band, depth) for each, depth in zip(shared, (0, 1), strict=True))
-        x = torch.addmm(eighth, cells[band], self.first).unflatten(1, (4, -1)).flatten(0, 1)  # 4n c1
+        eighth, quarter = shared
+        x = torch.addmm(eighth, cells, self.first).unflatten(1, (4, -1)).flatten(0, 1)  # 4n c1
         x = functional.layer_norm(x, width, self.norm.weight, self.norm.bias, self.norm.eps)  # 4n c1
         x = torch.addmm(quarter, self.act1(x), self.second).unflatten(1, (4, -1)).flatten(0, 1)  # 16n c2
         if hints is not None and self.hint_weight is not None and hints.which:
-            likeness = hints.maps[:, band.start << 2 * DEPTH : band.stop << 2 * DEPTH]  # l 16n
-            x.addmm_(likeness.T.to(self.dtype), self.hint_weight[hints.which])  # 16n c2
+            x.addmm_(hints.maps.T.to(self.dtype), self.hint_weight[hints.which])  # 16n c2
         return self.act2(x)  # 16n c2
 
     def classifiers(self, tokens: Tensor) -> Tensor:
@@ -128,9 +153,14 @@ class PreparedUpscaling:
         return x.transpose(0, 1)  # n k c2
 
 
-def _part(shared: Tensor, band: slice, depth: int) -> Tensor:
+def _rows(maps: Tensor, band: slice, depth: int) -> Tensor:
     """The rows of a shared map that belong to some cells; a bias belongs to all."""
-    return shared if shared.ndim == 1 else shared[band.start << 2 * depth : band.stop << 2 * depth]
+    return maps if maps.ndim == 1 else maps[band.start << 2 * depth : band.stop << 2 * depth]
+
+
+def _band(hints: Hints | None, band: slice) -> Hints | None:
+    """Maps of one prompt where some cells are."""
+    return hints and Hints(hints.maps[:, band.start << 2 * DEPTH : band.stop << 2 * DEPTH], hints.which)
 
 
 def _matrix(up: nn.ConvTranspose2d, dtype: torch.dtype) -> Tensor:

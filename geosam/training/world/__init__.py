@@ -8,6 +8,6 @@ the sun casts shadows, and a sensor takes the picture.
 (64, 64)
 """
 
-from geosam.training.world.rendering import THEMES, World, photograph, render
+from geosam.training.world.rendering import EVENTS, THEMES, Pair, World, photograph, render, render_pair
 
-__all__ = ["THEMES", "World", "photograph", "render"]
+__all__ = ["EVENTS", "THEMES", "Pair", "World", "photograph", "render", "render_pair"]

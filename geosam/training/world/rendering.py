@@ -1,6 +1,7 @@
 """`render`: a seed in, a picture with its exact masks out."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
@@ -12,13 +13,19 @@ from geosam.training.world.canvas import Canvas
 from geosam.training.world.ground import paint_ground, paint_region, paint_roads, paint_scrub
 from geosam.training.world.layout import Layout
 from geosam.training.world.light import apply_hills, apply_shadows
-from geosam.training.world.places import PLACES
-from geosam.training.world.places.elements import draw_lean
+from geosam.training.world.places import AFTERMATHS, PLACES
+from geosam.training.world.places.elements import draw_lean, draw_sun
 from geosam.training.world.radar import Radar, develop_radar, draw_radar
 from geosam.training.world.sensor import Sensor, develop, draw_sensor, through_air
 
 THEMES = tuple(PLACES)
 """Kinds of places that `render` knows."""
+
+EVENTS = tuple(AFTERMATHS)
+"""Disasters that `render_pair` knows."""
+
+PAIRED_M = 1.5
+"""Coarsest ground resolution of pairs that is drawn: what happened to a house is not seen from farther away."""
 
 MINIMUM_AREA_PX = 12
 """Instances smaller than this are left unlabelled."""
@@ -108,6 +115,67 @@ def render(
     layout = replace(place(rng, side * resolution), lean=draw_lean(rng))
     sensor = draw_radar(rng) if radar else draw_sensor(rng, resolution)
     return photograph(layout, sensor, rng, side=side, reflectance=reflectance)
+
+
+class Pair(NamedTuple):
+    """One place before and after a disaster, pixel on pixel."""
+
+    before: World
+    after: World
+    event: str
+
+
+def render_pair(
+    seed: int,
+    side: int = 256,
+    *,
+    event: str | None = None,
+    resolution_m: float | None = None,
+    reflectance: bool = False,
+) -> Pair:
+    """Render a place before and after a disaster, each under a sun and through a sensor of its own.
+
+    Parameters
+    ----------
+    seed, side, resolution_m, reflectance
+        As those of `render`.
+    event
+        One of `EVENTS`; by default drawn at random.
+
+    Returns
+    -------
+    Pair
+        Two worlds on the same grid; instances of each are numbered by themselves.
+
+    Raises
+    ------
+    OptionError
+        If the event is unknown or the side is smaller than 32.
+
+    Examples
+    --------
+    >>> pair = render_pair(2, 64, event="flood")
+    >>> "flood" in pair.before.classes, "flood" in pair.after.classes
+    (False, True)
+    """
+    if event is not None and event not in AFTERMATHS:
+        raise OptionError(f"event={event!r}", expected=f"one of {', '.join(EVENTS)}")
+    if side < 32:
+        raise OptionError(f"side={side}", expected="at least 32 pixels")
+    rng = np.random.default_rng([seed, len(EVENTS)])
+    name = event or str(rng.choice(EVENTS))
+    happen, themes = AFTERMATHS[name]
+    place, _, (finest, coarsest) = PLACES[str(rng.choice(themes))]
+    resolution = resolution_m or float(np.exp(rng.uniform(np.log(finest), np.log(min(coarsest, PAIRED_M)))))
+    before = place(rng, side * resolution)
+    after = happen(rng, before)
+    texture = int(rng.integers(2**32))  # the ground is the same on both days
+
+    def look(layout: Layout) -> World:
+        seen, sensor = replace(layout, lean=draw_lean(rng), sun=draw_sun(rng)), draw_sensor(rng, resolution)
+        return photograph(seen, sensor, np.random.default_rng(texture), side=side, reflectance=reflectance)
+
+    return Pair(look(before), look(after), name)
 
 
 def photograph(

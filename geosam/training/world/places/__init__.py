@@ -1,6 +1,7 @@
 """Kinds of places: each draws a layout of a given extent from a generator.
 
-Modules build on one another: elements, streets, houses; then the places: built, land, events.
+Modules build on one another: elements, streets, houses; then the places: built, land, events; then what events leave of
+places: aftermath.
 """
 
 from collections.abc import Callable
@@ -8,9 +9,12 @@ from collections.abc import Callable
 import numpy as np
 
 from geosam.training.world.layout import Layout
+from geosam.training.world.places.aftermath import AFTERMATHS
 from geosam.training.world.places.built import camp, industry, suburb, town
 from geosam.training.world.places.events import flood, landslide, sea, waterside
 from geosam.training.world.places.land import barren, farmland, snow, solar, woodland
+
+__all__ = ["AFTERMATHS", "PLACES"]
 
 Place = Callable[[np.random.Generator, float], Layout]
 

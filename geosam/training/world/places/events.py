@@ -114,11 +114,16 @@ def sea(rng: Random, extent_m: float) -> Layout:
 def landslide(rng: Random, extent_m: float) -> Layout:
     """Scars of debris down a green slope."""
     base = replace(_base(rng, extent_m, "woodland", "woodland", "farmland"), hills=rng.uniform(0.1, 0.6))
+    return replace(slid(rng, base), theme="landslide")
+
+
+def slid(rng: Random, layout: Layout) -> Layout:
+    """The place after some of its ground slid, and took with it what stood there."""
     down = rng.uniform(0, 2 * np.pi)
-    scars = tuple(_scar(rng, extent_m, down) for _ in range(int(rng.integers(1, 4))))
+    scars = tuple(_scar(rng, layout.extent_m, down) for _ in range(int(rng.integers(1, 4))))
     for scar in scars:
-        base = without_drowned(base, scar.polygon)
-    return replace(base, theme="landslide", regions=(*base.regions, *scars))
+        layout = without_drowned(layout, scar.polygon)
+    return replace(layout, regions=(*layout.regions, *scars))
 
 
 def _scar(rng: Random, extent_m: float, down: float) -> Region:
@@ -136,11 +141,15 @@ def _scar(rng: Random, extent_m: float, down: float) -> Region:
 
 def flood(rng: Random, extent_m: float) -> Layout:
     """Brown water over fields and streets; roofs and trees stand out of it."""
-    base = _base(rng, extent_m, "farmland", "suburb", "town")
+    return replace(flooded(rng, _base(rng, extent_m, "farmland", "suburb", "town")), theme="flood")
+
+
+def flooded(rng: Random, layout: Layout) -> Layout:
+    """The place under water here and there; what floats or drives is gone."""
     material = any_of(rng, "muddy water", "muddy water", "water")
     colours, spill = (pick(rng, material), pick(rng, material)), []
-    for x, y in rng.uniform(0, extent_m, (int(rng.integers(1, 4)), 2)).tolist():
-        shape = blob(rng, (x, y), extent_m * rng.uniform(0.15, 0.45), rough=0.5)
+    for x, y in rng.uniform(0, layout.extent_m, (int(rng.integers(1, 4)), 2)).tolist():
+        shape = blob(rng, (x, y), layout.extent_m * rng.uniform(0.15, 0.45), rough=0.5)
         spill.append(Region("flood", shape, *colours, strength=0.3, ragged_m=2.0, over=True))
-        base = without_drowned(base, shape, ("blocks",))
-    return replace(base, theme="flood", regions=(*base.regions, *spill))
+        layout = without_drowned(layout, shape, ("blocks",))
+    return replace(layout, regions=(*layout.regions, *spill))
