@@ -16,6 +16,7 @@ from geosam.sam.prepared import PreparedDecoder, Question, exchange
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
+from geosam.sam.registry import load_model
 
 INSIDE = torch.ones(3, 1, dtype=torch.long)
 CLICKS = torch.tensor([[[16.0, 16.0]], [[40.0, 24.0]], [[33.3, 17.7]]])
@@ -134,6 +135,20 @@ def test_a_predictor_in_half_precision_encodes_alike_on_any_number_of_threads(ti
     assert np.array_equal(*found)
     wanted = Predictor(tiny, "tiny").encode(pixels)[0].astype(np.float32)
     assert 0 < np.linalg.norm(found[0] - wanted) < 8e-2 * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (700, 500), (1024, 96)])
+def test_the_built_in_model_encodes_alike_on_any_number_of_threads(shape):
+    pixels = np.random.default_rng(2).integers(0, 256, (3, *shape), np.uint8)
+    predictor, threads, found = load_model("nano"), torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3, 8):
+            torch.set_num_threads(count)
+            found.append(predictor.encode(pixels))
+    finally:
+        torch.set_num_threads(threads)
+    for other in found[1:]:
+        assert all(np.array_equal(one, again) for one, again in zip(found[0], other, strict=True))
 
 
 def test_precision_is_chosen_by_what_the_machine_has(monkeypatch):

@@ -120,7 +120,9 @@ class ConvEncoder(nn.Module):
             image = stage(down(image))  # b c h/s w/s
             levels.append(image)
         quarter, eighth, sixteenth, deepest = levels
-        deep = functional.interpolate(self.deep(deepest), scale_factor=2.0, mode="bilinear")  # b c h/16 w/16
+        deep = functional.interpolate(
+            _pixelwise(self.deep, deepest), scale_factor=2.0, mode="bilinear"
+        )  # b c h/16 w/16
         merged = self.lateral(sixteenth) + deep  # b c h/16 w/16
         coarse = self.norm(merged + self.smooth(merged))  # b c h/16 w/16
         eighth = self.eighth(eighth)  # b c8 h/8 w/8
@@ -132,3 +134,12 @@ class ConvEncoder(nn.Module):
         merged = middle(eighth) + functional.interpolate(deepest(coarse), scale_factor=2.0, mode="bilinear")
         merged = own(quarter) + functional.interpolate(merged, scale_factor=2.0, mode="bilinear")  # b m h/4 w/4
         return self.quarter(functional.relu(merged, inplace=True))  # b c4 h/4 w/4
+
+
+def _pixelwise(conv: nn.Conv2d, image: Tensor) -> Tensor:
+    """Compute a convolution of 1 × 1 as a product over pixels, ``b c h w`` to ``b k h w``.
+
+    Of few pixels with many channels oneDNN sums parts of the channels on several threads: its convolution rounds
+    otherwise on every number of them. A product does not.
+    """
+    return functional.linear(image.permute(0, 2, 3, 1), conv.weight[:, :, 0, 0], conv.bias).permute(0, 3, 1, 2)
