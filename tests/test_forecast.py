@@ -1,6 +1,7 @@
 """What a plan says beforehand is what a run then does: a network of fixed cost, and a clock that it alone moves."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import geopandas
@@ -82,6 +83,27 @@ def test_prompts_take_what_was_forecast_also_on_coarser_views(tmp_path: Path, ne
     seconds, passes, answers = taken(lambda: geosam.segment(path, prompts, model=network, overlap=32))
     assert (said.passes, said.prompts, said.points) == (passes, answers, 0)
     assert said.seconds == pytest.approx(seconds)
+
+
+class Slow(Priced):
+    """A network that takes three times as long for a box."""
+
+    def decode(self, arrays, shape, *, points, boxes=None, **asked):
+        Priced.clock += 0.0 if boxes is None else 2 * POINT * len(boxes)
+        return super().decode(arrays, shape, points=points, boxes=boxes, **asked)
+
+
+def test_boxes_are_forecast_at_what_boxes_take(tmp_path: Path):
+    path, network = coordinate_scene(tmp_path / "xy.tif", (128, 128)), Slow(side=128, channels=2)
+    scene = open_scene(path)
+    places = geopandas.GeoSeries(scene.to_world([box(20, 20, 60, 60), box(70, 30, 100, 90)]), crs=scene.crs)
+    seconds = []
+    for shapes in (places, places.representative_point()):
+        prompts = geopandas.GeoDataFrame(geometry=shapes)
+        seconds.append(geosam.plan(path, prompts, model=network).seconds)
+        work = partial(geosam.segment, path, prompts, model=network)
+        assert seconds[-1] == pytest.approx(taken(work)[0])
+    assert seconds[0] - seconds[1] == pytest.approx(2 * 2 * POINT)
 
 
 def test_a_calibration_is_remembered_until_machine_model_or_options_change(

@@ -35,8 +35,11 @@ from geosam.windows import WindowPlan
 
 _log = logging.getLogger(__name__)
 
-CLICKS = 16
-"""Prompts that are asked to find out what one takes."""
+PROMPTS = 16
+"""Clicks, and boxes, that are asked to find out what one takes."""
+
+BOX_PX = 64
+"""Side of these boxes, as far as the window goes."""
 
 now = time.perf_counter
 
@@ -47,9 +50,11 @@ class Calibration:
 
     Attributes
     ----------
-    encode, point, prompt
-        Seconds of an encoder pass with its reading, of a grid point in everything mode, and of a prompt with its
-        polygon.
+    encode, point
+        Seconds of an encoder pass with its reading, and of a grid point in everything mode.
+    click, box
+        Seconds of a prompt of clicks alone, and of one with an area, which is looked at in all of a window; each with
+        its polygon.
     window
         Seconds of all else in a window of everything mode: stitching, polygons, files.
     peak_bytes
@@ -58,26 +63,29 @@ class Calibration:
 
     encode: float
     point: float
-    prompt: float
+    click: float
+    box: float
     window: float
     peak_bytes: int
 
-    def seconds(self, *, passes: float | int, points: int = 0, prompts: float | int = 0) -> float:
+    def seconds(
+        self, *, passes: float | int, points: int = 0, clicks: float | int = 0, boxes: float | int = 0
+    ) -> float:
         """Seconds of a run in which so many windows are encoded, for grid points or for prompts.
 
         Windows smaller than the one that was measured count as parts of one, and so do the prompts in them.
 
         Examples
         --------
-        >>> cost = Calibration(encode=0.5, point=0.01, prompt=0.1, window=0.5, peak_bytes=0)
-        >>> cost.seconds(passes=9, points=900), cost.seconds(passes=2, prompts=10)
+        >>> cost = Calibration(encode=0.5, point=0.01, click=0.1, box=0.2, window=0.5, peak_bytes=0)
+        >>> cost.seconds(passes=9, points=900), cost.seconds(passes=2, boxes=5)
         (18.0, 2.0)
         """
         rest = self.window if points else 0.0
-        return passes * (self.encode + rest) + points * self.point + prompts * self.prompt
+        return passes * (self.encode + rest) + points * self.point + clicks * self.click + boxes * self.box
 
 
-NOTHING = Calibration(encode=0.0, point=0.0, prompt=0.0, window=0.0, peak_bytes=0)
+NOTHING = Calibration(encode=0.0, point=0.0, click=0.0, box=0.0, window=0.0, peak_bytes=0)
 """What a scene without data takes."""
 
 
@@ -133,12 +141,16 @@ def measure(request: Request, window: Window) -> Calibration:
     decoded = now()
     _finish(request, flatten(masks, 0))
     finished = now()
-    _click(request, embedding, chip, points[:: max(1, len(points) // CLICKS)][:CLICKS])
+    some = points[:: max(1, len(points) // PROMPTS)][:PROMPTS]
+    _ask(request, embedding, chip, some)
     clicked = now()
+    _ask(request, embedding, chip, some, side_px=BOX_PX)
+    boxed = now()
     return Calibration(
         encode=encoded - begin,
         point=(decoded - encoded) / max(1, len(points)),
-        prompt=(clicked - finished) / max(1, min(CLICKS, len(points))),
+        click=(clicked - finished) / max(1, len(some)),
+        box=(boxed - clicked) / max(1, len(some)),
         window=finished - decoded,
         peak_bytes=peak_bytes(),
     )
@@ -160,11 +172,16 @@ def _finish(request: Request, seen: WindowInstances) -> None:
         sinks.write(frames(), Path(folder, "window.gpkg"), crs=scene.crs)
 
 
-def _click(request: Request, embedding: Embedding, chip: Chip, points: np.ndarray) -> None:
-    """Ask single clicks as prompts, to polygons."""
-    n = len(points)
-    clicks = WindowPrompts(np.arange(n), points[:, None].astype(np.float32), np.ones((n, 1), np.int64), None, None)
-    mask_polygons(segment_prompts(embedding, request.network, clicks, chip.valid, refine=request.options.refine))
+def _ask(request: Request, embedding: Embedding, chip: Chip, points: np.ndarray, *, side_px: int = 0) -> None:
+    """Ask single clicks as prompts, to polygons; or boxes of a side around them."""
+    h, w = embedding.shape
+    n, clicks = len(points), points[:, None].astype(np.float32)  # n 1 2
+    boxes = None
+    if side_px:
+        corners = np.concatenate([points - side_px / 2, points + side_px / 2], 1)
+        boxes, clicks = corners.clip(0, [w, h, w, h]).astype(np.float32), clicks[:, :0]
+    asked = WindowPrompts(np.arange(n), clicks, np.ones(clicks.shape[:2], np.int64), boxes, None)
+    mask_polygons(segment_prompts(embedding, request.network, asked, chip.valid, refine=request.options.refine))
 
 
 def _processor() -> str:

@@ -1,6 +1,7 @@
 """What a run will cost: counted on the scene, and reckoned with what this machine was measured to take."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from rasterio.windows import Window
@@ -60,10 +61,13 @@ def forecast(request: Request) -> Forecast:
     seconds = cost.seconds(passes=passes, points=points)
     if request.prompts is not None:
         windows, sights = count_prompted(request)
-        passes, points, prompts = len(sights), 0, sum(number for number, _ in sights)
-        shares = [1.0 if middle is None else area / (middle.height * middle.width) for _, area in sights]
-        asked = sum(number * share for (number, _), share in zip(sights, shares, strict=True))
-        seconds = cost.seconds(passes=sum(shares), prompts=asked)
+        passes, points, prompts = len(sights), 0, sum(seen.clicks + seen.boxes for seen in sights)
+        shares = [1.0 if middle is None else seen.pixels / (middle.height * middle.width) for seen in sights]
+        clicks, boxes = (
+            sum(getattr(seen, kind) * share for seen, share in zip(sights, shares, strict=True))
+            for kind in ("clicks", "boxes")
+        )
+        seconds = cost.seconds(passes=sum(shares), clicks=clicks, boxes=boxes)
     return Forecast(
         shape=scene.shape,
         window=plan.size,
@@ -95,8 +99,16 @@ def count_views(request: Request) -> tuple[int, int, int]:
     return windows, passes, points
 
 
-def count_prompted(request: Request) -> tuple[int, list[tuple[int, int]]]:
-    """Windows that prompts fall into; and for those with data the prompts in each, and the pixels that are read.
+class Sight(NamedTuple):
+    """A window with data that prompts fall into: how many of clicks alone and of an area, and the pixels read."""
+
+    clicks: int
+    boxes: int
+    pixels: int
+
+
+def count_prompted(request: Request) -> tuple[int, list[Sight]]:
+    """Windows that prompts fall into, and those of them with data.
 
     A click whose object turns out to be larger than its window is asked again on a coarser view; nobody knows
     beforehand, and it is counted once.
@@ -108,6 +120,7 @@ def count_prompted(request: Request) -> tuple[int, list[tuple[int, int]]]:
         for index, group in here.items():
             if level.scene.has_data(level.plan[index].window):
                 seen = sight(level, level.plan[index].window, group)
-                sights.append((len(group), round(seen.width * seen.height)))
+                clicks = sum(prompt.kind == "points" for prompt in group)
+                sights.append(Sight(clicks, len(group) - clicks, round(seen.width * seen.height)))
         windows += len(here)
     return windows, sights
