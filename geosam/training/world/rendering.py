@@ -104,10 +104,7 @@ def render(
     >>> world.pixels.shape, len(world.classes) == int(world.labels.max())
     ((3, 64, 64), True)
     """
-    if theme is not None and theme not in PLACES:
-        raise OptionError(f"theme={theme!r}", expected=f"one of {', '.join(THEMES)}")
-    if side < 32:
-        raise OptionError(f"side={side}", expected="at least 32 pixels")
+    _check("theme", theme, THEMES, side)
     rng = np.random.default_rng(seed)
     name = theme or str(rng.choice(THEMES, p=[weight for _, weight, _ in PLACES.values()]))
     place, _, (finest, coarsest) = PLACES[name]
@@ -118,7 +115,7 @@ def render(
 
 
 class Pair(NamedTuple):
-    """One place before and after a disaster, pixel on pixel."""
+    """One place before and after a disaster, on one grid; what stands high leans as each day's picture has it."""
 
     before: World
     after: World
@@ -158,10 +155,7 @@ def render_pair(
     >>> "flood" in pair.before.classes, "flood" in pair.after.classes
     (False, True)
     """
-    if event is not None and event not in AFTERMATHS:
-        raise OptionError(f"event={event!r}", expected=f"one of {', '.join(EVENTS)}")
-    if side < 32:
-        raise OptionError(f"side={side}", expected="at least 32 pixels")
+    _check("event", event, EVENTS, side)
     rng = np.random.default_rng([seed, len(EVENTS)])
     name = event or str(rng.choice(EVENTS))
     happen, themes = AFTERMATHS[name]
@@ -176,6 +170,13 @@ def render_pair(
         return photograph(seen, sensor, np.random.default_rng(texture), side=side, reflectance=reflectance)
 
     return Pair(look(before), look(after), name)
+
+
+def _check(kind: str, name: str | None, known: tuple[str, ...], side: int) -> None:
+    if name is not None and name not in known:
+        raise OptionError(f"{kind}={name!r}", expected=f"one of {', '.join(known)}")
+    if side < 32:
+        raise OptionError(f"side={side}", expected="at least 32 pixels")
 
 
 def photograph(
