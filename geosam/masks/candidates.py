@@ -32,6 +32,10 @@ class Candidate:
         ``(x, y)`` of the prompt in window pixels.
     support
         How far the other points on the mask agree with it, in [0, 1]; see `supported`.
+    local
+        Whether it was answered in its surroundings only.
+    expected_iou
+        What the network's judge expects of it; see `geosam.masks.judging`.
     """
 
     mask: Sketch
@@ -41,10 +45,14 @@ class Candidate:
     choice: int = 0
     point: tuple[float, float] = (0.0, 0.0)
     support: float | None = None
+    local: bool = False
+    expected_iou: float | None = None
 
     @property
     def worth(self) -> float:
-        """How much it is believed, in [0, 1]: the predicted IoU, and how steady it is or how well it is supported."""
+        """How much it is believed: as its judge says, or the predicted IoU and how steady or well supported it is."""
+        if self.expected_iou is not None:
+            return self.expected_iou
         return self.predicted_iou * (self.stability if self.support is None else math.sqrt(self.support))
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64
 
 from geosam.arrays import Boxes, Logits, MaskScores, Patch, PointLabels, Points
 
@@ -115,6 +115,20 @@ class SurveyDecoder(MaskDecoder, Protocol):
         -------
         What `look` gave, by row and alternative.
         """
+        ...
+
+
+@runtime_checkable
+class JudgingDecoder(MaskDecoder, Protocol):
+    """A mask decoder that may know how to tell objects from other masks by what they measure."""
+
+    @property
+    def judges(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def judge(self, measures: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "n"]:
+        """Give the IoU that masks are expected to have, from the measures that `geosam.masks.judging` takes."""
         ...
 
 

@@ -17,6 +17,7 @@ from geosam.errors import OptionError
 from geosam.masks.candidates import Candidate, covered, disjoint, distinct, finish, on_open_ground, supported
 from geosam.masks.decoder import MaskDecoder, survey
 from geosam.masks.islands import keep_islands
+from geosam.masks.judging import judged
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.redrawing import redraw
 from geosam.masks.sketch import sketch, stability
@@ -66,8 +67,8 @@ class EverythingOptions:
         Ask every second point of every second row first, and spare the points on masks that are good enough already;
         then the points between them, likewise (TinySAM, arXiv 2312.13789). False asks every point.
     sure
-        Where masks are laid out without overlap: least predicted IoU times stability, or times the root of the support,
-        of a mask that spares points, in [0, 1].
+        Where masks are laid out without overlap: least worth of a mask that spares points, in [0, 1]: the predicted IoU
+        times the stability or the root of the support, or what the judge expects.
     connected
         Keep of each mask only the island on which its point stands (`geosam.masks.islands`).
     overlap
@@ -80,6 +81,8 @@ class EverythingOptions:
     support
         Prefer masks on whose ground the other points answer alike, not stable ones
         (`geosam.masks.candidates.supported`).
+    judged
+        Prefer the masks that the network's judge expects to agree with an object (`geosam.masks.judging`).
     redraw
         Ask for each mask that is kept once more, by its box, and keep that answer unless it spills onto other masks
         (`geosam.masks.redrawing`): a box tells a network more than the point on which the mask was found.
@@ -110,6 +113,7 @@ class EverythingOptions:
     connected: bool = False
     overlap: Number = 1.0
     support: bool = False
+    judged: bool = False
     whole_every: int = 1
     redraw: bool = False
 
@@ -159,20 +163,35 @@ def segment_everything(
     Masks by pass, best score first. Their `prompt_ids` tell the point of the grid: ``ROW * row + column`` over the
     whole scene.
     """
-    points, ids = grid_points(embedding.window, valid, options.spacing_px)
-    found: list[Candidate] = []
-    for among in _rounds(ids, options):
-        turn = among[~covered(points[among], _sure(found, embedding.shape, options), embedding.shape)]
-        found.extend(_ask(embedding, decoder, points[turn], ids[turn], options=options))
-    if options.support:
-        found = supported(found, embedding.shape)
-    kept = _keep(found, embedding.shape, options)
+    kept = _keep(find_candidates(embedding, decoder, valid, options), embedding.shape, options)
     if options.redraw:
         given = {"connected": options.connected, "stability_offset": options.stability_offset, "batch": options.batch}
         kept = redraw(kept, embedding, decoder, **given)
     masks = finish(kept, embedding, valid)
     area = masks.area_px
     return masks.select((area > 0) & (area >= options.min_area_px) & (area <= options.max_area_px))
+
+
+def find_candidates(
+    embedding: Embedding, decoder: MaskDecoder, valid: Valid, options: EverythingOptions
+) -> list[Candidate]:
+    """Find every mask of a window that could stay, before any gives way to another; arguments as above."""
+    points, ids = grid_points(embedding.window, valid, options.spacing_px)
+    found: list[Candidate] = []
+    for among in _rounds(ids, options):
+        sure = _sure(found, embedding, decoder, options)
+        turn = among[~covered(points[among], sure, embedding.shape)]
+        found.extend(_ask(embedding, decoder, points[turn], ids[turn], options=options))
+    return _rated(found, embedding, decoder, options)
+
+
+def _rated(
+    found: list[Candidate], embedding: Embedding, decoder: MaskDecoder, options: EverythingOptions
+) -> list[Candidate]:
+    """Masks with all that decides which of them are preferred."""
+    if options.support or options.judged:
+        found = supported(found, embedding.shape)
+    return judged(found, decoder, embedding.shape) if options.judged else found
 
 
 def grid_points(window: Window, valid: Valid, spacing_px: Number) -> tuple[Float32[np.ndarray, "n 2"], Ids]:
@@ -225,12 +244,14 @@ def _local(ids: Ids, options: EverythingOptions) -> Bool[np.ndarray, "n"] | None
     return (ids // ROW % options.whole_every != middle) | (ids % ROW % options.whole_every != middle)
 
 
-def _sure(found: list[Candidate], shape: tuple[int, int], options: EverythingOptions) -> list[Candidate]:
+def _sure(
+    found: list[Candidate], embedding: Embedding, decoder: MaskDecoder, options: EverythingOptions
+) -> list[Candidate]:
     """Masks that will be kept whatever else is found, or give way to better ones of the same object."""
     if not options.spare:
         return []
     if options.overlap < 1:
-        laid = disjoint(supported(found, shape) if options.support else found, options.overlap)
+        laid = disjoint(_rated(found, embedding, decoder, options), options.overlap)
         return [one for one in laid if one.worth >= options.sure]
     iou, steady = options.pred_iou_threshold, options.stability_threshold
     return [one for one in found if one.predicted_iou >= iou and one.stability >= steady]
@@ -257,10 +278,12 @@ def _ask(
         ):
             return None
         point = (float(points[row, 0]), float(points[row, 1]))
-        return Candidate(mask, float(np.clip(predicted, 0, 1)), steady, int(ids[row]), choice, point)
+        near = local is not None and bool(local[row])
+        return Candidate(mask, float(np.clip(predicted, 0, 1)), steady, int(ids[row]), choice, point, local=near)
 
+    local = _local(ids, options)
     least = options.pred_iou_threshold - slack
-    given = {"points": points, "least_iou": least, "local": _local(ids, options), "batch": options.batch}
+    given = {"points": points, "least_iou": least, "local": local, "batch": options.batch}
     seen = survey(decoder, embedding.arrays, embedding.shape, look=look, **given)
     return [one for one in seen if one is not None]
 

@@ -18,6 +18,7 @@ from geosam.sam.image_encoder.vit import VitEncoder
 from geosam.sam.likeness import CHANNELS as LIKENESS_CHANNELS
 from geosam.sam.likeness import Likeness
 from geosam.sam.mask_decoder import MaskDecoder
+from geosam.sam.mask_judge import MaskJudge
 from geosam.sam.prompt_encoder import PromptEncoder
 from geosam.sam.prompt_map import PromptMap
 
@@ -57,6 +58,8 @@ class SamSpec:
         Sides of the surroundings in which a click is answered best, if its mask fits into them; the smallest first.
     thresholds
         What suits its scores in everything mode, as keywords of `EverythingOptions`.
+    judged
+        Whether its weights hold a judge of masks (`geosam.sam.mask_judge`).
     url, sha256, bytes
         Where the weights can be had, and how to know them; an empty URL for weights inside the package.
     licence, source
@@ -74,6 +77,7 @@ class SamSpec:
     object_px: float = 0.0
     focus_px: tuple[int, ...] = ()
     thresholds: Mapping[str, float | int] = field(default_factory=dict)
+    judged: bool = False
     url: str = ""
     sha256: str = ""
     bytes: int = 0
@@ -115,6 +119,7 @@ class Sam(nn.Module):
         self.prompt_map = PromptMap(spec.width, stride=STRIDE) if spec.drawn else None
         self.likeness = Likeness() if spec.drawn else None
         self.likeness_map = nn.Conv2d(LIKENESS_CHANNELS, spec.width, 1) if spec.drawn else None
+        self.mask_judge = MaskJudge() if spec.judged else None
         # on the CPU even where the parameters are laid out without storage, because no file fills these
         self.register_buffer("pixel_mean", torch.tensor(MEAN, device="cpu"), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(DEVIATION, device="cpu"), persistent=False)

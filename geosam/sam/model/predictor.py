@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
 from geosam.arrays import Boxes, Logits, MaskScores, Patch, Pixels, PointLabels, Points
@@ -74,6 +74,23 @@ class Predictor:
     def thresholds(self) -> dict[str, float | int]:
         """The options of everything mode that suit its scores."""
         return dict(self.sam.spec.thresholds)
+
+    @property
+    def judges(self) -> bool:
+        """Whether the weights hold a judge of masks."""
+        return self.sam.mask_judge is not None
+
+    def judge(self, measures: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "n"]:
+        """Give the IoU that masks are expected to have, from the measures that `geosam.masks.judging` takes.
+
+        Raises
+        ------
+        ModelError
+            If the weights hold no judge.
+        """
+        if self.sam.mask_judge is None:
+            raise ModelError(f"{self.name!r} has no judge of masks", expected="weights that hold one, as nano's do")
+        return self.sam.mask_judge.judge(measures)
 
     def __repr__(self) -> str:
         return f"Predictor({self.key!r}, side={self.side}, device={str(self.device)!r})"
