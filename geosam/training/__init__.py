@@ -3,8 +3,8 @@
 `config`: one file says everything about a run. `real`: pictures with truth that may be learned from. `samples`: crops,
 augmentation, objects, first prompts. `batches`: the same batch for the same seed and step, made in other processes.
 `answers`: prompts asked and corrected. `corrections`: clicks where an answer is wrong. `losses`, `dense`: what is
-minimised. `checkpoints`: save, resume. `peek`: held-out quality. `calibration`: predicted IoUs
-set right on held-out pictures. `curves`: CSV and PNG. `trainer`: `train`.
+minimised. `checkpoints`: save, resume. `peek`: held-out quality. `calibration`: predicted IoUs set
+right on held-out pictures. `judging`: the judge of everything mode's masks. `curves`: CSV and PNG. `trainer`: `train`.
 `evaluation`: `evaluate`, what a model reaches on a labelled set. `finetuning`: `finetune`, on a user's own footprints.
 """
 

@@ -23,7 +23,7 @@ from geosam.masks.everything import EverythingOptions, find_candidates
 from geosam.masks.judging import measure
 from geosam.masks.sketch import render
 from geosam.sam.mask_judge import MaskJudge
-from geosam.sam.model import Predictor, Sam
+from geosam.sam.model import Predictor, Sam, SamSpec
 from geosam.training.evaluation import Look, looks
 from geosam.training.evaluation.crops import Crop, iou
 from geosam.training.evaluation.looks import Target
@@ -41,7 +41,7 @@ LEAST_IOU = 0.1
 RIDGE = 0.15
 """Strength of the ridge, as a share of the number of rows."""
 
-Rows = tuple[Float64[np.ndarray, "n m"], Float64[np.ndarray, "n"]]
+Rows = tuple[Float64[np.ndarray, "_ m"], Float64[np.ndarray, "_"]]
 """What masks measure, and the IoU that each reached."""
 
 
@@ -61,14 +61,19 @@ def with_judge(network: Sam, data: Path) -> Sam:
         The same network and its judge; unchanged if everything mode finds nothing of what is drawn there.
     """
     network = deepcopy(network)
-    network.mask_judge, network.spec = None, replace(network.spec, judged=False)
+    network.mask_judge, network.spec = None, _asking(network.spec, judged=False)
     allowed = {row.file for row in open_rows(data)}
     pictures = [each for each in list_pictures(data / SPLIT) if each.file in allowed]
     rows = rows_of(Predictor(network, "in training"), looks(pictures))
     if rows:
         network.mask_judge = fit(rows)
-        network.spec = replace(network.spec, judged=True)
+        network.spec = _asking(network.spec, judged=True)
     return network
+
+
+def _asking(spec: SamSpec, *, judged: bool) -> SamSpec:
+    """Give a spec by which everything mode asks the judge, or does not."""
+    return replace(spec, thresholds={**spec.thresholds, "judged": judged})
 
 
 def rows_of(network: Predictor, seen: Iterable[Look]) -> dict[str, Rows]:
@@ -92,7 +97,7 @@ def rows_of_window(network: Predictor, look: Look) -> Rows:
     """Give the rows of one window."""
     chip = look.chip()
     embedding = embed(chip, network)
-    options = EverythingOptions.preset("maps", **{**network.thresholds, "support": True, "judged": False})
+    options = EverythingOptions.preset("maps", **{**network.thresholds, "support": True})
     found = find_candidates(embedding, network, chip.valid, options)
     targets = [each for each in look.targets if each.exact]
     reached = np.array([_best_iou(one, targets, embedding.shape) for one in found], np.float64)

@@ -26,6 +26,7 @@ from geosam.training.checkpoints import NAME, Average, Progress, load, save
 from geosam.training.config import TrainConfig, read_config
 from geosam.training.curves import draw_curves, write_csv
 from geosam.training.dense import DenseHead, dense_loss
+from geosam.training.judging import with_judge
 from geosam.training.peek import held_out, peek
 from geosam.training.team import ALONE, Team, run_together
 
@@ -367,7 +368,9 @@ def _precision(device: torch.device) -> Any:
 
 
 def export(run: Run, folder: Path, data: Path | None = None, *, started: Path | None = None) -> Path:
-    """Write the averaged weights in half precision, with the specification inside; calibrated where there are data.
+    """Write the averaged weights in half precision, with the specification inside.
+
+    Where there are data, predicted IoUs are calibrated and a judge of masks is fitted.
 
     Where the configuration asks for it, they are blended with those in the checkpoint that the run started from: what
     the run unlearned comes back, and little of what it learned goes (Wortsman et al. 2022, "Robust fine-tuning of
@@ -383,7 +386,7 @@ def export(run: Run, folder: Path, data: Path | None = None, *, started: Path | 
             for name, parameter in network.named_parameters():
                 parameter.lerp_(before.values[name], 1 - blend)
     if data is not None:
-        network = calibrated(network, data)
+        network = with_judge(calibrated(network, data), data)
     path = folder / f"{run.config.name}.safetensors"
     write_sam(network, path)
     return path

@@ -52,9 +52,10 @@ def test_predicted_ious_are_right_on_average_and_masks_stay(data, tiny):
 
 
 def test_training_with_data_ends_with_it(data, tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "calibrated", lambda network, folder: calls.append(folder) or network)
+    for step in ("calibrated", "with_judge"):
+        monkeypatch.setattr(trainer, step, lambda network, folder, step=step: calls.append((step, folder)) or network)
     calls = []
     trainer.export(trainer.start(tiny), tmp_path)
     assert calls == []
     trainer.export(trainer.start(tiny), tmp_path, data)
-    assert calls == [data]
+    assert calls == [("calibrated", data), ("with_judge", data)]

@@ -57,9 +57,8 @@ class SamSpec:
     focus_px
         Sides of the surroundings in which a click is answered best, if its mask fits into them; the smallest first.
     thresholds
-        What suits its scores in everything mode, as keywords of `EverythingOptions`.
-    judged
-        Whether its weights hold a judge of masks (`geosam.sam.mask_judge`).
+        What suits its scores in everything mode, as keywords of `EverythingOptions`; with ``judged``, the weights hold
+        a judge of masks.
     url, sha256, bytes
         Where the weights can be had, and how to know them; an empty URL for weights inside the package.
     licence, source
@@ -77,7 +76,6 @@ class SamSpec:
     object_px: float = 0.0
     focus_px: tuple[int, ...] = ()
     thresholds: Mapping[str, float | int] = field(default_factory=dict)
-    judged: bool = False
     url: str = ""
     sha256: str = ""
     bytes: int = 0
@@ -88,6 +86,11 @@ class SamSpec:
     def resamples(self) -> bool:
         """Whether images must have exactly this side: a transformer's learned positions fit one size only."""
         return self.encoder == "vit"
+
+    @property
+    def judged(self) -> bool:
+        """Whether the weights hold a judge of masks (`geosam.sam.mask_judge`), for everything mode to ask."""
+        return bool(self.thresholds.get("judged"))
 
 
 def build(spec: SamSpec) -> "Sam":

@@ -38,6 +38,7 @@ SPECS = {
                 "overlap": 0.2,
                 "support": True,
                 "redraw": True,
+                "judged": True,
             },
             licence="Apache-2.0",
             source="geosam, trained on a procedural world and open imagery",
