@@ -29,6 +29,7 @@ from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.registry import load_model
 
 PEER, PRODUCT = "segment_anything", 2048
+CLICK = np.array([[[500.0, 480.0]]], np.float32)
 Runs = dict[str, Callable[[], object]]
 
 
@@ -76,24 +77,30 @@ def bench_decode(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> No
     show("decode 64", medians(runs, repeat), PEER)
 
 
-def click(model: Predictor, arrays: tuple[np.ndarray, ...]) -> object:
-    """A click on a window that has been encoded, to a polygon."""
-    point = np.array([[[500.0, 480.0]]], np.float32)
-    logits, iou = model.decode(arrays, (SIDE, SIDE), points=point, labels=np.ones((1, 1), np.int64))
-    (x0, y0, x1, y1), crop = render(sketch(logits[0, iou[0].argmax()]), (SIDE, SIDE))
+def click(model: Predictor, arrays: tuple[np.ndarray, ...], outline: np.ndarray | None = None) -> object:
+    """A click on a window that has been encoded, to a polygon: of the best mask, or of logits that are given."""
+    logits, iou = model.decode(arrays, (SIDE, SIDE), points=CLICK, labels=np.ones((1, 1), np.int64))
+    best = logits[0, iou[0].argmax()] if outline is None else outline
+    (x0, y0, x1, y1), crop = render(sketch(best), (SIDE, SIDE))
     labels = np.zeros((y1 - y0, x1 - x0), np.int32)
     labels[crop] = 1
     return list(polygonize([(0, labels)]))
 
 
 def bench_click(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> None:
+    """Masks of random weights have tens of thousands of corners, so the polygon is also drawn of `nano`'s logits."""
     predictor = segment_anything.SamPredictor(peer)
     predictor.set_image(np.ascontiguousarray(picture().transpose(1, 2, 0)))
-    point, label = np.array([[500.0, 480.0]]), np.array([1])
-    runs: Runs = {"segment_anything (to a mask)": lambda: predictor.predict(point, label)}
-    for name, model in (models | {"nano": load_model("nano")}).items():
+    runs: Runs = {"segment_anything (to a mask)": lambda: predictor.predict(CLICK[0], np.array([1]))}
+    nano = load_model("nano")
+    arrays = nano.encode(picture())
+    runs["nano"] = lambda arrays=arrays: click(nano, arrays)
+    logits, iou = nano.decode(arrays, (SIDE, SIDE), points=CLICK, labels=np.ones((1, 1), np.int64))
+    outline = logits[0, iou[0].argmax()]
+    for name, model in models.items():
         arrays = model.encode(picture())
-        runs[name] = lambda model=model, arrays=arrays: click(model, arrays)
+        runs[name] = lambda model=model, arrays=arrays: click(model, arrays, outline)
+        runs[f"{name}, random outline"] = lambda model=model, arrays=arrays: click(model, arrays)
     show("click", medians(runs, 5 * repeat), "segment_anything (to a mask)")
 
 
