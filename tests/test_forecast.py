@@ -86,24 +86,29 @@ def test_prompts_take_what_was_forecast_also_on_coarser_views(tmp_path: Path, ne
 
 
 class Slow(Priced):
-    """A network that takes three times as long for a box."""
+    """A network that takes three times as long for a box, and four times for an outline."""
 
-    def decode(self, arrays, shape, *, points, boxes=None, **asked):
+    def decode(self, arrays, shape, *, points, boxes=None, mask_logits=None, **asked):
         Priced.clock += 0.0 if boxes is None else 2 * POINT * len(boxes)
-        return super().decode(arrays, shape, points=points, boxes=boxes, **asked)
+        Priced.clock += 0.0 if mask_logits is None else POINT * len(mask_logits)
+        return super().decode(arrays, shape, points=points, boxes=boxes, mask_logits=mask_logits, **asked)
 
 
-def test_boxes_are_forecast_at_what_boxes_take(tmp_path: Path):
+def test_boxes_and_polygons_are_forecast_at_what_they_take(tmp_path: Path):
     path, network = coordinate_scene(tmp_path / "xy.tif", (128, 128)), Slow(side=128, channels=2)
     scene = open_scene(path)
-    places = geopandas.GeoSeries(scene.to_world([box(20, 20, 60, 60), box(70, 30, 100, 90)]), crs=scene.crs)
-    seconds = []
-    for shapes in (places, places.representative_point()):
-        prompts = geopandas.GeoDataFrame(geometry=shapes)
-        seconds.append(geosam.plan(path, prompts, model=network).seconds)
-        work = partial(geosam.segment, path, prompts, model=network)
-        assert seconds[-1] == pytest.approx(taken(work)[0])
-    assert seconds[0] - seconds[1] == pytest.approx(2 * 2 * POINT)
+    shapes = geopandas.GeoSeries(scene.to_world([box(20, 20, 60, 60), box(70, 30, 100, 90)]), crs=scene.crs)
+    asked = {
+        "point": geosam.Prompts.from_features(geopandas.GeoDataFrame(geometry=shapes.representative_point()), scene),
+        "box": geosam.Prompts.from_boxes(shapes.bounds.to_numpy(), scene),
+        "polygon": geosam.Prompts.from_features(geopandas.GeoDataFrame(geometry=shapes), scene),
+    }
+    seconds = {}
+    for kind, prompts in asked.items():
+        seconds[kind] = geosam.plan(path, prompts, model=network).seconds
+        assert seconds[kind] == pytest.approx(taken(partial(geosam.segment, path, prompts, model=network))[0])
+    assert seconds["box"] - seconds["point"] == pytest.approx(2 * 2 * POINT)
+    assert seconds["polygon"] - seconds["box"] == pytest.approx(2 * POINT)
 
 
 def test_a_calibration_is_remembered_until_machine_model_or_options_change(

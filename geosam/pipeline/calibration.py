@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 import torch
 from geopandas import GeoDataFrame
 from rasterio.windows import Window
@@ -28,7 +29,7 @@ from geosam.masks import segment_everything, segment_prompts
 from geosam.masks.everything import grid_points
 from geosam.pipeline.request import Request
 from geosam.polygons import instance_frame, mask_polygons, polygonize
-from geosam.prompts import WindowPrompts
+from geosam.prompts import Prompt, WindowPrompts
 from geosam.sam.registry import cache_folder
 from geosam.scene import Chip
 from geosam.windows import WindowPlan
@@ -36,10 +37,10 @@ from geosam.windows import WindowPlan
 _log = logging.getLogger(__name__)
 
 PROMPTS = 16
-"""Clicks, and boxes, that are asked to find out what one takes."""
+"""Prompts of each kind that are asked to find out what one takes."""
 
 BOX_PX = 64
-"""Side of these boxes, as far as the window goes."""
+"""Side of the boxes and polygons among these, as far as the window goes."""
 
 now = time.perf_counter
 
@@ -52,9 +53,9 @@ class Calibration:
     ----------
     encode, point
         Seconds of an encoder pass with its reading, and of a grid point in everything mode.
-    click, box
-        Seconds of a prompt of clicks alone, and of one with an area, which is looked at in all of a window; each with
-        its polygon.
+    click, box, polygon
+        Seconds of a prompt of clicks alone, of one with a box, and of one with an outline; each to the polygon that
+        answers it. The last two are looked at in all of a window.
     window
         Seconds of all else in a window of everything mode: stitching, polygons, files.
     peak_bytes
@@ -65,11 +66,18 @@ class Calibration:
     point: float
     click: float
     box: float
+    polygon: float
     window: float
     peak_bytes: int
 
     def seconds(
-        self, *, passes: float | int, points: int = 0, clicks: float | int = 0, boxes: float | int = 0
+        self,
+        *,
+        passes: float | int,
+        points: int = 0,
+        clicks: float | int = 0,
+        boxes: float | int = 0,
+        polygons: float | int = 0,
     ) -> float:
         """Seconds of a run in which so many windows are encoded, for grid points or for prompts.
 
@@ -77,15 +85,16 @@ class Calibration:
 
         Examples
         --------
-        >>> cost = Calibration(encode=0.5, point=0.01, click=0.1, box=0.2, window=0.5, peak_bytes=0)
+        >>> cost = Calibration(encode=0.5, point=0.01, click=0.1, box=0.2, polygon=0.3, window=0.5, peak_bytes=0)
         >>> cost.seconds(passes=9, points=900), cost.seconds(passes=2, boxes=5)
         (18.0, 2.0)
         """
         rest = self.window if points else 0.0
-        return passes * (self.encode + rest) + points * self.point + clicks * self.click + boxes * self.box
+        prompts = clicks * self.click + boxes * self.box + polygons * self.polygon
+        return passes * (self.encode + rest) + points * self.point + prompts
 
 
-NOTHING = Calibration(encode=0.0, point=0.0, click=0.0, box=0.0, window=0.0, peak_bytes=0)
+NOTHING = Calibration(encode=0.0, point=0.0, click=0.0, box=0.0, polygon=0.0, window=0.0, peak_bytes=0)
 """What a scene without data takes."""
 
 
@@ -142,15 +151,11 @@ def measure(request: Request, window: Window) -> Calibration:
     _finish(request, flatten(masks, 0))
     finished = now()
     some = points[:: max(1, len(points) // PROMPTS)][:PROMPTS]
-    _ask(request, embedding, chip, some)
-    clicked = now()
-    _ask(request, embedding, chip, some, side_px=BOX_PX)
-    boxed = now()
+    taken = {kind: _ask(request, embedding, chip, prompts) for kind, prompts in _prompts(some, embedding.shape).items()}
     return Calibration(
         encode=encoded - begin,
         point=(decoded - encoded) / max(1, len(points)),
-        click=(clicked - finished) / max(1, len(some)),
-        box=(boxed - clicked) / max(1, len(some)),
+        **taken,
         window=finished - decoded,
         peak_bytes=peak_bytes(),
     )
@@ -172,16 +177,26 @@ def _finish(request: Request, seen: WindowInstances) -> None:
         sinks.write(frames(), Path(folder, "window.gpkg"), crs=scene.crs)
 
 
-def _ask(request: Request, embedding: Embedding, chip: Chip, points: np.ndarray, *, side_px: int = 0) -> None:
-    """Ask single clicks as prompts, to polygons; or boxes of a side around them."""
-    h, w = embedding.shape
-    n, clicks = len(points), points[:, None].astype(np.float32)  # n 1 2
-    boxes = None
-    if side_px:
-        corners = np.concatenate([points - side_px / 2, points + side_px / 2], 1)
-        boxes, clicks = corners.clip(0, [w, h, w, h]).astype(np.float32), clicks[:, :0]
-    asked = WindowPrompts(np.arange(n), clicks, np.ones(clicks.shape[:2], np.int64), boxes, None)
-    mask_polygons(segment_prompts(embedding, request.network, asked, chip.valid, refine=request.options.refine))
+def _prompts(points: np.ndarray, shape: tuple[int, int]) -> dict[str, list[Prompt]]:
+    """Single clicks, boxes around them, and the same as polygons, in pixels of a window."""
+    h, w = shape
+    corners = np.concatenate([points - BOX_PX / 2, points + BOX_PX / 2], 1).clip(0, [w, h, w, h]).astype(np.float64)
+    inside = np.ones(1, np.int64)
+    return {
+        "click": [Prompt(row, row, each[None].astype(np.float64), inside) for row, each in enumerate(points)],
+        "box": [Prompt(row, row, box_px=each) for row, each in enumerate(corners)],
+        "polygon": [Prompt(row, row, polygon_px=shapely.box(*each)) for row, each in enumerate(corners)],
+    }
+
+
+def _ask(request: Request, embedding: Embedding, chip: Chip, prompts: list[Prompt]) -> float:
+    """Ask prompts in pixels of the window, to polygons; the seconds that one of them takes."""
+    begin = now()
+    window = Window(0, 0, *embedding.shape[::-1])  # pyright: ignore[reportCallIssue]  # attrs class without stubs
+    logits_shape = request.network.logits_shape(embedding.shape)
+    for asked in WindowPrompts.for_window(prompts, window, logits_shape=logits_shape):
+        mask_polygons(segment_prompts(embedding, request.network, asked, chip.valid, refine=request.options.refine))
+    return (now() - begin) / max(1, len(prompts))
 
 
 def _processor() -> str:

@@ -1,5 +1,6 @@
 """What a run will cost: counted on the scene, and reckoned with what this machine was measured to take."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,13 +62,13 @@ def forecast(request: Request) -> Forecast:
     seconds = cost.seconds(passes=passes, points=points)
     if request.prompts is not None:
         windows, sights = count_prompted(request)
-        passes, points, prompts = len(sights), 0, sum(seen.clicks + seen.boxes for seen in sights)
+        passes, points, prompts = len(sights), 0, sum(seen.prompts.total() for seen in sights)
         shares = [1.0 if middle is None else seen.pixels / (middle.height * middle.width) for seen in sights]
-        clicks, boxes = (
-            sum(getattr(seen, kind) * share for seen, share in zip(sights, shares, strict=True))
-            for kind in ("clicks", "boxes")
+        clicks, boxes, polygons = (
+            sum(seen.prompts[kind] * share for seen, share in zip(sights, shares, strict=True))
+            for kind in ("points", "box", "polygon")
         )
-        seconds = cost.seconds(passes=sum(shares), clicks=clicks, boxes=boxes)
+        seconds = cost.seconds(passes=sum(shares), clicks=clicks, boxes=boxes, polygons=polygons)
     return Forecast(
         shape=scene.shape,
         window=plan.size,
@@ -100,10 +101,9 @@ def count_views(request: Request) -> tuple[int, int, int]:
 
 
 class Sight(NamedTuple):
-    """A window with data that prompts fall into: how many of clicks alone and of an area, and the pixels read."""
+    """A window with data that prompts fall into: how many of each `Prompt.kind`, and the pixels read."""
 
-    clicks: int
-    boxes: int
+    prompts: Counter[str]
     pixels: int
 
 
@@ -120,7 +120,6 @@ def count_prompted(request: Request) -> tuple[int, list[Sight]]:
         for index, group in here.items():
             if level.scene.has_data(level.plan[index].window):
                 seen = sight(level, level.plan[index].window, group)
-                clicks = sum(prompt.kind == "points" for prompt in group)
-                sights.append(Sight(clicks, len(group) - clicks, round(seen.width * seen.height)))
+                sights.append(Sight(Counter(prompt.kind for prompt in group), round(seen.width * seen.height)))
         windows += len(here)
     return windows, sights
