@@ -31,6 +31,9 @@ class PlannedWindow:
         The pixels that the network sees.
     core
         The pixels that this window owns, a part of `window`.
+    asked
+        The pixels on which everything mode asks in this window: the core and half the asked overlap around it. Windows
+        are spread evenly, so that neighbours may share far more than the asked overlap; asked twice is only that much.
     """
 
     index: int
@@ -38,6 +41,7 @@ class PlannedWindow:
     col: int
     window: Window
     core: Window
+    asked: Window
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,10 @@ class WindowPlan:
         rows, cols = self._axes
         window = Window(cols.starts[col], rows.starts[row], cols.size, rows.size)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
         core = Window(cols.cuts[col], rows.cuts[row], cols.core(col), rows.core(row))  # pyright: ignore[reportCallIssue]  # likewise
-        return PlannedWindow(index, row, col, window, core)
+        reach = -(-self.overlap // 2)
+        left, top, w, h = core.col_off - reach, core.row_off - reach, core.width + 2 * reach, core.height + 2 * reach
+        grown = Window(left, top, w, h)  # pyright: ignore[reportCallIssue]  # likewise
+        return PlannedWindow(index, row, col, window, core, _intersection(window, grown) or core)
 
     def __iter__(self) -> Iterator[PlannedWindow]:
         return (self[index] for index in range(len(self)))

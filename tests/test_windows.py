@@ -41,6 +41,18 @@ def test_windows_are_full_size_lie_on_the_grid_and_hold_their_core(plan):
 
 
 @given(plans())
+def test_asked_are_the_core_and_half_the_overlap_around_it_as_far_as_the_window_goes(plan):
+    for planned in plan:
+        near = np.zeros(plan.shape, bool)
+        (top, bottom), (left, right) = planned.core.toranges()
+        half = (plan.overlap + 1) // 2
+        near[max(top - half, 0) : bottom + half, max(left - half, 0) : right + half] = True
+        seen, asked = np.zeros(plan.shape, bool), np.zeros(plan.shape, bool)
+        seen[_slices(planned.window)], asked[_slices(planned.asked)] = True, True
+        assert np.array_equal(asked, near & seen)
+
+
+@given(plans())
 def test_neighbours_share_at_least_the_overlap(plan):
     for i, j, strip in plan.neighbours():
         assert i < j

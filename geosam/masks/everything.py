@@ -143,7 +143,12 @@ class EverythingOptions:
 
 
 def segment_everything(
-    embedding: Embedding, decoder: MaskDecoder, valid: Valid, options: EverythingOptions = EverythingOptions()
+    embedding: Embedding,
+    decoder: MaskDecoder,
+    valid: Valid,
+    options: EverythingOptions = EverythingOptions(),
+    *,
+    asked: Valid | None = None,
 ) -> MaskSet:
     """Find every object of a window.
 
@@ -157,13 +162,16 @@ def segment_everything(
         True where the window has data; no point is asked and no mask reaches outside it.
     options
         How to look and what to keep.
+    asked
+        True where points are asked, as far as there are data; by default everywhere. Masks reach beyond it.
 
     Returns
     -------
     Masks by pass, best score first. Their `prompt_ids` tell the point of the grid: ``ROW * row + column`` over the
     whole scene.
     """
-    kept = _keep(find_candidates(embedding, decoder, valid, options), embedding.shape, options)
+    there = valid if asked is None else valid & asked
+    kept = _keep(find_candidates(embedding, decoder, there, options), embedding.shape, options)
     if options.redraw:
         given = {"connected": options.connected, "stability_offset": options.stability_offset, "batch": options.batch}
         kept = redraw(kept, embedding, decoder, **given)
@@ -175,7 +183,7 @@ def segment_everything(
 def find_candidates(
     embedding: Embedding, decoder: MaskDecoder, valid: Valid, options: EverythingOptions
 ) -> list[Candidate]:
-    """Find every mask of a window that could stay, before any gives way to another; arguments as above."""
+    """Find every mask of a window that could stay, before any gives way to another; points are asked where `valid`."""
     points, ids = grid_points(embedding.window, valid, options.spacing_px)
     found: list[Candidate] = []
     for among in _rounds(ids, options):

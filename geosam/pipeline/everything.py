@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from geopandas import GeoDataFrame
+from rasterio.windows import Window
 
+from geosam.arrays import Valid
 from geosam.execute import prefetch
 from geosam.instances import InstanceSet, Load, WindowInstances, assemble, count_pixels, flatten, stitch
 from geosam.masks import segment_everything
@@ -76,7 +78,22 @@ def segment_window(run: Run, planned: PlannedWindow, chip: Chip) -> WindowInstan
     """Every object that the network finds in one window, without overlaps."""
     embedding = run.embed(run.scene, chip)
     options = run.request.options.everything(run.network)
-    return flatten(segment_everything(embedding, run.network, chip.valid, options), planned.index)
+    asked = within(planned.window, planned.asked)
+    return flatten(segment_everything(embedding, run.network, chip.valid, options, asked=asked), planned.index)
+
+
+def within(window: Window, part: Window) -> Valid:
+    """Tell which pixels of a window lie in a part of it.
+
+    Examples
+    --------
+    >>> within(Window(10, 0, 4, 2), Window(11, 0, 2, 1)).astype(int).tolist()
+    [[0, 1, 1, 0], [0, 0, 0, 0]]
+    """
+    inside = np.zeros((round(window.height), round(window.width)), bool)
+    top, left = round(part.row_off - window.row_off), round(part.col_off - window.col_off)
+    inside[top : top + round(part.height), left : left + round(part.width)] = True
+    return inside
 
 
 def entry(index: int, prefix: str = "") -> str:

@@ -52,12 +52,13 @@ def forecast(request: Request) -> Forecast:
     """Count the windows, points or prompts of a run, and say what they will take on this machine."""
     scene, network, options = request.scene, request.network, request.options
     plan = options.plan(scene.shape, side=network.side)
-    full = [planned.window for planned in plan if scene.has_data(planned.window)]
+    full = [planned for planned in plan if scene.has_data(planned.window)]
     spacing_px = options.everything(network).spacing_px
-    windows, passes, points, prompts = len(plan), len(full), count_points(full, spacing_px), 0
+    asked = [planned.asked for planned in full]
+    windows, passes, points, prompts = len(plan), len(full), count_points(asked, spacing_px), 0
     if options.hierarchy:
         windows, passes, points = count_views(request)
-    middle = full[len(full) // 2] if full else None
+    middle = full[len(full) // 2].window if full else None
     cost = NOTHING if middle is None else calibrated(request, middle)
     seconds = cost.seconds(passes=passes, points=points)
     if request.prompts is not None:
@@ -82,10 +83,10 @@ def forecast(request: Request) -> Forecast:
     )
 
 
-def count_points(windows: list[Window], spacing_px: float | int) -> int:
-    """Grid points in all windows, as if all of their pixels were data, which nobody has read yet."""
-    valid = (np.ones((window.height, window.width), bool) for window in windows)
-    return sum(len(grid_points(window, each, spacing_px)[0]) for window, each in zip(windows, valid, strict=True))
+def count_points(places: list[Window], spacing_px: float | int) -> int:
+    """Grid points in all places that are asked, as if all of their pixels were data, which nobody has read yet."""
+    valid = (np.ones((round(place.height), round(place.width)), bool) for place in places)
+    return sum(len(grid_points(place, each, spacing_px)[0]) for place, each in zip(places, valid, strict=True))
 
 
 def count_views(request: Request) -> tuple[int, int, int]:
@@ -94,7 +95,7 @@ def count_views(request: Request) -> tuple[int, int, int]:
     for number in VIEWS:
         view = request.scene.coarsened(2.0**number) if number else request.scene
         plan = request.options.plan(view.shape, side=request.network.side)
-        full = [planned.window for planned in plan if view.has_data(planned.window)]
+        full = [planned.asked for planned in plan if view.has_data(planned.window)]
         windows, passes = windows + len(plan), passes + len(full)
         points += count_points(full, request.options.everything(request.network).spacing_px)
     return windows, passes, points
