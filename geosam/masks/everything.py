@@ -82,7 +82,8 @@ class EverythingOptions:
         Prefer masks on whose ground the other points answer alike, not stable ones
         (`geosam.masks.candidates.supported`).
     judged
-        Prefer the masks that the network's judge expects to agree with an object (`geosam.masks.judging`).
+        Prefer the masks that the network's judge expects to agree with an object (`geosam.masks.judging`); whatever
+        `support` says.
     redraw
         Ask for each mask that is kept once more, by its box, and keep that answer unless it spills onto other masks
         (`geosam.masks.redrawing`): a box tells a network more than the point on which the mask was found.

@@ -22,7 +22,7 @@ from geosam.masks.candidates import Candidate
 from geosam.masks.everything import EverythingOptions, find_candidates
 from geosam.masks.judging import measure
 from geosam.masks.sketch import render
-from geosam.sam.mask_judge import MaskJudge
+from geosam.sam.mask_judge import MEASURES, MaskJudge
 from geosam.sam.model import Predictor, Sam, SamSpec
 from geosam.training.evaluation import Look, looks
 from geosam.training.evaluation.crops import Crop, iou
@@ -58,7 +58,7 @@ def with_judge(network: Sam, data: Path) -> Sam:
     Returns
     -------
     Sam
-        The same network and its judge; unchanged if everything mode finds nothing of what is drawn there.
+        The same network and its judge; without one if everything mode finds nothing of what is drawn there.
     """
     network = deepcopy(network)
     network.mask_judge, network.spec = None, _asking(network.spec, judged=False)
@@ -102,7 +102,7 @@ def rows_of_window(network: Predictor, look: Look) -> Rows:
     targets = [each for each in look.targets if each.exact]
     reached = np.array([_best_iou(one, targets, embedding.shape) for one in found], np.float64)
     counted = [one for one, best in zip(found, reached.tolist(), strict=True) if best > LEAST_IOU]
-    measures = measure(counted, embedding.shape) if counted else np.zeros((0, len(MaskJudge().centre)))
+    measures = measure(counted, embedding.shape) if counted else np.zeros((0, MEASURES))
     log.info("%s: %d of %d masks lie on objects", look.name, len(counted), len(found))
     return measures, reached[reached > LEAST_IOU]
 
