@@ -119,6 +119,29 @@ class SurveyDecoder(MaskDecoder, Protocol):
 
 
 @runtime_checkable
+class SharpeningDecoder(MaskDecoder, Protocol):
+    """A mask decoder that may know how to make an answer sharper, beside the picture."""
+
+    @property
+    def sharpens(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def sharpen(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        logits: MaskPrompts,
+        *,
+        points: Points,
+        labels: PointLabels,
+        boxes: Boxes | None = None,
+    ) -> list[Patch]:
+        """Give one sharper mask for each of ``n``; ``points, labels, boxes`` are what they answer."""
+        ...
+
+
+@runtime_checkable
 class JudgingDecoder(MaskDecoder, Protocol):
     """A mask decoder that may know how to tell objects from other masks by what they measure."""
 
@@ -159,6 +182,25 @@ def survey(
             look(start + row, choice, float(iou[row, choice]), Patch.of(logits[row, choice])) for row, choice in good
         )
     return seen
+
+
+def sharpen(
+    decoder: MaskDecoder,
+    arrays: tuple[np.ndarray, ...],
+    shape: tuple[int, int],
+    logits: MaskPrompts,
+    *,
+    points: Points,
+    labels: PointLabels,
+    boxes: Boxes | None = None,
+) -> list[Patch]:
+    """Make answers sharper if the decoder knows how to, else give them as they are.
+
+    Arguments as those of `MaskDecoder.decode`, and ``logits`` that it gave, one mask for each prompt.
+    """
+    if isinstance(decoder, SharpeningDecoder) and decoder.sharpens:
+        return decoder.sharpen(arrays, shape, logits, points=points, labels=labels, boxes=boxes)
+    return [Patch.of(each) for each in logits]
 
 
 def outline_boxes(

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from geosam.arrays import PointLabels, Points, Valid
+from geosam.arrays import Boxes, Patch, PointLabels, Points, Valid
 from geosam.embeddings import Embedding
 from geosam.masks.candidates import Candidate, finish
-from geosam.masks.decoder import MaskDecoder, NearDecoder
+from geosam.masks.decoder import MaskDecoder, NearDecoder, sharpen
 from geosam.masks.islands import keep_islands
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.sketch import sketch, stability
@@ -80,9 +80,10 @@ def _answer(
     logits, iou = answer_best(embedding, decoder, **asked, **masks, multimask=multimask, connected=connected)
     for _ in range(refine):
         logits, iou = answer_best(embedding, decoder, **asked, mask_logits=logits, multimask=False, connected=connected)
+    sharper = sharpen_answers(embedding, decoder, logits, **asked, connected=connected)
     return [
-        Candidate(sketch(mask), float(score), stability(mask, STABILITY_OFFSET), int(row))
-        for mask, score, row in zip(logits, iou, prompts.rows[which], strict=True)
+        Candidate(sketch(mask), float(score), stability(mask.logits, STABILITY_OFFSET), int(row))
+        for mask, score, row in zip(sharper, iou, prompts.rows[which], strict=True)
     ]
 
 
@@ -119,3 +120,24 @@ def answer_best(
         for row in prompts.tolist():
             logits[row] = keep_islands(logits[row], embedding.shape, points[row], labels[row])
     return logits, iou
+
+
+def sharpen_answers(
+    embedding: Embedding,
+    decoder: MaskDecoder,
+    logits: Float32[np.ndarray, "n mh mw"],
+    *,
+    points: Points,
+    labels: PointLabels,
+    connected: bool,
+    boxes: Boxes | None = None,
+) -> list[Patch]:
+    """Make what `answer_best` gave sharper, if the decoder knows how to; its arguments, and its logits.
+
+    What is asked next takes the logits as they were: the network learned on its own answers.
+    """
+    sharper = sharpen(decoder, embedding.arrays, embedding.shape, logits, points=points, labels=labels, boxes=boxes)
+    if not connected:
+        return sharper
+    asked = zip(sharper, points, labels, strict=True)
+    return [mask._replace(logits=keep_islands(mask, embedding.shape, clicks, meant)) for mask, clicks, meant in asked]

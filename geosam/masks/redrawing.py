@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from geosam.arrays import Patch
 from geosam.embeddings import Embedding
 from geosam.masks.candidates import Candidate
-from geosam.masks.decoder import MaskDecoder, outline_boxes
+from geosam.masks.decoder import MaskDecoder, outline_boxes, sharpen
 from geosam.masks.islands import keep_islands
-from geosam.masks.sketch import Sketch, sketch, stability
+from geosam.masks.sketch import Grid, Sketch, sketch, stability
 
 SPILL = 0.1
 """Greatest share of a second answer that may lie on other masks; with more, the first one stays."""
@@ -62,14 +63,24 @@ def redraw(
         few = candidates[start : start + batch]
         boxes = np.stack([box_px(one, embedding.shape) for one in few])
         logits, iou = outline_boxes(decoder, embedding.arrays, embedding.shape, boxes)
-        for one, answer, score in zip(few, logits, iou.tolist(), strict=True):
-            point = np.array([one.point], np.float32)
-            seen = keep_islands(answer, embedding.shape, point, INSIDE) if connected else answer
-            mask = sketch(seen)
-            fits = mask.area and mask.area - _free(mask, owner, len(drawn) + 1) <= SPILL * mask.area
-            again = replace(one, mask=mask, predicted_iou=score, stability=stability(seen, stability_offset))
-            drawn.append(again if fits else one)
+        if connected:
+            logits = np.stack([_island_of(one, seen, embedding.shape) for one, seen in zip(few, logits, strict=True)])
+        masks = [sketch(seen) for seen in logits]
+        fits = np.flatnonzero([_fits(mask, owner, number) for number, mask in enumerate(masks, start=start + 1)])
+        none = {"points": np.zeros((len(fits), 0, 2), np.float32), "labels": np.zeros((len(fits), 0), np.int64)}
+        sharper = sharpen(decoder, embedding.arrays, embedding.shape, logits[fits], boxes=boxes[fits], **none)
+        drawn += few
+        for row, seen in zip(fits.tolist(), sharper, strict=True):
+            one = few[row]
+            mask = sketch(seen._replace(logits=_island_of(one, seen, embedding.shape)) if connected else seen)
+            steady = stability(seen.logits, stability_offset)
+            drawn[start + row] = replace(one, mask=mask, predicted_iou=float(iou[row]), stability=steady)
     return drawn
+
+
+def _island_of(one: Candidate, seen: Grid | Patch, shape: tuple[int, int]) -> Grid:
+    """Sink the islands on which a mask's own point does not stand."""
+    return keep_islands(seen, shape, np.array([one.point], np.float32), INSIDE)
 
 
 def _owners(candidates: Sequence[Candidate]) -> Int32[np.ndarray, "mh mw"]:
@@ -81,11 +92,11 @@ def _owners(candidates: Sequence[Candidate]) -> Int32[np.ndarray, "mh mw"]:
     return owner
 
 
-def _free(mask: Sketch, owner: Int32[np.ndarray, "mh mw"], number: int) -> int:
-    """How much of a mask lies on open ground or on what is its own."""
+def _fits(mask: Sketch, owner: Int32[np.ndarray, "mh mw"], number: int) -> bool:
+    """Whether a second answer shows something, nearly all of it on open ground or on what is its own."""
     x0, y0, x1, y1 = mask.outer
     there = owner[y0:y1, x0:x1][mask.inside()]
-    return int(np.count_nonzero((there == 0) | (there == number)))
+    return mask.area > 0 and int(np.count_nonzero((there != 0) & (there != number))) <= SPILL * mask.area
 
 
 def box_px(one: Candidate, shape: tuple[int, int]) -> Float32[np.ndarray, "4"]:

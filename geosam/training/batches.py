@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from geosam.errors import OptionError
 from geosam.training.config import DataOptions, TrainConfig
 from geosam.training.real import RealImage, open_rows, read_images
-from geosam.training.samples import Sample, draw_sample
+from geosam.training.samples import STRIDE, Sample, draw_sample
 from geosam.training.team import ALONE, Team
 from geosam.training.world import World, render
 
@@ -43,7 +43,7 @@ class Batch:
     kinds: Int64[np.ndarray, "b"]
 
 
-def make_batch(config: TrainConfig, data: Path | None, step: int, team: Team = ALONE) -> Batch:
+def make_batch(config: TrainConfig, data: Path | None, step: int, team: Team = ALONE, cell: int = STRIDE) -> Batch:
     """Make one process's share of the batch of a step.
 
     Nothing but the configuration, the data folder and the step decides what is in the batch; image by image the
@@ -60,7 +60,7 @@ def make_batch(config: TrainConfig, data: Path | None, step: int, team: Team = A
     for slot in own:
         pictures = _real_pictures(data, held_out=False) if real[slot] and data is not None else None
         dice = np.random.default_rng([config.seed, step, slot])
-        samples.append(_sample(dice, config, pictures, side=side, place=(step, slot)))
+        samples.append(_sample(dice, config, pictures, side=side, place=(step, slot), cell=cell))
     return stack(samples, kinds[own].astype(np.int64))
 
 
@@ -72,7 +72,7 @@ def stack(samples: list[Sample], kinds: Int64[np.ndarray, "b"]) -> Batch:
 
 def _sample(
     rng: np.random.Generator, config: TrainConfig, pictures: dict[str, list[RealImage]] | None, *, side: int,
-    place: tuple[int, int],
+    place: tuple[int, int], cell: int,
 ) -> Sample:  # fmt: skip
     for attempt in range(TRIES):
         if pictures is not None:
@@ -81,7 +81,7 @@ def _sample(
         else:
             world = _rendered(config, place, attempt)
             pixels, labels, parts = world.pixels, world.labels, world.parts
-        sample = draw_sample(rng, pixels, labels, parts=parts, side=side, options=config.data)
+        sample = draw_sample(rng, pixels, labels, parts=parts, side=side, options=config.data, cell=cell)
         if sample is not None:
             return sample
     raise OptionError(f"{TRIES} crops without an object", expected="labelled objects", hint="lower data.minimum_px")
@@ -130,11 +130,18 @@ def held_out_pictures(data: Path) -> list[RealImage]:
 
 
 def iterate(
-    config: TrainConfig, data: Path | None, *, first: int, last: int, workers: int, team: Team = ALONE
+    config: TrainConfig,
+    data: Path | None,
+    *,
+    first: int,
+    last: int,
+    workers: int,
+    team: Team = ALONE,
+    cell: int = STRIDE,
 ) -> Iterator[Batch]:
     """Give the batches of steps ``first`` to ``last``, in order, made by so many processes; 0 makes them right here."""
     if not workers:
-        yield from (make_batch(config, data, step, team) for step in range(first, last))
+        yield from (make_batch(config, data, step, team, cell) for step in range(first, last))
         return
     pools = [ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_lower) for _ in range(workers)]
     pending: deque[Future[Batch]] = deque()
@@ -142,7 +149,7 @@ def iterate(
         for step in range(first, last + AHEAD * workers):
             if step < last:  # steps that share renderings go to the same process
                 pool = pools[(step // config.data.render_uses) % workers]
-                pending.append(pool.submit(make_batch, config, data, step, team))
+                pending.append(pool.submit(make_batch, config, data, step, team, cell))
             if step >= first + AHEAD * workers and pending:
                 yield pending.popleft().result()
         while pending:

@@ -110,6 +110,32 @@ class LossOptions:
 
 
 @dataclass(frozen=True)
+class SharpenerOptions:
+    """How the sharpener of masks is trained, when all else is done; data options that differ from the run's own."""
+
+    seed: int
+    steps: int
+    rate: float
+    weight_decay: float
+    warm_up: int
+    ema: float
+    least_iou: float
+    batch: int
+    prompts: int
+    sides: tuple[int, ...]
+    real: float
+    kinds: tuple[float, float, float]
+    object_px: tuple[float, float]
+    minimum_px: int
+    degraded: float
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.warm_up) < 1 or self.rate <= 0:
+            given = f"steps={self.steps}, warm_up={self.warm_up}, rate={self.rate}"
+            raise OptionError(given, expected="all above zero")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A training run as data.
 
@@ -117,6 +143,8 @@ class TrainConfig:
     ----------
     start
         The run whose weights this one begins with; None for random ones.
+    sharpener
+        How the sharpener of masks is trained afterwards; None for weights without one.
 
     Examples
     --------
@@ -132,17 +160,25 @@ class TrainConfig:
     optimiser: OptimiserOptions
     losses: LossOptions
     start: "TrainConfig | None" = None
+    sharpener: SharpenerOptions | None = None
 
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with any number in the configuration but the schedule's length."""
         values = asdict(self)
         values["optimiser"].pop("steps")
+        del values["sharpener"]  # it comes when all else is done
         text = json.dumps(values, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-_SECTIONS = {"model": ModelOptions, "data": DataOptions, "optimiser": OptimiserOptions, "losses": LossOptions}
+_SECTIONS = {
+    "model": ModelOptions,
+    "data": DataOptions,
+    "optimiser": OptimiserOptions,
+    "losses": LossOptions,
+    "sharpener": SharpenerOptions,
+}
 
 
 def read_config(path: str | os.PathLike[str] | None = None) -> TrainConfig:
@@ -170,7 +206,7 @@ def _beside(source: Traversable | Path, name: str) -> Path:
 def config_from_dict(values: dict[str, Any]) -> TrainConfig:
     """Build a configuration from nested tables."""
     parts = {key: value if key not in _SECTIONS else _section(key, value) for key, value in values.items()}
-    return _filled(TrainConfig, {"start": None, **parts}, "the file")
+    return _filled(TrainConfig, {"start": None, "sharpener": None, **parts}, "the file")
 
 
 def _section(name: str, values: dict[str, Any]) -> object:

@@ -72,8 +72,12 @@ def draw_sample(
     parts: Int32[np.ndarray, "h w"] | None,
     side: int,
     options: DataOptions,
+    cell: int = STRIDE,
 ) -> Sample | None:
-    """Crop a labelled picture, augment it, and ask for objects on it; None where there are none."""
+    """Crop a labelled picture, augment it, and ask for objects on it; None where there are none.
+
+    Targets and edges are averages over squares of ``cell`` pixels.
+    """
     centred = options.centred > 0 and rng.random() < options.centred
     draw = draw_window_around if centred else draw_window
     window = draw(rng, labels, side=side, options=options)
@@ -87,7 +91,7 @@ def draw_sample(
     masks, real = choice
     if options.degraded > 0 and rng.random() < options.degraded:
         image = degrade(rng, image)
-    targets = np.stack([cover(mask) for mask in masks])
+    targets = np.stack([cover(mask, cell) for mask in masks])
     boxes = np.stack([box_of(mask) for mask in masks])
     return Sample(
         pixels=recolour(rng, image),
@@ -96,7 +100,7 @@ def draw_sample(
         prompts=jitter_boxes(rng, boxes, side),
         clicks=np.stack([draw_click(rng, mask) for mask in masks]),
         real_object=real,
-        edges=cover(edges_of(levels[0])),
+        edges=cover(edges_of(levels[0]), cell),
         edges_known=parts is not None,
     )
 
@@ -249,15 +253,15 @@ def spot(shape: tuple[int, ...], y: int, x: int) -> Bool[np.ndarray, "h w"]:
     return mask
 
 
-def cover(mask: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "q r"]:
-    """Average a mask over squares of 4 × 4 pixels; 255 where it covers all of one.
+def cover(mask: Bool[np.ndarray, "h w"], cell: int = STRIDE) -> UInt8[np.ndarray, "q r"]:
+    """Average a mask over squares of ``cell`` pixels; 255 where it covers all of one.
 
     >>> cover(np.eye(4, dtype=bool))
     array([[64]], dtype=uint8)
     """
     h, w = mask.shape
-    blocks = mask.reshape(h // STRIDE, STRIDE, w // STRIDE, STRIDE).sum((1, 3), dtype=np.uint16)
-    return ((blocks * 255 + 8) // (STRIDE * STRIDE)).astype(np.uint8)
+    blocks = mask.reshape(h // cell, cell, w // cell, cell).sum((1, 3), dtype=np.uint16)
+    return ((blocks * 255 + cell * cell // 2) // (cell * cell)).astype(np.uint8)
 
 
 def edges_of(labels: Int32[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

@@ -27,7 +27,9 @@ from geosam.training.config import TrainConfig, read_config
 from geosam.training.curves import draw_curves, write_csv
 from geosam.training.dense import DenseHead, dense_loss
 from geosam.training.judging import with_judge
+from geosam.training.layout import lay_out
 from geosam.training.peek import held_out, peek
+from geosam.training.sharpening import with_sharpener
 from geosam.training.team import ALONE, Team, run_together
 
 log = logging.getLogger(__name__)
@@ -173,7 +175,7 @@ def _sit(team: Team, config: TrainConfig, sitting: Sitting) -> None:
     _loop(run, sitting)
     if team.leads:
         _save(run, sitting)
-        export(run, sitting.folder, sitting.data, started=sitting.folder / START / NAME)
+        export(run, sitting.folder, sitting.data, started=sitting.folder / START / NAME, workers=sitting.workers)
 
 
 def start(config: TrainConfig, team: Team = ALONE) -> Run:
@@ -183,20 +185,12 @@ def start(config: TrainConfig, team: Team = ALONE) -> Run:
         torch.manual_seed(config.seed)
         network = build(spec_of(config))
         head = DenseHead(config.model.encoder_sizes["fine_channels"][-1])
-    _lay_out(network, torch.channels_last).to(device).train()
+    lay_out(network, torch.channels_last).to(device).train()
     head.to(device)
     optimiser = torch.optim.AdamW(
         _groups(network, head, config), lr=config.optimiser.rate, betas=(0.9, 0.98), fused=True
     )
     return Run(config, network, head, optimiser, Average(network, config.optimiser.ema), Progress(), device, team)
-
-
-def _lay_out(network: Sam, layout: torch.memory_format) -> Sam:
-    """Lay the kernels out in memory; channels last is what convolutions on a processor want."""
-    for parameter in network.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=layout)
-    return network
 
 
 def spec_of(config: TrainConfig) -> SamSpec:
@@ -367,16 +361,17 @@ def _precision(device: torch.device) -> Any:
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def export(run: Run, folder: Path, data: Path | None = None, *, started: Path | None = None) -> Path:
+def export(run: Run, folder: Path, data: Path | None = None, *, started: Path | None = None, workers: int = 0) -> Path:
     """Write the averaged weights in half precision, with the specification inside.
 
-    Where there are data, predicted IoUs are calibrated and a judge of masks is fitted.
+    Where there are data, predicted IoUs are calibrated and a judge of masks is fitted; where the configuration asks for
+    it, a sharpener of masks is trained with ``workers`` processes that make its batches.
 
     Where the configuration asks for it, they are blended with those in the checkpoint that the run started from: what
     the run unlearned comes back, and little of what it learned goes (Wortsman et al. 2022, "Robust fine-tuning of
     zero-shot models").
     """
-    network = _lay_out(deepcopy(run.network).to("cpu"), torch.contiguous_format)
+    network = lay_out(deepcopy(run.network).to("cpu"), torch.contiguous_format)
     run.average.apply(network)
     blend = run.config.optimiser.blend
     if run.config.start is not None and blend < 1 and started is not None:
@@ -387,6 +382,8 @@ def export(run: Run, folder: Path, data: Path | None = None, *, started: Path | 
                 parameter.lerp_(before.values[name], 1 - blend)
     if data is not None:
         network = with_judge(calibrated(network, data), data)
+    if run.config.sharpener is not None:
+        network = with_sharpener(network, run.config, run.config.sharpener, folder=folder, data=data, workers=workers)
     path = folder / f"{run.config.name}.safetensors"
     write_sam(network, path)
     return path

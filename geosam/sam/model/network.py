@@ -19,6 +19,7 @@ from geosam.sam.likeness import CHANNELS as LIKENESS_CHANNELS
 from geosam.sam.likeness import Likeness
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.mask_judge import MaskJudge
+from geosam.sam.mask_sharpener import MaskSharpener
 from geosam.sam.prompt_encoder import PromptEncoder
 from geosam.sam.prompt_map import PromptMap
 
@@ -56,6 +57,8 @@ class SamSpec:
         Length in pixels at which it outlines an object of known size best; 0 where all are alike.
     focus_px
         Sides of the surroundings in which a click is answered best, if its mask fits into them; the smallest first.
+    sharpened
+        Whether the weights hold a `MaskSharpener`, and answers to users are made sharper by it.
     thresholds
         What suits its scores in everything mode, as keywords of `EverythingOptions`; with ``judged``, the weights hold
         a judge of masks.
@@ -75,6 +78,7 @@ class SamSpec:
     position_side: int = 0
     object_px: float = 0.0
     focus_px: tuple[int, ...] = ()
+    sharpened: bool = False
     thresholds: Mapping[str, float | int] = field(default_factory=dict)
     url: str = ""
     sha256: str = ""
@@ -99,10 +103,15 @@ def build(spec: SamSpec) -> "Sam":
         encoder = VitEncoder(out=spec.width, side=spec.side, **spec.encoder_sizes)
     else:
         encoder = ConvEncoder(out=spec.width, **spec.encoder_sizes)
-    fine = tuple(spec.encoder_sizes.get("fine_channels", ()))
+    fine = encoder_fine(spec)
     hints = LIKENESS_CHANNELS if spec.drawn else 0
     decoder = MaskDecoder(spec.width, fine_channels=fine, hint_channels=hints, **spec.decoder_sizes)
     return Sam(encoder, PromptEncoder(spec.width), decoder, spec)
+
+
+def encoder_fine(spec: SamSpec) -> tuple[int, ...]:
+    """Channels of the encoder's finer features, the coarser first; none for a transformer."""
+    return tuple(spec.encoder_sizes.get("fine_channels", ()))
 
 
 class Sam(nn.Module):
@@ -123,6 +132,7 @@ class Sam(nn.Module):
         self.likeness = Likeness() if spec.drawn else None
         self.likeness_map = nn.Conv2d(LIKENESS_CHANNELS, spec.width, 1) if spec.drawn else None
         self.mask_judge = MaskJudge() if spec.judged else None
+        self.mask_sharpener = MaskSharpener(encoder_fine(spec)[-1]) if spec.sharpened else None
         # on the CPU even where the parameters are laid out without storage, because no file fills these
         self.register_buffer("pixel_mean", torch.tensor(MEAN, device="cpu"), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(DEVIATION, device="cpu"), persistent=False)

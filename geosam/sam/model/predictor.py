@@ -13,7 +13,8 @@ from geosam.arrays import Boxes, Logits, MaskScores, Patch, Pixels, PointLabels,
 from geosam.errors import ModelError
 from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.vit import VitEncoder
-from geosam.sam.model.canvas import Canvas
+from geosam.sam.model.canvas import OUTSIDE, Canvas
+from geosam.sam.model.close_up import CloseUp, keep_picture, window_cells
 from geosam.sam.model.groups import Group, Lot, Parts
 from geosam.sam.model.network import Sam
 from geosam.sam.model.remembered import Remembered
@@ -115,14 +116,16 @@ class Predictor:
         -------
         arrays
             Features ``c gh gw``, the coarsest first; float16, so that features from a cache equal fresh ones. They
-            cannot be written to: what prompts need of them is prepared once, and kept as long as they are.
+            cannot be written to: what prompts need of them is prepared once, and kept as long as they are. Last, if
+            the weights hold a sharpener of masks, the picture itself at half its sampling.
         """
         canvas = self.canvas((pixels.shape[1], pixels.shape[2]))
         with torch.inference_mode(), self._precision():
             shown = canvas.show(torch.tensor(pixels, device=self.device).float())  # 3 sh sw
             image = canvas.pad(self.sam.normalise(shown))  # 3 ph pw
             coarse, fine = self._encoder(image[None].contiguous(memory_format=torch.channels_last))  # 1 c gh gw
-            return tuple(_fixed(array[0].half().cpu().numpy()) for array in (coarse, *fine))
+            kept = () if self.sam.mask_sharpener is None else (keep_picture(shown, canvas),)
+            return tuple(_fixed(a.half().cpu().numpy()) for a in (*(each[0] for each in (coarse, *fine)), *kept))
 
     def decode(
         self,
@@ -223,6 +226,73 @@ class Predictor:
             if not len(todo):
                 break
         return logits, iou
+
+    @property
+    def sharpens(self) -> bool:
+        """Whether the weights hold a sharpener of masks."""
+        return self.sam.mask_sharpener is not None
+
+    def sharpen(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        logits: MaskPrompts,
+        *,
+        points: Points,
+        labels: PointLabels,
+        boxes: Boxes | None = None,
+    ) -> list[Patch]:
+        """Look at answers once more beside the picture, at twice their sampling.
+
+        Parameters
+        ----------
+        arrays, shape
+            As `decode` takes them.
+        logits
+            One mask for each prompt, as `decode` gives them; an empty one stays empty.
+        points, labels, boxes
+            What was asked, as `decode` takes it.
+
+        Returns
+        -------
+        The masks in their order, each where it lies.
+
+        Raises
+        ------
+        ModelError
+            If the weights hold no sharpener.
+        """
+        sharpener = self.sam.mask_sharpener
+        if sharpener is None:
+            raise ModelError(f"{self.name!r} has no sharpener of masks", expected="weights that hold one, as nano's do")
+        canvas = self.canvas(shape)
+        with torch.inference_mode():
+            self._check(arrays, canvas)
+            asked = self._to_input(points, labels, boxes, None, canvas=canvas)
+            fine, picture = (self._tensor(array) for array in arrays[-2:])
+
+            def work(row: int) -> Patch:
+                close = CloseUp.of_mask(logits[row], canvas)
+                if close is None:
+                    return Patch.of(np.full(window_cells(canvas), OUTSIDE, np.float32))
+                box = asked.points.new_full((2, 2), torch.nan) if asked.boxes is None else asked.boxes[row].view(2, 2)
+                sharper = sharpener(
+                    close.picture(picture)[None],
+                    close.features(fine)[None],
+                    close.logits(self._tensor(logits[row]))[None],
+                    boxes=close.place(box).reshape(1, 4),
+                    points=close.place(asked.points[row])[None],
+                    labels=asked.labels[row][None],
+                )
+                return close.patch(sharper[0])
+
+            return map_alone(work, range(len(logits)), threads=1 if self.device.type != "cpu" else None)
+
+    def features(self, arrays: tuple[np.ndarray, ...]) -> Features:
+        """Give what `encode` gave as tensors for a batch of one image, without the picture that may lie with it."""
+        kept = arrays[:-1] if self.sharpens else arrays
+        coarse, *fine = (self._tensor(array)[None] for array in kept)  # 1 c gh gw
+        return Features(coarse, tuple(fine))
 
     def survey(
         self,
@@ -351,8 +421,7 @@ class Predictor:
         return torch.tensor(array, dtype=torch.float32, device=self.device)
 
     def _look(self, arrays: tuple[np.ndarray, ...]) -> View:
-        coarse, *fine = (self._tensor(array)[None] for array in arrays)  # 1 c gh gw
-        return self._decoder.look(Features(coarse, tuple(fine)))
+        return self._decoder.look(self.features(arrays))
 
     def _check(self, arrays: tuple[np.ndarray, ...], canvas: Canvas) -> None:
         if arrays[0].shape != (self.sam.spec.width, *canvas.grid):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from geosam.arrays import Patch
 from geosam.masks.sketch import bounds, render, sketch
 
 
@@ -37,7 +38,7 @@ class Crop:
         return cls((left + x0, top + y0, left + x1, top + y1), mask[y0:y1, x0:x1])
 
     @classmethod
-    def of_logits(cls, logits: Float32[np.ndarray, "mh mw"], shape: tuple[int, int]) -> "Crop":
+    def of_logits(cls, logits: Float32[np.ndarray, "mh mw"] | Patch, shape: tuple[int, int]) -> "Crop":
         """Cut the mask that logits mean in a window of ``shape`` pixels, as `geosam.masks` does."""
         return cls(*render(sketch(logits), shape))
 

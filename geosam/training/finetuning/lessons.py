@@ -6,7 +6,6 @@ The encoder's features of a tile in one of its eight positions are computed once
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
 from geosam.sam.blocks import Features
@@ -72,7 +71,4 @@ class Kept:
 
     def features(self, name: str, pixels: UInt8[np.ndarray, "3 s s"]) -> Features:
         """The same as tensors for a batch of one image."""
-        coarse, *fine = (
-            torch.from_numpy(each).float()[None].to(self.predictor.device) for each in self.arrays(name, pixels)
-        )
-        return Features(coarse, tuple(fine))
+        return self.predictor.features(self.arrays(name, pixels))

@@ -1,0 +1,208 @@
+"""A second look at a mask, at twice the sampling: where its outline runs in the picture itself.
+
+A mask decoder draws at a quarter of the picture's sampling and from what it has learned; what it cannot know beforehand
+is how this object's colours differ from those around it. So the answer is looked at once more beside the picture: what
+it becomes where it flows only between pixels that look alike (after Araslanov and Roth 2020, "Single-stage Semantic
+Segmentation from Image Labels"), how much each colour belongs inside rather than around (as in Rother et al. 2004,
+"GrabCut"), and the prompt. A small U-shaped network (Ronneberger et al. 2015), trained when the rest of the weights is
+fixed (`geosam.training.sharpening`), makes of these the sharper mask.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+WIDTHS = (16, 32, 48, 64)
+"""Channels at the sampling of the sharper mask, at half, a quarter and an eighth of it."""
+
+MULTIPLE = 8
+"""Sides of what it looks at are whole multiples of this."""
+
+REACH = (1, 2, 4)
+"""Distances, in cells, of the neighbours to which a mask flows, eight each."""
+
+ROUNDS, TOLERANCE = 5, 0.05
+"""How often it flows, and the variance, as a share of the picture's own, within which colours are alike."""
+
+BINS, EDGE = 8, 2.0
+"""Intervals of each colour, and deviations from the mean that they span to either side."""
+
+CHANNELS = 12
+"""Maps that the network looks at: see `MaskSharpener.evidence`."""
+
+Maps = Float[Tensor, "n h w"]
+"""One map for each mask."""
+
+
+class MaskSharpener(nn.Module):
+    """Make masks sharper, each beside the part of the picture in which it lies.
+
+    Parameters
+    ----------
+    features
+        Channels of the encoder's finest features.
+
+    Examples
+    --------
+    >>> sharpen = MaskSharpener(6).eval()
+    >>> picture, features, logits = torch.rand(2, 3, 16, 24) * 255, torch.rand(2, 6, 8, 12), torch.randn(2, 16, 24)
+    >>> boxes = torch.tensor([[2.0, 3, 9, 12], [torch.nan] * 4])
+    >>> clicks, labels = torch.rand(2, 1, 2) * 16, torch.tensor([[-1], [1]])
+    >>> tuple(sharpen(picture, features, logits, boxes=boxes, points=clicks, labels=labels).shape)
+    (2, 16, 24)
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        fine, half, quarter, eighth = WIDTHS
+        self.look = _conv(CHANNELS, fine)
+        self.recall = nn.Conv2d(features, fine, 1)
+        self.down_half = nn.Sequential(_conv(fine, half), _conv(half, half))
+        self.down_quarter = nn.Sequential(_conv(half, quarter), _conv(quarter, quarter))
+        self.down_eighth = nn.Sequential(_conv(quarter, eighth), _conv(eighth, eighth))
+        self.lift_eighth = nn.Conv2d(eighth, quarter, 1)
+        self.up_quarter = _conv(2 * quarter, quarter)
+        self.lift_quarter = nn.Conv2d(quarter, half, 1)
+        self.up_half = _conv(2 * half, half)
+        self.lift_half = nn.Conv2d(half, fine, 1)
+        self.up_fine = _conv(2 * fine, fine)
+        self.out = nn.Conv2d(fine, 1, 3, padding=1)
+        self.gain = nn.Parameter(torch.ones(2))
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.get_parameter("bias"))
+
+    def forward(
+        self,
+        pixels: Float[Tensor, "n 3 h w"],
+        features: Float[Tensor, "n e h2 w2"],
+        logits: Maps,
+        *,
+        boxes: Float[Tensor, "n 4"],
+        points: Float[Tensor, "n p 2"],
+        labels: Int[Tensor, "n p"],
+    ) -> Maps:
+        """Sharpen ``n`` masks.
+
+        Parameters
+        ----------
+        pixels
+            Red, green and blue from 0 to 255 around each mask; sides are multiples of `MULTIPLE`.
+        features
+            The encoder's finest ones there, at half that sampling.
+        logits
+            The masks at the sampling of the pixels.
+        boxes, points, labels
+            What was asked, in cells of the same; boxes of NaN where there is none.
+        """
+        with torch.no_grad():
+            seen, flowed = self.evidence(pixels, logits, boxes, points, labels)  # n c h w, n h w
+        seen = seen.contiguous(memory_format=torch.channels_last)  # n c h w
+        fine = self.look(seen)  # n 16 h w
+        known = self.recall(features.contiguous(memory_format=torch.channels_last))  # n 16 h/2 w/2
+        half = self.down_half(functional.max_pool2d(fine, 2) + known)  # n 32 h/2 w/2
+        quarter = self.down_quarter(functional.max_pool2d(half, 2))  # n 48 h/4 w/4
+        eighth = self.down_eighth(functional.max_pool2d(quarter, 2))  # n 64 h/8 w/8
+        quarter = self.up_quarter(torch.cat([quarter, _twice(self.lift_eighth(eighth))], 1))  # n 48 h/4 w/4
+        half = self.up_half(torch.cat([half, _twice(self.lift_quarter(quarter))], 1))  # n 32 h/2 w/2
+        fine = self.up_fine(torch.cat([fine, _twice(self.lift_half(half))], 1))  # n 16 h w
+        change = self.out(fine)[:, 0].float()  # n h w
+        return self.gain[0] * logits.clamp(-6, 6) / 2 + self.gain[1] * 2 * flowed + change  # n h w
+
+    def evidence(
+        self, pixels: Tensor, logits: Maps, boxes: Tensor, points: Tensor, labels: Tensor
+    ) -> tuple[Float[Tensor, "n c h w"], Maps]:
+        """Give what speaks for and against each cell, and the masks as they flow between cells that look alike."""
+        colours = standardise(opponent(pixels))  # n 3 h w
+        sure = torch.tanh(logits / 2)  # n h w
+        flowed = flow(colours, sure)  # n h w
+        typical = colour_odds(colours, torch.sigmoid(logits + 0.5))  # n h w
+        maps = [(logits / 4).clamp(-3, 3), sure, flowed, (typical / 3).clamp(-2, 2)]
+        maps += prompt_maps(boxes, points, labels, logits)
+        return torch.cat([colours.clamp(-3, 3), torch.stack(maps, 1)], 1), flowed
+
+
+def _conv(channels: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=1), nn.ReLU())
+
+
+def _twice(maps: Tensor) -> Tensor:
+    return functional.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def opponent(pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Turn red, green and blue to brightness, red against blue, and green against both."""
+    red, green, blue = pixels.unbind(1)  # n h w, three times
+    return torch.stack([(red + green + blue) / 3, (red - blue) / 2, green / 2 - (red + blue) / 4], 1)  # n 3 h w
+
+
+def standardise(colours: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Take each picture's mean away and divide by its deviation, or by little more where it hardly varies."""
+    centred = colours - colours.mean((2, 3), keepdim=True)  # n 3 h w
+    return centred / (centred.square().mean((2, 3), keepdim=True).sqrt() + 4)  # n 3 h w
+
+
+def flow(colours: Float[Tensor, "n 3 h w"], maps: Maps) -> Maps:
+    """Average each cell with its neighbours, near and far, as far as their colours are alike; a few times.
+
+    Examples
+    --------
+    >>> picture = torch.tensor([0.0, 0, 0, 9, 9, 9]).expand(1, 3, 4, 6)
+    >>> mask = torch.tensor([1.0, 1, -1, 1, -1, -1]).expand(1, 4, 6)
+    >>> flow(picture, mask)[0, 0].sign().tolist()
+    [1.0, 1.0, 1.0, -1.0, -1.0, -1.0]
+    """
+    steps = [(y * reach, x * reach) for reach in REACH for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y]
+    alike = [
+        (-(near - colours).square().sum(1) / (2 * TOLERANCE)).exp().clamp(min=1e-12) for near in _moved(colours, steps)
+    ]
+    share = 1 / torch.stack(alike).sum(0)  # n h w
+    for _ in range(ROUNDS):
+        total = torch.zeros_like(maps)  # n h w
+        for near, weight in zip(_moved(maps[:, None], steps), alike, strict=True):
+            total.addcmul_(near[:, 0], weight)  # n h w
+        maps = total * share  # n h w
+    return maps
+
+
+def _moved(maps: Tensor, steps: list[tuple[int, int]]) -> list[Tensor]:
+    """The same maps ``n c h w`` moved by each step; what lies beyond an edge is like the edge."""
+    margin = max(REACH)
+    h, w = maps.shape[-2:]
+    padded = functional.pad(maps, (margin,) * 4, mode="replicate")  # n c h+2m w+2m
+    return [padded[..., margin + y : margin + y + h, margin + x : margin + x + w] for y, x in steps]
+
+
+def colour_odds(colours: Float[Tensor, "n 3 h w"], inside: Maps) -> Maps:
+    """Give the logarithm of how much oftener each cell's colour occurs inside than outside.
+
+    ``inside`` is how probably each cell lies inside, 0 to 1.
+    """
+    place = ((colours.clamp(-EDGE, EDGE) + EDGE) * (BINS / (2 * EDGE))).long().clamp(0, BINS - 1)  # n 3 h w
+    place = ((place[:, 0] * BINS + place[:, 1]) * BINS + place[:, 2]).flatten(1)  # n hw
+    least = 0.02 / BINS**3
+    odds = 0
+    for sign, weight in ((1, inside), (-1, 1 - inside)):
+        count = inside.new_zeros(len(inside), BINS**3).scatter_add_(1, place, weight.flatten(1))  # n bins
+        odds = odds + sign * torch.log(count / count.sum(1, keepdim=True).clamp(min=1) + least)  # n bins
+    return torch.as_tensor(odds).gather(1, place).view_as(inside)  # n h w
+
+
+def prompt_maps(
+    boxes: Float[Tensor, "n 4"], points: Float[Tensor, "n p 2"], labels: Int[Tensor, "n p"], like: Maps
+) -> list[Maps]:
+    """Draw what was asked: the depth in the box, spots at clicks inside and outside, and which kind of prompt it is."""
+    h, w = like.shape[1:]
+    y, x = (torch.arange(n, device=like.device) + 0.5 for n in (h, w))  # h, w
+    boxed = ~boxes.isnan().any(1)  # n
+    left, top, right, bottom = torch.nan_to_num(boxes).T[..., None]  # n 1, four times
+    across, down = torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y)  # n w, n h
+    maps = [torch.tanh(torch.minimum(across[:, None], down[..., None]) / 6) * boxed[:, None, None]]  # n h w
+    points, labels = functional.pad(points, (0, 0, 0, 1)), functional.pad(labels, (0, 1), value=-1)  # there may be none
+    px, py = points.unbind(2)  # n p, n p
+    near_x, near_y = ((-(at - p[..., None]).square() / 18).exp() for at, p in ((x, px), (y, py)))  # n p w, n p h
+    for label in (1, 0):
+        spots = near_y[..., None] * near_x[..., None, :] * (labels == label)[..., None, None]  # n p h w
+        maps.append(spots.amax(1))
+    lone = ((labels >= 0).sum(1) == 1) & ~boxed  # n
+    return maps + [each[:, None, None].expand_as(like).to(like) for each in (boxed, lone)]

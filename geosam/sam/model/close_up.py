@@ -1,0 +1,169 @@
+"""What a `MaskSharpener` is shown of a window: the surroundings of one mask, cut out, and put back."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+from torch.nn import functional
+
+from geosam.arrays import Patch
+from geosam.sam.mask_sharpener import MULTIPLE
+from geosam.sam.model.canvas import Canvas
+
+SAMPLING = 2
+"""Input pixels to a side of one cell of the picture that is kept with an embedding, and of sharper masks."""
+
+MARGIN = 0.25
+"""How far the surroundings reach beyond a mask to every side, as a share of its longer side."""
+
+LEAST_CELLS, MOST_CELLS = 48, 128
+"""Cells along the surroundings: so many at least, and beyond so many they are twice as coarse."""
+
+BEYOND = -1.0
+"""Greatest logit at the edge of surroundings beyond which the window goes on: no mask ends there."""
+
+Number = int | float
+
+Span = tuple[int, int]
+"""First cell along an axis, in cells of the surroundings from the input's edge, and their number."""
+
+
+@dataclass(frozen=True)
+class CloseUp:
+    """The surroundings of one mask.
+
+    Attributes
+    ----------
+    canvas
+        How the window lies on the network's input.
+    cell
+        Input pixels to a side of one cell.
+    rows, cols
+        Where it lies, in such cells.
+    """
+
+    canvas: Canvas
+    cell: int
+    rows: Span
+    cols: Span
+
+    @classmethod
+    def of_mask(cls, logits: Float32[np.ndarray, "mh mw"], canvas: Canvas) -> "CloseUp | None":
+        """Lay surroundings about a mask whose logits cover the window; None if it is empty."""
+        inside = logits > 0
+        rows, cols = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            return None
+        down, across = (side / cells for side, cells in zip(canvas.scaled, logits.shape, strict=True))
+        box = (cols[0] * across, rows[0] * down, (cols[-1] + 1) * across, (rows[-1] + 1) * down)
+        return cls.around(box, canvas)
+
+    @classmethod
+    def around(cls, box: tuple[Number, Number, Number, Number], canvas: Canvas) -> "CloseUp":
+        """Lay surroundings about a box ``xyxy``, in pixels of the network's input, as far as the window goes.
+
+        Examples
+        --------
+        >>> close = CloseUp.around((100, 40, 180, 80), Canvas.of((128, 512), resamples=False, side=1024))
+        >>> close.cell, close.rows, close.cols
+        (2, (0, 56), (40, 64))
+        """
+        x0, y0, x1, y1 = box
+        margin = MARGIN * max(x1 - x0, y1 - y0)
+        longer = max(x1 - x0, y1 - y0) + 2 * margin
+        cell = SAMPLING if longer <= SAMPLING * MOST_CELLS else 2 * SAMPLING
+        least = cell * LEAST_CELLS
+        h, w = canvas.scaled
+        spans = [
+            _span(low - margin, high + margin, side, least, cell) for low, high, side in ((y0, y1, h), (x0, x1, w))
+        ]
+        return cls(canvas, cell, spans[0], spans[1])
+
+    def picture(self, kept: Float[Tensor, "3 gh gw"]) -> Float[Tensor, "3 h w"]:
+        """Cut the picture out; beyond an edge it is like the edge."""
+        return self._cut(kept, self.cell // SAMPLING, 1)  # 3 h w
+
+    def features(self, fine: Float[Tensor, "e gh gw"]) -> Float[Tensor, "e h2 w2"]:
+        """Cut the encoder's features at stride 4 out, at half the sampling of the picture."""
+        return self._cut(fine, self.cell // SAMPLING, 2)  # e h/2 w/2
+
+    def _cut(self, maps: Tensor, pool: int, coarser: int) -> Tensor:
+        """Cut maps out of which ``pool`` cells make one, to every so manyth of the surroundings' cells."""
+        for axis, span in ((1, self.rows), (2, self.cols)):
+            first, count = (each * pool // coarser for each in span)
+            places = torch.arange(first, first + count, device=maps.device)  # m
+            maps = maps.index_select(axis, places.clamp(max=maps.shape[axis] - 1))  # c h w
+        return functional.avg_pool2d(maps, pool) if pool > 1 else maps  # c h w
+
+    def logits(self, seen: Float[Tensor, "mh mw"]) -> Float[Tensor, "h w"]:
+        """Sample logits that cover the window."""
+        matrices = [
+            _taps(self._centres(span, seen.device) * (cells / side), cells)
+            for span, cells, side in zip((self.rows, self.cols), seen.shape, self.canvas.scaled, strict=True)
+        ]  # h mh, w mw
+        return matrices[0] @ seen @ matrices[1].T  # h w
+
+    def place(self, points: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
+        """Bring points in input pixels to cells of the surroundings."""
+        corner = torch.tensor([self.cols[0], self.rows[0]], device=points.device)  # 2
+        return points / self.cell - corner  # *n 2
+
+    def patch(self, sharper: Float[Tensor, "h w"]) -> Patch:
+        """Put logits of the surroundings back into the window, at `SAMPLING`."""
+        sharper = sharper.clone()
+        ends = zip((self.rows, self.cols), self.canvas.scaled, (sharper, sharper.T), strict=True)
+        for (first, count), side, lines in ends:
+            for line, goes_on in ((0, first > 0), (-1, (first + count) * self.cell < side)):
+                if goes_on:
+                    lines[line].clamp_(max=BEYOND)
+        shape = window_cells(self.canvas)
+        matrices, corner = [], []
+        for (first, count), cells, side in zip((self.rows, self.cols), shape, self.canvas.scaled, strict=True):
+            step = side / cells  # input pixels to one cell of the window
+            low = max(0, math.ceil(first * self.cell / step - 0.5))
+            high = min(cells, math.ceil((first + count) * self.cell / step - 0.5))
+            centres = (torch.arange(low, high, device=sharper.device) + 0.5) * step  # m
+            matrices.append(_taps(centres / self.cell - first, count))
+            corner.append(low)
+        logits = matrices[0] @ sharper @ matrices[1].T  # m k
+        return Patch(np.ascontiguousarray(logits.cpu().numpy()), (corner[1], corner[0]), shape)
+
+    def _centres(self, span: Span, device: torch.device) -> Float[Tensor, "m"]:
+        first, count = span
+        return (torch.arange(first, first + count, device=device) + 0.5) * self.cell  # m
+
+
+def window_cells(canvas: Canvas) -> tuple[int, int]:
+    """``(h, w)`` of sharper masks that cover the window; never finer than the window itself."""
+    h, w = (min(-(-s // SAMPLING), full) for s, full in zip(canvas.scaled, canvas.shape, strict=True))
+    return h, w
+
+
+def keep_picture(shown: Float[Tensor, "3 sh sw"], canvas: Canvas) -> Float[Tensor, "3 gh gw"]:
+    """Reduce the pixels of a window to what is kept of them, padded like the edge to the network's input."""
+    (h, w), (ph, pw) = canvas.scaled, canvas.padded
+    padded = functional.pad(shown[None], (0, pw - w, 0, ph - h), mode="replicate")  # 1 3 ph pw
+    return functional.avg_pool2d(padded, SAMPLING)[0]  # 3 gh gw
+
+
+def _span(low: Number, high: Number, side: int, least: int, cell: int) -> Span:
+    """Cells that hold an interval, ``least`` pixels of it at least and as far as the side goes."""
+    if high - low < least:
+        low = (low + high - least) / 2
+        high = low + least
+    low, high = max(low, 0.0), min(high, float(side))
+    step = cell * MULTIPLE
+    first, last = int(low // step), -(-math.ceil(high) // step)
+    return first * MULTIPLE, max(last - first, 1) * MULTIPLE
+
+
+def _taps(places: Float[Tensor, "m"], count: int) -> Float[Tensor, "m c"]:
+    """Weights that interpolate linearly between the centres of ``count`` cells; beyond these as at the outermost."""
+    at = (places - 0.5).clamp(0, count - 1)  # m
+    low = at.floor()  # m
+    cells = torch.arange(count, device=places.device)  # c
+    share = (at - low)[:, None]  # m 1
+    return (cells == low[:, None]) * (1 - share) + (cells == low[:, None] + 1) * share  # m c

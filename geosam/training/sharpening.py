@@ -1,0 +1,267 @@
+"""The sharpener of masks, trained: the rest of the network is fixed and asks itself; its answers are the lessons.
+
+The loss is what counts, the IoU with the truth as far as it is smooth (Rahman and Wang 2016, "Optimizing
+Intersection-Over-Union in Deep Neural Networks"), and a little cross-entropy, by which it starts. The network has seen
+these pictures before and errs less on them than elsewhere; so half of its answers are made less sure and spoilt by
+smooth noise.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from geosam.sam.mask_sharpener import MaskSharpener
+from geosam.sam.model import Sam
+from geosam.sam.model.close_up import SAMPLING
+from geosam.training.answers import Asked, Truth, answer, ask, batch_to_truth, choose, correct, is_ambiguous
+from geosam.training.batches import Batch, iterate
+from geosam.training.checkpoints import Average, Progress, load, save
+from geosam.training.config import DataOptions, SharpenerOptions, TrainConfig
+from geosam.training.layout import lay_out
+from geosam.training.losses import reached_iou
+
+log = logging.getLogger(__name__)
+
+NAME = "sharpener.pt"
+"""Checkpoint, in a run's folder."""
+
+ENTROPY, MOST_ENTROPY = 0.3, 5.0
+"""Weight of the cross-entropy beside one minus the IoU, and where it is cut off."""
+
+SPREAD, NOISE, PATCHES = 0.25, 1.5, (4, 17)
+"""How much surer or less sure answers are made, by how many logits they are spoilt at most, and in how many patches."""
+
+REPORT_STEPS, SAVE_MINUTES = 50, 4.0
+
+
+class Lesson(NamedTuple):
+    """Answers to sharpen, and what they should be, at the sampling of the sharper masks."""
+
+    pixels: Float[Tensor, "n 3 h w"]
+    features: Float[Tensor, "n e h2 w2"]
+    logits: Float[Tensor, "n h w"]
+    boxes: Float[Tensor, "n 4"]
+    points: Float[Tensor, "n p 2"]
+    labels: Int[Tensor, "n p"]
+    targets: Float[Tensor, "n h w"]
+
+    def part(self, wanted: Tensor) -> "Lesson":
+        """Some of the answers."""
+        return Lesson(*(each[wanted] for each in self))
+
+
+@dataclass
+class Course:
+    """Everything that moves."""
+
+    config: TrainConfig
+    options: SharpenerOptions
+    sharpener: MaskSharpener
+    optimiser: torch.optim.AdamW
+    average: Average
+    progress: Progress
+
+    @classmethod
+    def begin(cls, network: Sam, config: TrainConfig, options: SharpenerOptions) -> "Course":
+        """Start from random weights; the seed decides them."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            sharpener = MaskSharpener(network.spec.encoder_sizes["fine_channels"][-1])
+        lay_out(sharpener, torch.channels_last).to(network.pixel_mean.device)
+        optimiser = torch.optim.AdamW(
+            sharpener.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=options.weight_decay
+        )
+        return cls(config, options, sharpener, optimiser, Average(sharpener, options.ema), Progress())
+
+    def save(self, path: Path) -> None:
+        """Write its state."""
+        save(path, parts=self._parts, progress=self.progress, digest=self.config.digest)
+
+    def load(self, path: Path) -> None:
+        """Go on from a state."""
+        self.progress = load(path, parts=self._parts, digest=self.config.digest)
+
+    @property
+    def _parts(self) -> dict[str, object]:
+        return {"sharpener": self.sharpener, "optimiser": self.optimiser, "average": self.average}
+
+
+def with_sharpener(
+    network: Sam, config: TrainConfig, options: SharpenerOptions, *, folder: Path, data: Path | None, workers: int
+) -> Sam:
+    """Give a copy of a network that holds a sharpener of its masks.
+
+    Parameters
+    ----------
+    network
+        The network with its final weights.
+    config
+        Of the run, for what its pictures and prompts are like where ``options`` say nothing else.
+    options
+        The sharpener's own numbers.
+    folder
+        Where the state is kept; training goes on from one that is there.
+    data
+        Folder of real pictures, as `geosam.training.train` takes it.
+    workers
+        Processes that make batches.
+    """
+    network = deepcopy(network).eval().requires_grad_(requires_grad=False)
+    course = Course.begin(network, config, options)
+    if (folder / NAME).is_file():
+        course.load(folder / NAME)
+    learn(course, network, folder=folder, data=data, workers=workers)
+    course.average.apply(course.sharpener)
+    network.mask_sharpener = lay_out(course.sharpener, torch.contiguous_format).cpu().eval()
+    network.mask_sharpener.requires_grad_(requires_grad=False)
+    network.spec = replace(network.spec, sharpened=True)
+    return network
+
+
+def learn(course: Course, network: Sam, *, folder: Path, data: Path | None, workers: int) -> None:
+    """Take the steps that are left, and save the state now and then and at the end."""
+    options, progress = course.options, course.progress
+    batches = iterate(
+        data_of(course.config, options), data, first=progress.step, last=options.steps, workers=workers, cell=SAMPLING
+    )
+    clock = saved = time.monotonic()
+    before = after = 0.0
+    for batch in batches:
+        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + progress.step)
+        reached = follow(course, network, batch, generator)
+        before, after = before + reached[0] / REPORT_STEPS, after + reached[1] / REPORT_STEPS
+        progress.step += 1
+        if progress.step % REPORT_STEPS == 0:
+            log.info("sharpener, step %d: IoU %.3f before, %.3f after", progress.step, before, after)
+            progress.history.append({"step": progress.step, "before": before, "after": after})
+            before = after = 0.0
+        if time.monotonic() - saved > SAVE_MINUTES * 60:
+            progress.minutes += (time.monotonic() - clock) / 60
+            course.save(folder / NAME)
+            clock = saved = time.monotonic()
+    progress.minutes += (time.monotonic() - clock) / 60
+    course.save(folder / NAME)
+
+
+def follow(course: Course, network: Sam, batch: Batch, generator: torch.Generator) -> tuple[float, float]:
+    """Learn from what a fixed network answers on a batch; give the mean IoU before and after."""
+    truth = batch_to_truth(batch, network.pixel_mean.device)
+    lesson = Lesson(*(torch.cat(each) for each in zip(*lessons(network, truth, generator), strict=True)))
+    lesson = lesson.part(reached_iou(lesson.logits[:, None], lesson.targets)[:, 0] >= course.options.least_iou)
+    return take_step(course, lesson, generator) if len(lesson.targets) else (0.0, 0.0)
+
+
+def data_of(config: TrainConfig, options: SharpenerOptions) -> TrainConfig:
+    """Say what the sharpener's pictures and prompts are like."""
+    own = {
+        name: getattr(options, name)
+        for name in ("batch", "prompts", "sides", "real", "kinds", "object_px", "minimum_px", "degraded")
+    }
+    data: DataOptions = replace(config.data, background=0.0, wider_after=0, **own)
+    return replace(config, seed=options.seed, data=data)
+
+
+@torch.no_grad()
+def lessons(network: Sam, truth: Truth, generator: torch.Generator) -> Iterator[Lesson]:
+    """Ask a fixed network for the objects of a batch: with boxes, with a click, with clicks that correct it."""
+    device = truth.images.device
+    targets = functional.avg_pool2d(truth.targets[:, None], 2)[:, 0]  # n q q
+    pixels = functional.avg_pool2d(truth.images, SAMPLING)  # b 3 h w
+    with torch.autocast(device.type, torch.bfloat16):
+        features = network.encode_images(network.normalise(truth.images))
+    for asked in ask(features, truth):
+        turns = 0 if asked.boxes is not None else int(torch.randint(3, (1,), generator=generator))
+        shown = _shown(network, asked)
+        for _ in range(turns):
+            asked = correct(asked, shown, targets[asked.rows], generator)  # noqa: PLW2901 - one click more
+            shown = _shown(network, asked)
+        yield _lesson(asked, shown, pixels, truth)
+
+
+def _shown(network: Sam, asked: Asked) -> Float[Tensor, "n q q"]:
+    """Give the answers that a user would get."""
+    with torch.autocast(network.pixel_mean.device.type, torch.bfloat16):
+        logits, iou = answer(network, asked)
+    return choose(logits, iou, is_ambiguous(asked))
+
+
+def _lesson(asked: Asked, shown: Tensor, pixels: Tensor, truth: Truth) -> Lesson:
+    """Bring one kind of prompt to the sampling of sharper masks, with as many clicks as any kind has."""
+    count, clicks = asked.labels.shape
+    boxes = shown.new_full((count, 4), torch.nan) if asked.boxes is None else asked.boxes / SAMPLING
+    rows = torch.arange(asked.rows.start, asked.rows.stop, device=shown.device) // truth.each
+    return Lesson(
+        pixels[rows],
+        asked.features.fine[-1].float().repeat_interleave(truth.each, 0),
+        functional.interpolate(shown[:, None], scale_factor=2, mode="bilinear", align_corners=False)[:, 0],
+        boxes,
+        functional.pad(asked.points / SAMPLING, (0, 0, 0, 3 - clicks)),
+        functional.pad(asked.labels, (0, 3 - clicks), value=-1),
+        truth.targets[asked.rows],
+    )
+
+
+def take_step(course: Course, lesson: Lesson, generator: torch.Generator) -> tuple[float, float]:
+    """Learn from some answers; give the mean IoU before and after they were sharpened."""
+    options, device = course.options, lesson.logits.device
+    for group in course.optimiser.param_groups:
+        group["lr"] = rate_at(options, course.progress.step)
+    given = lesson._asdict()
+    targets = given.pop("targets")
+    given["logits"] = spoil(lesson.logits.cpu(), generator).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        sharper = course.sharpener(**given)
+    loss = sharpening_loss(sharper, targets).mean()
+    course.optimiser.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(course.sharpener.parameters(), 1.0)
+    course.optimiser.step()
+    course.average.update(course.sharpener, course.progress.step)
+    before, after = (float(reached_iou(each[:, None].detach(), targets).mean()) for each in (lesson.logits, sharper))
+    return before, after
+
+
+def sharpening_loss(logits: Float[Tensor, "n h w"], targets: Float[Tensor, "n h w"]) -> Float[Tensor, "n"]:
+    """One minus the smooth IoU, and some cross-entropy as a share of the object's area.
+
+    Examples
+    --------
+    >>> targets = torch.zeros(1, 8, 8)
+    >>> targets[0, 2:6, 2:6] = 1
+    >>> right, wrong = (float(sharpening_loss(sign * (20 * targets - 10), targets)) for sign in (1, -1))
+    >>> right < 0.1 < 1 < wrong
+    True
+    """
+    inside, area = logits.sigmoid(), targets.sum((1, 2))  # n h w, n
+    both = (inside * targets).sum((1, 2))  # n
+    iou = both / (inside.sum((1, 2)) + area - both + 1)  # n
+    entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum((1, 2))  # n
+    return 1 - iou + ENTROPY * (entropy / (2 * area.clamp(min=20))).clamp(max=MOST_ENTROPY)  # n
+
+
+def spoil(logits: Float[Tensor, "n h w"], generator: torch.Generator) -> Float[Tensor, "n h w"]:
+    """Make half of the answers surer or less sure, and add smooth noise to them."""
+    count, side = logits.shape[:2]
+    patches = int(torch.randint(*PATCHES, (1,), generator=generator))
+    noise = torch.randn(count, 1, patches, patches, generator=generator)
+    noise = functional.interpolate(noise, (side, logits.shape[2]), mode="bicubic", align_corners=False)[:, 0]  # n h w
+    scale = (SPREAD * torch.randn(count, 1, 1, generator=generator)).exp()
+    much = NOISE * torch.rand(count, 1, 1, generator=generator)
+    chosen = torch.rand(count, 1, 1, generator=generator) < 0.5
+    return torch.where(chosen, logits * scale + much * noise, logits)  # n h w
+
+
+def rate_at(options: SharpenerOptions, step: int) -> float:
+    """Give the learning rate of a step: a short ascent, a plateau, and in the second half half a cosine to nothing."""
+    left = min(2 * (1 - step / options.steps), 1.0)
+    return options.rate * min(1.0, (step + 1) / options.warm_up) * 0.5 * (1 - math.cos(math.pi * left))

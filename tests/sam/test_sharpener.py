@@ -1,0 +1,206 @@
+"""The sharpener of masks, and what it is shown of a window."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geosam.errors import ModelError
+from geosam.masks.sketch import bounds, render, sketch
+from geosam.sam.mask_sharpener import MULTIPLE, MaskSharpener, colour_odds, flow
+from geosam.sam.model import Predictor, build
+from geosam.sam.model.canvas import Canvas
+from geosam.sam.model.close_up import BEYOND, SAMPLING, CloseUp, keep_picture, window_cells
+from geosam.sam.registry import spec
+
+sides = st.integers(33, 700)
+
+
+def half(canvas, axis):
+    """Middles, in pixels of the input, of the cells along an axis of what is kept of a picture."""
+    return (torch.arange(canvas.padded[axis] // SAMPLING) + 0.5) * SAMPLING
+
+
+def ramp(canvas):
+    """What is kept of a picture whose pixels are their own coordinates: red ``x``, green ``y``, in pixels."""
+    y, x = torch.meshgrid(half(canvas, 0), half(canvas, 1), indexing="ij")
+    return torch.stack([x, y, 0 * x])
+
+
+class TestCloseUps:
+    @settings(max_examples=60, deadline=None)
+    @given(h=sides, w=sides, data=st.data())
+    def test_what_is_cut_out_knows_where_it_lies(self, h, w, data):
+        canvas = Canvas.of((h, w), resamples=False, side=1024)
+        x0, y0 = data.draw(st.integers(0, w - 2)), data.draw(st.integers(0, h - 2))
+        x1, y1 = data.draw(st.integers(x0 + 1, w)), data.draw(st.integers(y0 + 1, h))
+        close = CloseUp.around((x0, y0, x1, y1), canvas)
+        picture = close.picture(ramp(canvas))
+        assert picture.shape[1] % MULTIPLE == picture.shape[2] % MULTIPLE == 0
+        assert close.features(torch.zeros(5, *(side // 4 for side in canvas.padded))).shape[1:] == tuple(
+            side // 2 for side in picture.shape[1:]
+        )
+        middles = close.place(picture[:2].permute(1, 2, 0))  # in cells: each lies half a cell beyond its own number
+        inside = (picture[0] < canvas.padded[1] - close.cell) & (picture[1] < canvas.padded[0] - close.cell)
+        rows, cols = torch.meshgrid(*(torch.arange(n) + 0.5 for n in picture.shape[1:]), indexing="ij")
+        assert torch.allclose(middles[inside], torch.stack([cols, rows], -1)[inside])
+        corners = close.place(torch.tensor([[x0, y0], [x1, y1]], dtype=torch.float32))
+        assert (corners >= 0).all()
+        assert (corners <= torch.tensor(picture.shape[:0:-1])).all()
+
+    @settings(max_examples=60, deadline=None)
+    @given(h=sides, w=sides, data=st.data())
+    def test_what_is_put_back_lies_where_it_was(self, h, w, data):
+        canvas = Canvas.of((h, w), resamples=False, side=1024)
+        x0, y0 = data.draw(st.integers(0, w - 9)), data.draw(st.integers(0, h - 9))
+        close = CloseUp.around((x0, y0, x0 + 8, y0 + 8), canvas)
+        across, down = close.picture(ramp(canvas))[:2]
+        for axis, drawn in ((1, across), (0, down)):
+            patch = close.patch(drawn - 1e4)  # far below the greatest logit that an edge may have
+            assert patch.shape == window_cells(canvas)
+            cells = np.arange(patch.logits.shape[axis]) + patch.corner[1 - axis] + 0.5
+            wanted = cells * ((h, w)[axis] / patch.shape[axis])
+            found = np.moveaxis(patch.logits, axis, 0)[:, 0] + 1e4
+            most = float(drawn.max())
+            within = (wanted > float(drawn.min())) & (wanted < most)
+            assert np.abs(found - wanted)[within].max() < 0.01
+
+    def test_a_mask_does_not_end_where_the_window_goes_on(self):
+        canvas = Canvas.of((400, 400), resamples=False, side=1024)
+        close = CloseUp.around((0, 150, 60, 200), canvas)
+        patch = close.patch(torch.ones(close.rows[1], close.cols[1]))
+        assert (patch.logits[[0, -1]] == BEYOND).all()
+        assert (patch.logits[:, -1] == BEYOND).all()
+        assert (patch.logits[1:-1, 0] == 1).all()
+
+    def test_large_masks_are_looked_at_twice_as_coarsely(self):
+        canvas = Canvas.of((1024, 1024), resamples=False, side=1024)
+        assert CloseUp.around((300, 300, 460, 400), canvas).cell == 2
+        assert CloseUp.around((300, 300, 480, 400), canvas).cell == 4
+
+    @settings(max_examples=30, deadline=None)
+    @given(h=sides, w=sides, seed=st.integers(0, 1000))
+    def test_logits_of_the_window_are_sampled_where_they_lie(self, h, w, seed):
+        canvas = Canvas.of((h, w), resamples=False, side=1024)
+        mh, mw = canvas.logits
+        rng = np.random.default_rng(seed)
+        y, x = int(rng.integers(0, mh - 3)), int(rng.integers(0, mw - 3))
+        logits = np.full((mh, mw), -4, np.float32)
+        logits[y : y + 3, x : x + 3] = 4
+        close = CloseUp.of_mask(logits, canvas)
+        again = close.patch(close.logits(torch.from_numpy(logits)))
+        ends = []
+        for mask in (sketch(logits), sketch(again)):
+            (left, top, *_), crop = render(mask, (h, w))
+            x0, y0, x1, y1 = bounds(crop)
+            ends.append((left + x0, top + y0, left + x1, top + y1))
+        assert np.abs(np.subtract(*ends)).max() <= 1
+
+    def test_an_empty_mask_has_no_surroundings(self):
+        canvas = Canvas.of((64, 64), resamples=False, side=1024)
+        assert CloseUp.of_mask(np.full((16, 16), -1, np.float32), canvas) is None
+
+    def test_what_is_kept_of_a_picture_goes_on_beyond_its_edge(self):
+        canvas = Canvas.of((40, 50), resamples=False, side=1024)
+        kept = keep_picture(torch.full((3, 40, 50), 7.0), canvas)
+        assert kept.shape[1:] == tuple(side // SAMPLING for side in canvas.padded)
+        assert (kept == 7).all()
+
+
+class TestEvidence:
+    def test_a_mask_flows_to_the_edge_between_two_colours_and_not_across(self):
+        picture = torch.where(torch.arange(24) < 13, 1.0, -1.0).expand(1, 3, 24, 24)
+        mask = torch.where(torch.arange(24) < 10, 1.0, -0.4).expand(1, 24, 24)
+        flowed = flow(picture, mask)[0, 12]
+        assert (flowed[:12] > 0).all()
+        assert (flowed[13:] < 0).all()
+
+    def test_flowing_changes_nothing_that_is_even(self):
+        assert torch.allclose(flow(torch.randn(2, 3, 16, 16), torch.full((2, 16, 16), 0.7)), torch.tensor(0.7))
+
+    def test_colours_that_are_mostly_inside_speak_for_the_inside(self):
+        inside = torch.zeros(1, 16, 16)
+        inside[0, 4:12, 4:12] = 1
+        colours = (2 * inside - 1)[:, None].expand(1, 3, 16, 16)
+        odds = colour_odds(colours, inside * 0.8 + 0.1)
+        assert (odds[inside == 1] > 0.5).all()
+        assert (odds[inside == 0] < -0.5).all()
+
+
+@pytest.fixture(scope="module")
+def sharp() -> Predictor:
+    """A network with random weights that sharpens its masks."""
+    torch.manual_seed(0)
+    sam = build(replace(spec("nano"), sharpened=True))
+    for parameter in sam.mask_sharpener.out.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return Predictor(sam.requires_grad_(requires_grad=False), "sharp")
+
+
+@pytest.fixture(scope="module")
+def window(sharp):
+    """Features of a window, its shape, and masks in it with their prompts."""
+    rng = np.random.default_rng(5)
+    shape = (150, 214)
+    arrays = sharp.encode(rng.integers(0, 256, (3, *shape)).astype(np.uint8))
+    boxes = np.array([[10, 20, 60, 80], [100, 40, 200, 140], [3, 3, 20, 20]], np.float32)
+    y, x = np.mgrid[: sharp.logits_shape(shape)[0], : sharp.logits_shape(shape)[1]] * 4 + 2
+    logits = np.stack([np.where((x > a) & (x < c) & (y > b) & (y < d), 3, -3) for a, b, c, d in boxes])
+    asked = {"points": np.zeros((3, 0, 2), np.float32), "labels": np.zeros((3, 0), np.int64), "boxes": boxes}
+    return (arrays, shape), logits.astype(np.float32), asked
+
+
+class TestSharpening:
+    def test_the_picture_is_kept_with_the_features(self, sharp, window):
+        (arrays, shape), *_ = window
+        assert arrays[-1].shape == (3, *(side // SAMPLING for side in sharp.canvas(shape).padded))
+        assert arrays[-1].dtype == np.float16
+        assert len(sharp.features(arrays).fine) == len(arrays) - 2
+        unlike = Predictor(build(replace(spec("nano"), sharpened=False)), "plain")
+        assert len(unlike.encode(np.zeros((3, 32, 32), np.uint8))) == len(arrays) - 1
+
+    def test_a_mask_is_sharpened_alike_whatever_is_asked_beside_it(self, sharp, window):
+        place, logits, asked = window
+        whole = sharp.sharpen(*place, logits, **asked)
+        for row in range(len(logits)):
+            given = {name: each[row : row + 1] for name, each in asked.items()}
+            (alone,) = sharp.sharpen(*place, logits[row : row + 1], **given)
+            assert alone.corner == whole[row].corner
+            assert alone.logits.tobytes() == whole[row].logits.tobytes()
+
+    def test_it_lies_about_the_mask_at_twice_its_sampling(self, sharp, window):
+        place, logits, asked = window
+        for seen, mask in zip(sharp.sharpen(*place, logits, **asked), logits, strict=True):
+            assert seen.shape == (75, 107)
+            rows, cols = (np.flatnonzero((mask > 0).any(axis)) for axis in (1, 0))
+            (left, top), (h, w) = seen.corner, seen.logits.shape
+            assert left <= 2 * cols[0]
+            assert top <= 2 * rows[0]
+            assert left + w >= 2 * cols[-1]
+            assert top + h >= 2 * rows[-1]
+
+    def test_an_empty_mask_stays_empty(self, sharp, window):
+        place, logits, asked = window
+        first = {name: each[:1] for name, each in asked.items()}
+        (seen,) = sharp.sharpen(*place, np.full_like(logits[:1], -1), **first)
+        assert sketch(seen).area == 0
+
+    def test_what_the_sharpener_starts_with_is_the_mask_itself(self):
+        sharpen = MaskSharpener(4).eval()
+        picture = torch.full((1, 3, 16, 16), 90.0)
+        logits = torch.full((1, 16, 16), -5.0)
+        logits[:, 5:11, 4:12] = 5
+        none = {"points": torch.zeros(1, 0, 2), "labels": torch.zeros(1, 0, dtype=torch.long)}
+        seen = sharpen(picture, torch.zeros(1, 4, 8, 8), logits, boxes=torch.full((1, 4), torch.nan), **none)
+        assert (seen[:, 6:10, 5:11] > 0).all()
+        assert (seen[:, [0, 1, -2, -1]] < 0).all()
+
+    def test_weights_without_a_sharpener_say_so(self, window):
+        (arrays, shape), logits, asked = window
+        plain = Predictor(build(replace(spec("nano"), sharpened=False)), "plain")
+        assert not plain.sharpens
+        with pytest.raises(ModelError, match="no sharpener"):
+            plain.sharpen(arrays[:-1], shape, logits, **asked)

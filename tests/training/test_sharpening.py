@@ -1,0 +1,86 @@
+"""The sharpener of masks, trained on what a fixed network answers."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from geosam.errors import WeightsError
+from geosam.sam.registry import read_sam
+from geosam.training import sharpening, trainer
+from geosam.training.checkpoints import NAME
+from geosam.training.config import read_config
+
+QUIET = {"workers": 0, "peek_minutes": 0.0}
+
+
+@pytest.fixture
+def options():
+    """A course of a few steps."""
+    small = {"batch": 2, "prompts": 2, "sides": (64,), "minimum_px": 30, "object_px": (12.0, 50.0)}
+    return replace(read_config().sharpener, steps=4, warm_up=1, least_iou=0.0, **small)
+
+
+def test_it_learns_to_undo_what_it_is_shown(tiny, options, tmp_path):
+    network = trainer.start(tiny).network.eval().requires_grad_(requires_grad=False)
+    course = sharpening.Course.begin(network, tiny, replace(options, steps=10_000))
+    y, x = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    targets = ((x > 15) & (x < 45) & (y > 20) & (y < 50)).float()[None].repeat(2, 1, 1)
+    shifted = 6 * targets.roll((3, -3), (1, 2)) - 3
+    lesson = sharpening.Lesson(
+        60 + 120 * targets[:, None].expand(-1, 3, -1, -1), torch.zeros(2, 8, 32, 32), shifted,
+        torch.full((2, 4), torch.nan), torch.full((2, 1, 2), 30.0), torch.ones(2, 1, dtype=torch.long), targets,
+    )  # fmt: skip
+    before = after = 0.0
+    for step in range(120):
+        course.progress.step = step
+        before, after = sharpening.take_step(course, lesson, torch.Generator().manual_seed(step))
+    assert before < 0.75
+    assert after > 0.95
+
+
+def test_a_course_goes_on_as_if_it_had_not_stopped(tiny, options, tmp_path):
+    network = trainer.start(tiny).network
+    given = {"data": None, "workers": 0}
+    whole = sharpening.with_sharpener(network, tiny, options, folder=tmp_path, **given)
+    part = tmp_path / "part"
+    part.mkdir()
+    fixed = network.eval().requires_grad_(requires_grad=False)
+    course = sharpening.Course.begin(fixed, tiny, options)
+    whole_course, course.options = course.options, replace(options, steps=4)
+    batches = sharpening.iterate(
+        sharpening.data_of(tiny, options), None, first=0, last=2, workers=0, cell=sharpening.SAMPLING
+    )
+    for step, batch in enumerate(batches):
+        generator = torch.Generator().manual_seed(whole_course.seed * 1_000_003 + step)
+        sharpening.follow(course, fixed, batch, generator)
+        course.progress.step += 1
+    course.save(part / sharpening.NAME)
+    again = sharpening.with_sharpener(network, tiny, options, folder=part, **given)
+    ours, theirs = (each.mask_sharpener.state_dict() for each in (whole, again))
+    assert all(ours[name].equal(theirs[name]) for name in ours)
+
+
+def test_a_run_exports_weights_that_sharpen(tiny, options, tmp_path):
+    config = replace(tiny, optimiser=replace(tiny.optimiser, steps=2), sharpener=options)
+    path = trainer.train(config, tmp_path, **QUIET)
+    sam = read_sam(path)
+    assert sam.spec.sharpened
+    assert (tmp_path / sharpening.NAME).is_file()
+    without = trainer.train(replace(config, sharpener=None), tmp_path / "without", **QUIET)
+    assert read_sam(without).mask_sharpener is None
+    plain = read_sam(without).state_dict()
+    assert all(value.equal(sam.state_dict()[name]) for name, value in plain.items())
+
+
+def test_a_course_of_another_configuration_is_refused(tiny, options, tmp_path):
+    network = trainer.start(tiny).network
+    given = {"folder": tmp_path, "data": None, "workers": 0}
+    sharpening.with_sharpener(network, tiny, options, **given)
+    with pytest.raises(WeightsError, match="configuration"):
+        sharpening.with_sharpener(network, replace(tiny, seed=9), options, **given)
+
+
+def test_the_sharpener_does_not_change_what_a_run_goes_on_from(tiny, options, tmp_path):
+    assert replace(tiny, sharpener=options).digest == tiny.digest
+    assert NAME != sharpening.NAME
