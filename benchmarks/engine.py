@@ -18,12 +18,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from affine import Affine
 from everything import bench_everything, everything
+from odc.geo.geobox import GeoBox
 from random_vit import BATCH, SIDE, Dtype, grid, ours, picture, segment_anything, theirs, write
+from rasterio.windows import Window
 from segment_anything.modeling import Sam as PeerSam
 
+from geosam.embeddings import Embedding
+from geosam.masks import MaskSet, segment_prompts
 from geosam.masks.sketch import render, sketch
 from geosam.polygons import polygonize
+from geosam.prompts import WindowPrompts
 from geosam.sam.model import Predictor
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.registry import load_model
@@ -78,13 +84,25 @@ def bench_decode(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> No
 
 
 def click(model: Predictor, arrays: tuple[np.ndarray, ...], outline: np.ndarray | None = None) -> object:
-    """A click on a window that has been encoded, to a polygon: of the best mask, or of logits that are given."""
-    logits, iou = model.decode(arrays, (SIDE, SIDE), points=CLICK, labels=np.ones((1, 1), np.int64))
-    best = logits[0, iou[0].argmax()] if outline is None else outline
-    (x0, y0, x1, y1), crop = render(sketch(best), (SIDE, SIDE))
+    """A click on a window that has been encoded, to a polygon: as a user gets it, or of logits that are given."""
+    if outline is None:
+        masks = answered(model, arrays)
+        (x0, y0, x1, y1), crop = masks.boxes[0].tolist(), masks.crops[0]
+    else:
+        model.decode(arrays, (SIDE, SIDE), points=CLICK, labels=np.ones((1, 1), np.int64))
+        (x0, y0, x1, y1), crop = render(sketch(outline), (SIDE, SIDE))
     labels = np.zeros((y1 - y0, x1 - x0), np.int32)
     labels[crop] = 1
     return list(polygonize([(0, labels)]))
+
+
+def answered(model: Predictor, arrays: tuple[np.ndarray, ...]) -> MaskSet:
+    """A click, answered as in prompted mode."""
+    window, place = Window(0, 0, SIDE, SIDE), GeoBox((SIDE, SIDE), Affine.identity(), None)
+    asked = WindowPrompts(np.zeros(1, np.int64), CLICK, np.ones((1, 1), np.int64))
+    return segment_prompts(
+        Embedding(arrays, (SIDE, SIDE), window, place, model.key), model, asked, np.ones((SIDE, SIDE), bool)
+    )
 
 
 def bench_click(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> None:

@@ -50,6 +50,10 @@ class Timed:
         """The network's, timed: masks that are redrawn."""
         return self._during("decode", self._network.decode_near, given, named)
 
+    def sharpen(self, *given: Any, **named: Any) -> Any:
+        """The network's, timed: masks that are redrawn, made sharper."""
+        return self._during("decode", self._network.sharpen, given, named)
+
     def survey(self, *given: Any, **named: Any) -> Any:
         """The network's, timed."""
         return self._during("survey", self._network.survey, given, named)

@@ -415,6 +415,16 @@ class TestEverything:
         spilling = Sloppy(spilling=25)
         assert equal(everything(labels, replace(ALL, redraw=True), spilling), everything(labels, ALL, spilling))
 
+    def test_redrawn_masks_are_as_sharp_as_the_network_can_make_them(self):
+        labels = parcel_labels((64, 80), count=6, seed=2)
+        masks = everything(labels, replace(ALL, redraw=True, connected=True), Sharp())
+        assert len(masks) == 6
+        for position in range(6):
+            mask = paint(masks, position)
+            assert (mask == (labels == labels[mask][0])).all()
+        blurred = everything(labels, replace(ALL, redraw=True, connected=True), Sharp(sharpens=False))
+        assert not equal(masks, blurred)
+
     def test_memory_is_bounded_by_what_is_kept(self):
         labels = np.zeros((512, 512), np.int32)
         network = StubNetwork()
@@ -469,6 +479,23 @@ class Sloppy(TruthNetwork):
         return (-np.abs(logits) if self.blind and boxes is not None else logits), iou
 
 
+@dataclass(frozen=True)
+class Sharp(TruthNetwork):
+    """Draws at a quarter of the pixels, and knows the pixels when it looks again."""
+
+    stride: int = 4
+    sharpens: bool = True
+
+    def sharpen(self, arrays, shape, logits, *, points, labels, boxes=None):
+        truth = pixels_to_labels(arrays[0])
+        seen = []
+        for row in logits > 0:
+            meant = truth[row.repeat(4, 0).repeat(4, 1)[: shape[0], : shape[1]]]
+            label = np.bincount(meant).argmax() if len(meant) else -1
+            seen.append(Patch.of(np.where(truth == label, np.float32(5), np.float32(-5))))
+        return seen
+
+
 class Doubtful(TruthNetwork):
     """Knows the truth, but is less sure of one label, and of a patch that it sees all over the window."""
 
@@ -490,6 +517,11 @@ class TestPrompts:
     labels = np.zeros((40, 48), np.int32)
     labels[5:15, 5:25] = 1
     labels[20:39, 30:33] = 2
+
+    def test_answers_are_as_sharp_as_the_network_can_make_them(self):
+        sharp, blurred = (prompted(self.labels, clicks([6, 6]), Sharp(sharpens=each)) for each in (True, False))
+        assert (paint(sharp, 0) == (self.labels == 1)).all()
+        assert not (paint(blurred, 0) == (self.labels == 1)).all()
 
     def test_every_prompt_gives_its_mask_in_order(self):
         masks = prompted(self.labels, clicks([31, 30], [1, 1], [6, 6], rows=[7, 3, 5]))

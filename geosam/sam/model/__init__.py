@@ -1,8 +1,8 @@
 """Segment Anything put together.
 
 `network`: `SamSpec` says what to build, `Sam` computes with tensors. `canvas`: how a window lies on its input.
-`groups`: prompts that have been asked, and their masks. `predictor`: `Predictor` is what the map code gets, numpy in
-and numpy out.
+`groups`: prompts that have been asked, and their masks. `close_up`: what a sharpener of masks is shown of a window.
+`predictor`: `Predictor` is what the map code gets, numpy in and numpy out.
 """
 
 from geosam.sam.model.canvas import Canvas
