@@ -27,7 +27,7 @@ def half(canvas, axis):
 def ramp(canvas):
     """What is kept of a picture whose pixels are their own coordinates: red ``x``, green ``y``, in pixels."""
     y, x = torch.meshgrid(half(canvas, 0), half(canvas, 1), indexing="ij")
-    return torch.stack([x, y, 0 * x])
+    return torch.stack([x, y, 0 * x]).half().numpy()
 
 
 class TestCloseUps:
@@ -38,9 +38,9 @@ class TestCloseUps:
         x0, y0 = data.draw(st.integers(0, w - 2)), data.draw(st.integers(0, h - 2))
         x1, y1 = data.draw(st.integers(x0 + 1, w)), data.draw(st.integers(y0 + 1, h))
         close = CloseUp.around((x0, y0, x1, y1), canvas)
-        picture = close.picture(ramp(canvas))
+        picture = torch.from_numpy(close.picture(ramp(canvas)))
         assert picture.shape[1] % MULTIPLE == picture.shape[2] % MULTIPLE == 0
-        assert close.features(torch.zeros(5, *(side // 4 for side in canvas.padded))).shape[1:] == tuple(
+        assert close.features(np.zeros((5, *(side // 4 for side in canvas.padded)), np.float16)).shape[1:] == tuple(
             side // 2 for side in picture.shape[1:]
         )
         middles = close.place(picture[:2].permute(1, 2, 0))  # in cells: each lies half a cell beyond its own number
@@ -57,7 +57,7 @@ class TestCloseUps:
         canvas = Canvas.of((h, w), resamples=False, side=1024)
         x0, y0 = data.draw(st.integers(0, w - 9)), data.draw(st.integers(0, h - 9))
         close = CloseUp.around((x0, y0, x0 + 8, y0 + 8), canvas)
-        across, down = close.picture(ramp(canvas))[:2]
+        across, down = torch.from_numpy(close.picture(ramp(canvas)))[:2]
         for axis, drawn in ((1, across), (0, down)):
             patch = close.patch(drawn - 1e4)  # far below the greatest logit that an edge may have
             assert patch.shape == window_cells(canvas)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float16, Float32
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,6 +26,9 @@ BEYOND = -1.0
 """Greatest logit at the edge of surroundings beyond which the window goes on: no mask ends there."""
 
 Number = int | float
+
+Kept = Float16[np.ndarray, "c gh gw"]
+"""What is kept of a window: features, or the picture."""
 
 Span = tuple[int, int]
 """First cell along an axis, in cells of the surroundings from the input's edge, and their number."""
@@ -82,21 +85,25 @@ class CloseUp:
         ]
         return cls(canvas, cell, spans[0], spans[1])
 
-    def picture(self, kept: Float[Tensor, "3 gh gw"]) -> Float[Tensor, "3 h w"]:
+    def picture(self, kept: Kept) -> Float32[np.ndarray, "3 h w"]:
         """Cut the picture out; beyond an edge it is like the edge."""
-        return self._cut(kept, self.cell // SAMPLING, 1)  # 3 h w
+        return self._cut(kept, self.cell // SAMPLING, 1)
 
-    def features(self, fine: Float[Tensor, "e gh gw"]) -> Float[Tensor, "e h2 w2"]:
+    def features(self, fine: Kept) -> Float32[np.ndarray, "e h2 w2"]:
         """Cut the encoder's features at stride 4 out, at half the sampling of the picture."""
-        return self._cut(fine, self.cell // SAMPLING, 2)  # e h/2 w/2
+        return self._cut(fine, self.cell // SAMPLING, 2)
 
-    def _cut(self, maps: Tensor, pool: int, coarser: int) -> Tensor:
+    def _cut(self, maps: Kept, pool: int, coarser: int) -> Float32[np.ndarray, "c h w"]:
         """Cut maps out of which ``pool`` cells make one, to every so manyth of the surroundings' cells."""
-        for axis, span in ((1, self.rows), (2, self.cols)):
-            first, count = (each * pool // coarser for each in span)
-            places = torch.arange(first, first + count, device=maps.device)  # m
-            maps = maps.index_select(axis, places.clamp(max=maps.shape[axis] - 1))  # c h w
-        return functional.avg_pool2d(maps, pool) if pool > 1 else maps  # c h w
+        rows, cols = (
+            np.arange(first * pool // coarser, (first + count) * pool // coarser).clip(max=most - 1)
+            for (first, count), most in zip((self.rows, self.cols), maps.shape[1:], strict=True)
+        )
+        cut = maps[:, rows[:, None], cols].astype(np.float32)  # c h w
+        if pool == 1:
+            return cut
+        c, h, w = cut.shape
+        return cut.reshape(c, h // pool, pool, w // pool, pool).mean((2, 4), dtype=np.float32)  # c h/pool w/pool
 
     def logits(self, seen: Float[Tensor, "mh mw"]) -> Float[Tensor, "h w"]:
         """Sample logits that cover the window."""

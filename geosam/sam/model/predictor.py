@@ -269,7 +269,7 @@ class Predictor:
         with torch.inference_mode():
             self._check(arrays, canvas)
             asked = self._to_input(points, labels, boxes, None, canvas=canvas)
-            fine, picture = (self._tensor(array) for array in arrays[-2:])
+            fine, picture = arrays[-2:]
 
             def work(row: int) -> Patch:
                 close = CloseUp.of_mask(logits[row], canvas)
@@ -277,8 +277,8 @@ class Predictor:
                     return Patch.of(np.full(window_cells(canvas), OUTSIDE, np.float32))
                 box = asked.points.new_full((2, 2), torch.nan) if asked.boxes is None else asked.boxes[row].view(2, 2)
                 sharper = sharpener(
-                    close.picture(picture)[None],
-                    close.features(fine)[None],
+                    self._tensor(close.picture(picture))[None],
+                    self._tensor(close.features(fine))[None],
                     close.logits(self._tensor(logits[row]))[None],
                     boxes=close.place(box).reshape(1, 4),
                     points=close.place(asked.points[row])[None],

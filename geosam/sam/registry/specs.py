@@ -29,6 +29,7 @@ SPECS = {
             position_side=256,
             object_px=112.0,
             focus_px=(256, 512),
+            sharpened=True,
             thresholds={
                 "spacing_px": 16,
                 "whole_every": 8,
