@@ -425,6 +425,13 @@ class TestEverything:
         blurred = everything(labels, replace(ALL, redraw=True, connected=True), Sharp(sharpens=False))
         assert not equal(masks, blurred)
 
+    def test_masks_that_stay_as_they_were_found_are_made_sharper_too(self):
+        labels = parcel_labels((64, 80), count=6, seed=2)
+        masks = everything(labels, replace(ALL, redraw=True), BlindToBoxes())
+        for position in range(len(masks)):
+            mask = paint(masks, position)
+            assert (mask == (labels == labels[mask][0])).all()
+
     def test_memory_is_bounded_by_what_is_kept(self):
         labels = np.zeros((512, 512), np.int32)
         network = StubNetwork()
@@ -494,6 +501,14 @@ class Sharp(TruthNetwork):
             label = np.bincount(meant).argmax() if len(meant) else -1
             seen.append(Patch.of(np.where(truth == label, np.float32(5), np.float32(-5))))
         return seen
+
+
+class BlindToBoxes(Sharp):
+    """Sees nothing in a box."""
+
+    def decode(self, arrays, shape, **asked):
+        logits, iou = super().decode(arrays, shape, **asked)
+        return (logits if asked.get("boxes") is None else -np.abs(logits)), iou
 
 
 class Doubtful(TruthNetwork):

@@ -1,7 +1,7 @@
 """The port through which masks are asked for."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
@@ -184,6 +184,11 @@ def survey(
     return seen
 
 
+def sharpens(decoder: MaskDecoder) -> TypeGuard[SharpeningDecoder]:
+    """Whether a decoder knows how to make answers sharper."""
+    return isinstance(decoder, SharpeningDecoder) and decoder.sharpens
+
+
 def sharpen(
     decoder: MaskDecoder,
     arrays: tuple[np.ndarray, ...],
@@ -198,7 +203,7 @@ def sharpen(
 
     Arguments as those of `MaskDecoder.decode`, and ``logits`` that it gave, one mask for each prompt.
     """
-    if isinstance(decoder, SharpeningDecoder) and decoder.sharpens:
+    if sharpens(decoder):
         return decoder.sharpen(arrays, shape, logits, points=points, labels=labels, boxes=boxes)
     return [Patch.of(each) for each in logits]
 

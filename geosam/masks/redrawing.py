@@ -9,17 +9,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 
-from geosam.arrays import Patch
+from geosam.arrays import Boxes, Patch
 from geosam.embeddings import Embedding
 from geosam.masks.candidates import Candidate
-from geosam.masks.decoder import MaskDecoder, outline_boxes, sharpen
+from geosam.masks.decoder import MaskDecoder, outline_boxes, sharpen, sharpens
 from geosam.masks.islands import keep_islands
 from geosam.masks.sketch import Grid, Sketch, sketch, stability
 
 SPILL = 0.1
 """Greatest share of a second answer that may lie on other masks; with more, the first one stays."""
+
+SURE = 4.0
+"""Logit of what is surely inside; the negative outside."""
 
 INSIDE = np.ones(1, np.int64)
 """What the one point of a mask means."""
@@ -37,6 +40,7 @@ def redraw(
     """Replace masks by what the decoder outlines in their boxes.
 
     One in whose box it sees nothing stays, and so does one whose second answer would spill onto the ground of others.
+    If the decoder can, all of them are made sharper.
 
     Parameters
     ----------
@@ -66,16 +70,51 @@ def redraw(
         if connected:
             logits = np.stack([_island_of(one, seen, embedding.shape) for one, seen in zip(few, logits, strict=True)])
         masks = [sketch(seen) for seen in logits]
-        fits = np.flatnonzero([_fits(mask, owner, number) for number, mask in enumerate(masks, start=start + 1)])
-        none = {"points": np.zeros((len(fits), 0, 2), np.float32), "labels": np.zeros((len(fits), 0), np.int64)}
-        sharper = sharpen(decoder, embedding.arrays, embedding.shape, logits[fits], boxes=boxes[fits], **none)
+        fits = np.array([_fits(mask, owner, number) for number, mask in enumerate(masks, start=start + 1)])
+        seconds = zip(few, masks, iou.tolist(), logits, fits.tolist(), strict=True)
+        few = [
+            replace(one, mask=mask, predicted_iou=score, stability=stability(seen, stability_offset)) if fit else one
+            for one, mask, score, seen, fit in seconds
+        ]
+        if sharpens(decoder):
+            logits = np.where(fits[:, None, None], logits, np.stack([_as_sure(one.mask) for one in few]))
+            few = _sharper(few, embedding, decoder, logits=logits, boxes=boxes, boxed=fits, connected=connected)
         drawn += few
-        for row, seen in zip(fits.tolist(), sharper, strict=True):
-            one = few[row]
-            mask = sketch(seen._replace(logits=_island_of(one, seen, embedding.shape)) if connected else seen)
-            steady = stability(seen.logits, stability_offset)
-            drawn[start + row] = replace(one, mask=mask, predicted_iou=float(iou[row]), stability=steady)
     return drawn
+
+
+def _sharper(
+    few: Sequence[Candidate],
+    embedding: Embedding,
+    decoder: MaskDecoder,
+    *,
+    logits: Float32[np.ndarray, "n mh mw"],
+    boxes: Boxes,
+    boxed: Bool[np.ndarray, "n"],
+    connected: bool,
+) -> list[Candidate]:
+    """Make masks sharper: those that are ``boxed`` as answers to their boxes, the others as answers to their points."""
+    found = list(few)
+    for answers_box in (True, False):
+        rows = np.flatnonzero(boxed == answers_box)
+        points = np.array([few[row].point for row in rows.tolist()], np.float32).reshape(-1, 1, 2)
+        points = points[:, : 0 if answers_box else 1]
+        asked = {"points": points, "labels": np.ones(points.shape[:2], np.int64)}
+        given = {**asked, "boxes": boxes[rows] if answers_box else None}
+        sharper = sharpen(decoder, embedding.arrays, embedding.shape, logits[rows], **given)
+        for row, seen in zip(rows.tolist(), sharper, strict=True):
+            mask = sketch(seen._replace(logits=_island_of(few[row], seen, embedding.shape)) if connected else seen)
+            if mask.area:
+                found[row] = replace(few[row], mask=mask)
+    return found
+
+
+def _as_sure(mask: Sketch) -> Grid:
+    """Logits of a mask as of an answer: what a sketch does not keep, its values away from the outline, is sure."""
+    logits = np.full(mask.shape, -SURE, np.float32)
+    x0, y0, x1, y1 = mask.outer
+    logits[y0:y1, x0:x1] = (SURE * mask.logits()).clip(-SURE, SURE)
+    return logits
 
 
 def _island_of(one: Candidate, seen: Grid | Patch, shape: tuple[int, int]) -> Grid:
