@@ -276,7 +276,7 @@ class Predictor:
                 if close is None:
                     return Patch.of(np.full(window_cells(canvas), OUTSIDE, np.float32))
                 box = asked.points.new_full((2, 2), torch.nan) if asked.boxes is None else asked.boxes[row].view(2, 2)
-                sharper = sharpener(
+                sharper = sharpener.look_again(
                     self._tensor(close.picture(picture))[None],
                     self._tensor(close.features(fine))[None],
                     close.logits(self._tensor(logits[row]))[None],

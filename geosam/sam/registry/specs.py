@@ -27,7 +27,6 @@ SPECS = {
             decoder_sizes={"heads": 4, "mlp": 512, "iou_hidden": 128, "activation": "relu"},
             drawn=True,
             position_side=256,
-            object_px=112.0,
             focus_px=(256, 512),
             sharpened=True,
             thresholds={
