@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geosam.errors import OptionError
@@ -54,6 +54,7 @@ def test_asked_are_the_core_and_half_the_overlap_around_it_as_far_as_the_window_
 
 @given(plans())
 def test_neighbours_share_at_least_the_overlap(plan):
+    assume(len(plan) < 2_000)  # as many pairs of them take minutes where other programs compute beside
     for i, j, strip in plan.neighbours():
         assert i < j
         if plan[i].row == plan[j].row:
