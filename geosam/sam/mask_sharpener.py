@@ -110,7 +110,7 @@ class MaskSharpener(nn.Module):
         return self.gain[0] * logits.clamp(-6, 6) / 2 + self.gain[1] * 2 * flowed + change  # n h w
 
     def look_again(self, pixels: Tensor, features: Tensor, logits: Maps, *, boxes: Tensor, **asked: Tensor) -> Maps:
-        """Sharpen masks as users get them: answers to boxes twice, the second time what the first gave, made soft again.
+        """Sharpen masks as users get them: answers to boxes twice, the second time what came of the first, made soft.
 
         A box bounds its object, so that looking again only helps; with clicks alone, errors would grow as well.
         """
