@@ -68,10 +68,12 @@ class TestCloseUps:
             within = (wanted > float(drawn.min())) & (wanted < most)
             assert np.abs(found - wanted)[within].max() < 0.01
 
-    def test_a_mask_does_not_end_where_the_window_goes_on(self):
-        canvas = Canvas.of((400, 400), resamples=False, side=1024)
+    @pytest.mark.parametrize("side", [399, 400, 401, 433])
+    def test_a_mask_does_not_end_where_the_window_goes_on(self, side):
+        canvas = Canvas.of((side, side), resamples=False, side=1024)
         close = CloseUp.around((0, 150, 60, 200), canvas)
         patch = close.patch(torch.ones(close.rows[1], close.cols[1]))
+        sketch(patch)  # whose box and one logit around it lie in the patch
         assert (patch.logits[[0, -1]] == BEYOND).all()
         assert (patch.logits[:, -1] == BEYOND).all()
         assert (patch.logits[1:-1, 0] == 1).all()

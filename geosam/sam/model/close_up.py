@@ -120,12 +120,6 @@ class CloseUp:
 
     def patch(self, sharper: Float[Tensor, "h w"]) -> Patch:
         """Put logits of the surroundings back into the window, at `SAMPLING`."""
-        sharper = sharper.clone()
-        ends = zip((self.rows, self.cols), self.canvas.scaled, (sharper, sharper.T), strict=True)
-        for (first, count), side, lines in ends:
-            for line, goes_on in ((0, first > 0), (-1, (first + count) * self.cell < side)):
-                if goes_on:
-                    lines[line].clamp_(max=BEYOND)
         shape = window_cells(self.canvas)
         matrices, corner = [], []
         for (first, count), cells, side in zip((self.rows, self.cols), shape, self.canvas.scaled, strict=True):
@@ -136,6 +130,10 @@ class CloseUp:
             matrices.append(_taps(centres / self.cell - first, count))
             corner.append(low)
         logits = matrices[0] @ sharper @ matrices[1].T  # m k
+        for lines, first, cells in zip((logits, logits.T), corner, shape, strict=True):
+            for line, goes_on in ((0, first > 0), (-1, first + len(lines) < cells)):
+                if goes_on:
+                    lines[line].clamp_(max=BEYOND)
         return Patch(np.ascontiguousarray(logits.cpu().numpy()), (corner[1], corner[0]), shape)
 
     def _centres(self, span: Span, device: torch.device) -> Float[Tensor, "m"]:
