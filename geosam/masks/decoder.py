@@ -132,12 +132,16 @@ class SharpeningDecoder(MaskDecoder, Protocol):
         arrays: tuple[np.ndarray, ...],
         shape: tuple[int, int],
         logits: MaskPrompts,
+        iou: Float32[np.ndarray, "n"],
         *,
         points: Points,
         labels: PointLabels,
         boxes: Boxes | None = None,
-    ) -> list[Patch]:
-        """Give one sharper mask for each of ``n``; ``points, labels, boxes`` are what they answer."""
+    ) -> tuple[list[Patch], Float32[np.ndarray, "n"]]:
+        """Give one sharper mask for each of ``n``, and the IoU that it is predicted to have, in [0, 1].
+
+        ``points, labels, boxes`` are what the masks answer, ``iou`` is what was predicted for them.
+        """
         ...
 
 
@@ -187,25 +191,6 @@ def survey(
 def sharpens(decoder: MaskDecoder) -> TypeGuard[SharpeningDecoder]:
     """Whether a decoder knows how to make answers sharper."""
     return isinstance(decoder, SharpeningDecoder) and decoder.sharpens
-
-
-def sharpen(
-    decoder: MaskDecoder,
-    arrays: tuple[np.ndarray, ...],
-    shape: tuple[int, int],
-    logits: MaskPrompts,
-    *,
-    points: Points,
-    labels: PointLabels,
-    boxes: Boxes | None = None,
-) -> list[Patch]:
-    """Make answers sharper if the decoder knows how to, else give them as they are.
-
-    Arguments as those of `MaskDecoder.decode`, and ``logits`` that it gave, one mask for each prompt.
-    """
-    if sharpens(decoder):
-        return decoder.sharpen(arrays, shape, logits, points=points, labels=labels, boxes=boxes)
-    return [Patch.of(each) for each in logits]
 
 
 def outline_boxes(

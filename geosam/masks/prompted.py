@@ -1,17 +1,18 @@
 """Prompted mode: exactly one mask for every prompt."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from geosam.arrays import Boxes, Patch, PointLabels, Points, Valid
+from geosam.arrays import Patch, PointLabels, Points, Valid
 from geosam.embeddings import Embedding
 from geosam.masks.candidates import Candidate, finish
-from geosam.masks.decoder import MaskDecoder, NearDecoder, sharpen
+from geosam.masks.decoder import MaskDecoder, NearDecoder, sharpens
 from geosam.masks.islands import keep_islands
 from geosam.masks.mask_set import MaskSet
-from geosam.masks.sketch import sketch, stability
+from geosam.masks.sketch import Grid, sketch, stability
 from geosam.prompts import WindowPrompts
 
 STABILITY_OFFSET = 1.0
@@ -77,17 +78,35 @@ def _answer(
         asked["boxes"] = prompts.boxes[which]
     masks = {} if prompts.mask_logits is None else {"mask_logits": prompts.mask_logits[which]}
     connected = not masks and prompts.boxes is None
-    logits, iou = answer_best(embedding, decoder, **asked, **masks, multimask=multimask, connected=connected)
+    best = answer(embedding, decoder, **asked, **masks, multimask=multimask, connected=connected)
     for _ in range(refine):
-        logits, iou = answer_best(embedding, decoder, **asked, mask_logits=logits, multimask=False, connected=connected)
-    sharper = sharpen_answers(embedding, decoder, logits, **asked, connected=connected)
+        best = answer(embedding, decoder, **asked, mask_logits=best.drawn, multimask=False, connected=connected)
     return [
         Candidate(sketch(mask), float(score), stability(mask.logits, STABILITY_OFFSET), int(row))
-        for mask, score, row in zip(sharper, iou, prompts.rows[which], strict=True)
+        for mask, score, row in zip(best.masks, best.iou, prompts.rows[which], strict=True)
     ]
 
 
-def answer_best(
+class Answers(NamedTuple):
+    """What prompts are answered with, one mask for each.
+
+    Attributes
+    ----------
+    masks
+        As sharp as the decoder can make them.
+    iou
+        That they are predicted to have, in [0, 1].
+    drawn
+        Logits as the decoder drew them at first; these are what a next question takes as its mask prompt, because a
+        network learns on its own answers.
+    """
+
+    masks: list[Patch]
+    iou: Float32[np.ndarray, "n"]
+    drawn: Float32[np.ndarray, "n mh mw"]
+
+
+def answer(
     embedding: Embedding,
     decoder: MaskDecoder,
     *,
@@ -95,8 +114,10 @@ def answer_best(
     labels: PointLabels,
     connected: bool,
     **asked: Any,
-) -> tuple[Float32[np.ndarray, "n mh mw"], Float32[np.ndarray, "n"]]:
+) -> Answers:
     """Answer each prompt with the alternative of the best predicted IoU; clicks by a `NearDecoder` in surroundings.
+
+    If the decoder can make masks sharper, all the alternatives are, and then the best is chosen.
 
     Parameters
     ----------
@@ -106,38 +127,29 @@ def answer_best(
         As `MaskDecoder.decode` takes them.
     connected
         Whether islands without an inside point are sunk.
-
-    Returns
-    -------
-    logits, iou
-        Of one mask for each prompt; the predicted IoU in [0, 1].
     """
     decode = decoder.decode_near if isinstance(decoder, NearDecoder) and "boxes" not in asked else decoder.decode
     found, scores = decode(embedding.arrays, embedding.shape, points=points, labels=labels, **asked)
-    prompts, best = np.arange(len(scores)), scores.argmax(axis=1)
-    logits, iou = found[prompts, best], np.clip(scores[prompts, best], 0, 1)
+    prompts = np.arange(len(scores))
+    if not sharpens(decoder):  # then they are as good as they will be
+        best = scores.argmax(axis=1)
+        found, scores = found[prompts, best][:, None], scores[prompts, best][:, None]
+    of_prompt = prompts.repeat(scores.shape[1])  # m
+    drawn, iou = found.reshape(-1, *found.shape[2:]), np.clip(scores.ravel(), 0, 1)  # m mh mw, m
+
+    def islands(masks: Iterable[Grid | Patch]) -> list[Grid]:
+        """Sink islands without an inside point."""
+        asked = zip(masks, points[of_prompt], labels[of_prompt], strict=True)
+        return [keep_islands(mask, embedding.shape, clicks, meant) for mask, clicks, meant in asked]
+
     if connected:
-        for row in prompts.tolist():
-            logits[row] = keep_islands(logits[row], embedding.shape, points[row], labels[row])
-    return logits, iou
-
-
-def sharpen_answers(
-    embedding: Embedding,
-    decoder: MaskDecoder,
-    logits: Float32[np.ndarray, "n mh mw"],
-    *,
-    points: Points,
-    labels: PointLabels,
-    connected: bool,
-    boxes: Boxes | None = None,
-) -> list[Patch]:
-    """Make what `answer_best` gave sharper, if the decoder knows how to; its arguments, and its logits.
-
-    What is asked next takes the logits as they were: the network learned on its own answers.
-    """
-    sharper = sharpen(decoder, embedding.arrays, embedding.shape, logits, points=points, labels=labels, boxes=boxes)
-    if not connected:
-        return sharper
-    asked = zip(sharper, points, labels, strict=True)
-    return [mask._replace(logits=keep_islands(mask, embedding.shape, clicks, meant)) for mask, clicks, meant in asked]
+        drawn = np.stack(islands(drawn)) if len(drawn) else drawn
+    masks = [Patch.of(each) for each in drawn]
+    if sharpens(decoder):
+        boxes = None if asked.get("boxes") is None else asked["boxes"][of_prompt]
+        given = {"points": points[of_prompt], "labels": labels[of_prompt], "boxes": boxes}
+        masks, iou = decoder.sharpen(embedding.arrays, embedding.shape, drawn, iou, **given)
+        if connected:
+            masks = [mask._replace(logits=seen) for mask, seen in zip(masks, islands(masks), strict=True)]
+    best = iou.reshape(scores.shape).argmax(axis=1) + prompts * scores.shape[1]  # n
+    return Answers([masks[row] for row in best.tolist()], iou[best], drawn[best])

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Int32
 from geosam.arrays import Boxes, Patch
 from geosam.embeddings import Embedding
 from geosam.masks.candidates import Candidate
-from geosam.masks.decoder import MaskDecoder, outline_boxes, sharpen, sharpens
+from geosam.masks.decoder import MaskDecoder, SharpeningDecoder, outline_boxes, sharpens
 from geosam.masks.islands import keep_islands
 from geosam.masks.sketch import Grid, Sketch, sketch, stability
 
@@ -86,7 +86,7 @@ def redraw(
 def _sharper(
     few: Sequence[Candidate],
     embedding: Embedding,
-    decoder: MaskDecoder,
+    decoder: SharpeningDecoder,
     *,
     logits: Float32[np.ndarray, "n mh mw"],
     boxes: Boxes,
@@ -101,7 +101,8 @@ def _sharper(
         points = points[:, : 0 if answers_box else 1]
         asked = {"points": points, "labels": np.ones(points.shape[:2], np.int64)}
         given = {**asked, "boxes": boxes[rows] if answers_box else None}
-        sharper = sharpen(decoder, embedding.arrays, embedding.shape, logits[rows], **given)
+        before = np.array([few[row].predicted_iou for row in rows.tolist()], np.float32)
+        sharper, _ = decoder.sharpen(embedding.arrays, embedding.shape, logits[rows], before, **given)
         for row, seen in zip(rows.tolist(), sharper, strict=True):
             mask = sketch(seen._replace(logits=_island_of(few[row], seen, embedding.shape)) if connected else seen)
             if mask.area:

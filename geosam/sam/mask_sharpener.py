@@ -5,13 +5,16 @@ is how this object's colours differ from those around it. So the answer is looke
 it becomes where it flows only between pixels that look alike (after Araslanov and Roth 2020, "Single-stage Semantic
 Segmentation from Image Labels"), how much each colour belongs inside rather than around (as in Rother et al. 2004,
 "GrabCut"), and the prompt. A small U-shaped network (Ronneberger et al. 2015), trained when the rest of the weights is
-fixed (`geosam.training.sharpening`), makes of these the sharper mask.
+fixed (`geosam.training.sharpening`), makes of these the sharper mask; what IoU to expect of it, `geosam.sam.iou_head`
+tells.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+
+from geosam.sam.iou_head import IouHead
 
 WIDTHS = (16, 32, 48, 64)
 """Channels at the sampling of the sharper mask, at half, a quarter and an eighth of it."""
@@ -40,87 +43,117 @@ class MaskSharpener(nn.Module):
 
     Parameters
     ----------
-    features
-        Channels of the encoder's finest features.
+    fine, coarse
+        Channels of the encoder's finest and coarsest features.
 
     Examples
     --------
-    >>> sharpen = MaskSharpener(6).eval()
-    >>> picture, features, logits = torch.rand(2, 3, 16, 24) * 255, torch.rand(2, 6, 8, 12), torch.randn(2, 16, 24)
+    >>> sharpen = MaskSharpener(6, 9).eval()
+    >>> picture, logits, iou = torch.rand(2, 3, 16, 24) * 255, torch.randn(2, 16, 24), torch.rand(2)
+    >>> around = {"pixels": picture, "fine": torch.rand(2, 6, 8, 12), "coarse": torch.rand(2, 9, 2, 3)}
     >>> boxes = torch.tensor([[2.0, 3, 9, 12], [torch.nan] * 4])
     >>> clicks, labels = torch.rand(2, 1, 2) * 16, torch.tensor([[-1], [1]])
-    >>> tuple(sharpen(picture, features, logits, boxes=boxes, points=clicks, labels=labels).shape)
-    (2, 16, 24)
+    >>> sharper, iou = sharpen(**around, logits=logits, iou=iou, boxes=boxes, points=clicks, labels=labels)
+    >>> tuple(sharper.shape), tuple(iou.shape)
+    ((2, 16, 24), (2,))
     """
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
-        fine, half, quarter, eighth = WIDTHS
-        self.look = _conv(CHANNELS, fine)
-        self.recall = nn.Conv2d(features, fine, 1)
-        self.down_half = nn.Sequential(_conv(fine, half), _conv(half, half))
+        full, half, quarter, eighth = WIDTHS
+        self.look = _conv(CHANNELS, full)
+        self.recall = nn.Conv2d(fine, full, 1)
+        self.down_half = nn.Sequential(_conv(full, half), _conv(half, half))
         self.down_quarter = nn.Sequential(_conv(half, quarter), _conv(quarter, quarter))
         self.down_eighth = nn.Sequential(_conv(quarter, eighth), _conv(eighth, eighth))
         self.lift_eighth = nn.Conv2d(eighth, quarter, 1)
         self.up_quarter = _conv(2 * quarter, quarter)
         self.lift_quarter = nn.Conv2d(quarter, half, 1)
         self.up_half = _conv(2 * half, half)
-        self.lift_half = nn.Conv2d(half, fine, 1)
-        self.up_fine = _conv(2 * fine, fine)
-        self.out = nn.Conv2d(fine, 1, 3, padding=1)
+        self.lift_half = nn.Conv2d(half, full, 1)
+        self.up_fine = _conv(2 * full, full)
+        self.out = nn.Conv2d(full, 1, 3, padding=1)
         self.gain = nn.Parameter(torch.ones(2))
+        self.expect = IouHead(eighth, coarse)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.get_parameter("bias"))
 
     def forward(
         self,
         pixels: Float[Tensor, "n 3 h w"],
-        features: Float[Tensor, "n e h2 w2"],
+        fine: Float[Tensor, "n e h2 w2"],
+        coarse: Float[Tensor, "n d h8 w8"],
         logits: Maps,
+        iou: Float[Tensor, "n"],
         *,
         boxes: Float[Tensor, "n 4"],
         points: Float[Tensor, "n p 2"],
         labels: Int[Tensor, "n p"],
-    ) -> Maps:
-        """Sharpen ``n`` masks.
+    ) -> tuple[Maps, Float[Tensor, "n"]]:
+        """Sharpen ``n`` masks, and predict the IoU of each.
 
         Parameters
         ----------
         pixels
             Red, green and blue from 0 to 255 around each mask; sides are multiples of `MULTIPLE`.
-        features
-            The encoder's finest ones there, at half that sampling.
-        logits
-            The masks at the sampling of the pixels.
+        fine, coarse
+            The encoder's finest and coarsest features there, at half and at an eighth of that sampling.
+        logits, iou
+            The masks at the sampling of the pixels, and the IoUs that the decoder predicts for them.
         boxes, points, labels
             What was asked, in cells of the same; boxes of NaN where there is none.
         """
+        sharper, deep = self.draw(pixels, fine, logits, boxes=boxes, points=points, labels=labels)
+        return sharper, self.assess(deep, coarse, logits, sharper, iou, boxes=boxes, labels=labels)
+
+    def draw(
+        self, pixels: Tensor, fine: Tensor, logits: Maps, *, boxes: Tensor, points: Tensor, labels: Tensor
+    ) -> tuple[Maps, Float[Tensor, "n c h8 w8"]]:
+        """Give the sharper masks and the coarsest maps that led to them; arguments as above."""
         with torch.no_grad():
             seen, flowed = self.evidence(pixels, logits, boxes, points, labels)  # n c h w, n h w
         seen = seen.contiguous(memory_format=torch.channels_last)  # n c h w
-        fine = self.look(seen)  # n 16 h w
-        known = self.recall(features.contiguous(memory_format=torch.channels_last))  # n 16 h/2 w/2
-        half = self.down_half(functional.max_pool2d(fine, 2) + known)  # n 32 h/2 w/2
+        full = self.look(seen)  # n 16 h w
+        known = self.recall(fine.contiguous(memory_format=torch.channels_last))  # n 16 h/2 w/2
+        half = self.down_half(functional.max_pool2d(full, 2) + known)  # n 32 h/2 w/2
         quarter = self.down_quarter(functional.max_pool2d(half, 2))  # n 48 h/4 w/4
         eighth = self.down_eighth(functional.max_pool2d(quarter, 2))  # n 64 h/8 w/8
         quarter = self.up_quarter(torch.cat([quarter, _twice(self.lift_eighth(eighth))], 1))  # n 48 h/4 w/4
         half = self.up_half(torch.cat([half, _twice(self.lift_quarter(quarter))], 1))  # n 32 h/2 w/2
-        fine = self.up_fine(torch.cat([fine, _twice(self.lift_half(half))], 1))  # n 16 h w
-        change = self.out(fine)[:, 0].float()  # n h w
-        return self.gain[0] * logits.clamp(-6, 6) / 2 + self.gain[1] * 2 * flowed + change  # n h w
+        full = self.up_fine(torch.cat([full, _twice(self.lift_half(half))], 1))  # n 16 h w
+        change = self.out(full)[:, 0].float()  # n h w
+        return self.gain[0] * logits.clamp(-6, 6) / 2 + self.gain[1] * 2 * flowed + change, eighth
 
-    def look_again(self, pixels: Tensor, features: Tensor, logits: Maps, *, boxes: Tensor, **asked: Tensor) -> Maps:
+    def assess(
+        self, deep: Tensor, coarse: Tensor, logits: Maps, sharper: Maps, iou: Tensor, *, boxes: Tensor, labels: Tensor
+    ) -> Float[Tensor, "n"]:
+        """Predict the IoU of masks from what `draw` gave; arguments as above."""
+        boxed = ~boxes.isnan().any(1)  # n
+        asked = torch.stack([iou, boxed.to(iou), is_lone(boxed, labels).to(iou)], 1)  # n 3
+        return self.expect(deep.detach(), coarse, logits, sharper.detach(), asked)
+
+    def look_again(
+        self,
+        pixels: Tensor,
+        fine: Tensor,
+        coarse: Tensor,
+        logits: Maps,
+        iou: Tensor,
+        *,
+        boxes: Tensor,
+        points: Tensor,
+        labels: Tensor,
+    ) -> tuple[Maps, Float[Tensor, "n"]]:
         """Sharpen masks as users get them: answers to boxes twice, the second time what came of the first, made soft.
 
         A box bounds its object, so that looking again only helps; with clicks alone, errors would grow as well.
         """
-        sharper = self(pixels, features, logits, boxes=boxes, **asked)  # n h w
+        asked = {"boxes": boxes, "points": points, "labels": labels}
         boxed = ~boxes.isnan().any(1)  # n
         if boxed.any():
-            soft = _twice(functional.avg_pool2d(2 * sharper[:, None], 2))[:, 0]  # n h w
-            again = self(pixels, features, soft, boxes=boxes, **asked)  # n h w
-            sharper = torch.where(boxed[:, None, None], again, sharper)  # n h w
-        return sharper
+            sharper, _ = self.draw(pixels, fine, logits, **asked)  # n h w
+            logits = torch.where(boxed[:, None, None], soften(sharper), logits)  # n h w
+        return self(pixels, fine, coarse, logits, iou, **asked)
 
     def evidence(
         self, pixels: Tensor, logits: Maps, boxes: Tensor, points: Tensor, labels: Tensor
@@ -133,6 +166,16 @@ class MaskSharpener(nn.Module):
         maps = [(logits / 4).clamp(-3, 3), sure, flowed, (typical / 3).clamp(-2, 2)]
         maps += prompt_maps(boxes, points, labels, logits)
         return torch.cat([colours.clamp(-3, 3), torch.stack(maps, 1)], 1), flowed
+
+
+def soften(sharper: Maps) -> Maps:
+    """Make sharper masks like those of a decoder, at half the sampling, to look at once more."""
+    return _twice(functional.avg_pool2d(2 * sharper[:, None], 2))[:, 0]  # n h w
+
+
+def is_lone(boxed: Bool[Tensor, "n"], labels: Int[Tensor, "n p"]) -> Bool[Tensor, "n"]:
+    """Tell where nothing but one click was asked."""
+    return ((labels >= 0).sum(1) == 1) & ~boxed
 
 
 def _conv(channels: int, out: int) -> nn.Sequential:
@@ -217,5 +260,5 @@ def prompt_maps(
     for label in (1, 0):
         spots = near_y[..., None] * near_x[..., None, :] * (labels == label)[..., None, None]  # n p h w
         maps.append(spots.amax(1))
-    lone = ((labels >= 0).sum(1) == 1) & ~boxed  # n
-    return maps + [each[:, None, None].expand_as(like).to(like) for each in (boxed, lone)]
+    kinds = boxed, is_lone(boxed, labels)  # n, n
+    return maps + [each[:, None, None].expand_as(like).to(like) for each in kinds]

@@ -3,7 +3,8 @@
 The loss is what counts, the IoU with the truth as far as it is smooth (Rahman and Wang 2016, "Optimizing
 Intersection-Over-Union in Deep Neural Networks"), and a little cross-entropy, by which it starts. The network has seen
 these pictures before and errs less on them than elsewhere; so half of its answers are made less sure and spoilt by
-smooth noise.
+smooth noise. In every other step the sharpener looks again at what it made itself. The IoU of what comes out is
+regressed beside it, for each alternative of a lone click, of which the best should be predicted to be the best.
 """
 
 import logging
@@ -16,11 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from geosam.sam.mask_sharpener import MaskSharpener
+from geosam.sam.mask_sharpener import MaskSharpener, soften
 from geosam.sam.model import Sam
 from geosam.sam.model.close_up import SAMPLING
 from geosam.training.answers import Asked, Truth, answer, ask, batch_to_truth, choose, correct, is_ambiguous
@@ -28,7 +29,7 @@ from geosam.training.batches import Batch, iterate
 from geosam.training.checkpoints import Average, Progress, load, save
 from geosam.training.config import DataOptions, SharpenerOptions, TrainConfig
 from geosam.training.layout import lay_out
-from geosam.training.losses import reached_iou
+from geosam.training.losses import choice_loss, reached_iou
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,12 @@ NAME = "sharpener.pt"
 
 ENTROPY, MOST_ENTROPY = 0.3, 5.0
 """Weight of the cross-entropy beside one minus the IoU, and where it is cut off."""
+
+IOU, CHOICE = 5.0, 0.1
+"""Weights of the squared error of the predicted IoU, and of the choice among a click's alternatives."""
+
+TURNS = (0, 0, 1, 2)
+"""Clicks after the first one; one of these for each batch."""
 
 SPREAD, NOISE, PATCHES = 0.25, 1.5, (4, 17)
 """How much surer or less sure answers are made, by how many logits they are spoilt at most, and in how many patches."""
@@ -48,14 +55,20 @@ class Lesson(NamedTuple):
     """Answers to sharpen, and what they should be, at the sampling of the sharper masks."""
 
     pixels: Float[Tensor, "n 3 h w"]
-    features: Float[Tensor, "n e h2 w2"]
+    fine: Float[Tensor, "n e h2 w2"]
+    coarse: Float[Tensor, "n d h8 w8"]
     logits: Float[Tensor, "n h w"]
+    iou: Float[Tensor, "n"]
     boxes: Float[Tensor, "n 4"]
     points: Float[Tensor, "n p 2"]
     labels: Int[Tensor, "n p"]
     targets: Float[Tensor, "n h w"]
+    shown: Bool[Tensor, "n"]
+    """Whether the mask itself is a lesson; else it is only there to be compared with, as an alternative of a click."""
+    choice: Bool[Tensor, "n"]
+    """Whether it is one of three alternatives, which follow each other."""
 
-    def part(self, wanted: Tensor) -> "Lesson":
+    def part(self, wanted: Tensor | slice) -> "Lesson":
         """Some of the answers."""
         return Lesson(*(each[wanted] for each in self))
 
@@ -73,10 +86,12 @@ class Course:
 
     @classmethod
     def begin(cls, network: Sam, config: TrainConfig, options: SharpenerOptions) -> "Course":
-        """Start from random weights; the seed decides them."""
+        """Start from the sharpener that a network has already, or from random weights that the seed decides."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
-            sharpener = MaskSharpener(network.spec.encoder_sizes["fine_channels"][-1])
+            sharpener = MaskSharpener(network.spec.encoder_sizes["fine_channels"][-1], network.spec.width)
+        if network.mask_sharpener is not None:
+            sharpener.load_state_dict(network.mask_sharpener.state_dict())
         lay_out(sharpener, torch.channels_last).to(network.pixel_mean.device)
         optimiser = torch.optim.AdamW(
             sharpener.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=options.weight_decay
@@ -157,8 +172,8 @@ def follow(course: Course, network: Sam, batch: Batch, generator: torch.Generato
     """Learn from what a fixed network answers on a batch; give the mean IoU before and after."""
     truth = batch_to_truth(batch, network.pixel_mean.device)
     lesson = Lesson(*(torch.cat(each) for each in zip(*lessons(network, truth, generator), strict=True)))
-    lesson = lesson.part(reached_iou(lesson.logits[:, None], lesson.targets)[:, 0] >= course.options.least_iou)
-    return take_step(course, lesson, generator) if len(lesson.targets) else (0.0, 0.0)
+    useful = reached_iou(lesson.logits[:, None], lesson.targets)[:, 0] >= course.options.least_iou
+    return take_step(course, lesson._replace(shown=lesson.shown & useful), generator)
 
 
 def data_of(config: TrainConfig, options: SharpenerOptions) -> TrainConfig:
@@ -180,34 +195,65 @@ def lessons(network: Sam, truth: Truth, generator: torch.Generator) -> Iterator[
     with torch.autocast(device.type, torch.bfloat16):
         features = network.encode_images(network.normalise(truth.images))
     for asked in ask(features, truth):
-        turns = 0 if asked.boxes is not None else int(torch.randint(3, (1,), generator=generator))
-        shown = _shown(network, asked)
+        turns = 0 if asked.boxes is not None else TURNS[int(torch.randint(len(TURNS), (1,), generator=generator))]
+        logits, iou = _answers(network, asked)
         for _ in range(turns):
+            shown = choose(logits, iou, is_ambiguous(asked))
             asked = correct(asked, shown, targets[asked.rows], generator)  # noqa: PLW2901 - one click more
-            shown = _shown(network, asked)
-        yield _lesson(asked, shown, pixels, truth)
+            logits, iou = _answers(network, asked)
+        choices = slice(1, 4) if is_ambiguous(asked).any() else slice(0, 1)
+        yield _lesson(asked, logits[:, choices], iou[:, choices], pixels, truth, generator)
 
 
-def _shown(network: Sam, asked: Asked) -> Float[Tensor, "n q q"]:
-    """Give the answers that a user would get."""
+def _answers(network: Sam, asked: Asked) -> tuple[Tensor, Tensor]:
     with torch.autocast(network.pixel_mean.device.type, torch.bfloat16):
-        logits, iou = answer(network, asked)
-    return choose(logits, iou, is_ambiguous(asked))
+        return answer(network, asked)
 
 
-def _lesson(asked: Asked, shown: Tensor, pixels: Tensor, truth: Truth) -> Lesson:
-    """Bring one kind of prompt to the sampling of sharper masks, with as many clicks as any kind has."""
+def _lesson(
+    asked: Asked,
+    logits: Float[Tensor, "n k q q"],
+    iou: Float[Tensor, "n k"],
+    pixels: Tensor,
+    truth: Truth,
+    generator: torch.Generator,
+) -> Lesson:
+    """Bring one kind of prompt to the sampling of sharper masks, with as many clicks as any kind has.
+
+    Of the alternatives, the one that a user would get is a lesson, or any other just as often.
+    """
     count, clicks = asked.labels.shape
-    boxes = shown.new_full((count, 4), torch.nan) if asked.boxes is None else asked.boxes / SAMPLING
-    rows = torch.arange(asked.rows.start, asked.rows.stop, device=shown.device) // truth.each
-    return Lesson(
+    choices = iou.shape[1]
+    boxes = logits.new_full((count, 4), torch.nan) if asked.boxes is None else asked.boxes / SAMPLING
+    rows = torch.arange(asked.rows.start, asked.rows.stop, device=logits.device) // truth.each
+    any_of, drawn = torch.randint(choices, (count,), generator=generator), torch.rand(count, generator=generator) < 0.5
+    shown = torch.where(drawn.to(iou.device), any_of.to(iou.device), iou.argmax(1))  # n
+    of_prompts = (
         pixels[rows],
         asked.features.fine[-1].float().repeat_interleave(truth.each, 0),
-        functional.interpolate(shown[:, None], scale_factor=2, mode="bilinear", align_corners=False)[:, 0],
+        asked.features.coarse.float().repeat_interleave(truth.each, 0),
         boxes,
         functional.pad(asked.points / SAMPLING, (0, 0, 0, 3 - clicks)),
         functional.pad(asked.labels, (0, 3 - clicks), value=-1),
         truth.targets[asked.rows],
+    )
+    around, fine, coarse, boxes, points, labels, targets = (
+        each.repeat_interleave(choices, 0) if choices > 1 else each for each in of_prompts
+    )
+    return Lesson(
+        pixels=around,
+        fine=fine,
+        coarse=coarse,
+        logits=functional.interpolate(
+            logits.flatten(0, 1)[:, None], scale_factor=2, mode="bilinear", align_corners=False
+        )[:, 0],
+        iou=iou.flatten(),
+        boxes=boxes,
+        points=points,
+        labels=labels,
+        targets=targets,
+        shown=(torch.arange(choices, device=iou.device) == shown[:, None]).flatten(),
+        choice=torch.full((count * choices,), choices > 1, device=iou.device),
     )
 
 
@@ -216,19 +262,43 @@ def take_step(course: Course, lesson: Lesson, generator: torch.Generator) -> tup
     options, device = course.options, lesson.logits.device
     for group in course.optimiser.param_groups:
         group["lr"] = rate_at(options, course.progress.step)
-    given = lesson._asdict()
-    targets = given.pop("targets")
-    given["logits"] = spoil(lesson.logits.cpu(), generator).to(device)
-    with torch.autocast(device.type, torch.bfloat16):
-        sharper = course.sharpener(**given)
-    loss = sharpening_loss(sharper, targets).mean()
+    order = torch.cat([lesson.shown.nonzero(), (~lesson.shown).nonzero()])[:, 0]  # n
+    lessons, rest = int(lesson.shown.sum()), lesson.part(order)
+    logits = spoil(rest.logits.cpu(), generator).to(device)
+    if course.progress.step % 2:
+        logits = soften(_draw(course.sharpener, rest._replace(logits=logits), learns=False)[0])
+    given = rest._replace(logits=logits)
+    drawn = _draw(course.sharpener, given.part(slice(0, lessons)), learns=True)
+    others = _draw(course.sharpener, given.part(slice(lessons, None)), learns=False)
+    sharper, deep = (torch.cat(both) for both in zip(drawn, others, strict=True))
+    expected = course.sharpener.assess(
+        deep.float(), given.coarse, logits, sharper, given.iou, boxes=given.boxes, labels=given.labels
+    )
+    reached = reached_iou(sharper[:, None].detach(), given.targets)[:, 0]  # n
+    loss = IOU * (expected - reached).square().mean()
+    if lessons:
+        loss = loss + sharpening_loss(sharper[:lessons], given.targets[:lessons]).mean()
+    if lesson.choice.any():
+        both = (each[order.argsort()][lesson.choice].unflatten(0, (-1, 3)) for each in (expected, reached))
+        loss = loss + CHOICE * choice_loss(*(functional.pad(each, (1, 0)) for each in both)).mean()
     course.optimiser.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(course.sharpener.parameters(), 1.0)
     course.optimiser.step()
     course.average.update(course.sharpener, course.progress.step)
-    before, after = (float(reached_iou(each[:, None].detach(), targets).mean()) for each in (lesson.logits, sharper))
-    return before, after
+    if not lessons:
+        return 0.0, 0.0
+    before = reached_iou(rest.logits[:lessons, None], rest.targets[:lessons]).mean()
+    return float(before), float(reached[:lessons].mean())
+
+
+def _draw(sharpener: MaskSharpener, given: Lesson, *, learns: bool) -> tuple[Tensor, Tensor]:
+    """Sharper masks of some answers, and the deep maps that go with them, with or without gradients."""
+    device = given.logits.device.type
+    with torch.set_grad_enabled(learns), torch.autocast(device, torch.bfloat16):
+        return sharpener.draw(
+            given.pixels, given.fine, given.logits, boxes=given.boxes, points=given.points, labels=given.labels
+        )
 
 
 def sharpening_loss(logits: Float[Tensor, "n h w"], targets: Float[Tensor, "n h w"]) -> Float[Tensor, "n"]:

@@ -40,9 +40,9 @@ class TestCloseUps:
         close = CloseUp.around((x0, y0, x1, y1), canvas)
         picture = torch.from_numpy(close.picture(ramp(canvas)))
         assert picture.shape[1] % MULTIPLE == picture.shape[2] % MULTIPLE == 0
-        assert close.features(np.zeros((5, *(side // 4 for side in canvas.padded)), np.float16)).shape[1:] == tuple(
-            side // 2 for side in picture.shape[1:]
-        )
+        for cut, stride, coarser in ((close.fine, 4, 2), (close.coarse, 16, 8)):
+            seen = cut(np.zeros((5, *(-(-side // stride) for side in canvas.padded)), np.float16))
+            assert seen.shape[1:] == tuple(side // coarser for side in picture.shape[1:])
         middles = close.place(picture[:2].permute(1, 2, 0))  # in cells: each lies half a cell beyond its own number
         inside = (picture[0] < canvas.padded[1] - close.cell) & (picture[1] < canvas.padded[0] - close.cell)
         rows, cols = torch.meshgrid(*(torch.arange(n) + 0.5 for n in picture.shape[1:]), indexing="ij")
@@ -151,7 +151,8 @@ def window(sharp):
     boxes = np.array([[10, 20, 60, 80], [100, 40, 200, 140], [3, 3, 20, 20]], np.float32)
     y, x = np.mgrid[: sharp.logits_shape(shape)[0], : sharp.logits_shape(shape)[1]] * 4 + 2
     logits = np.stack([np.where((x > a) & (x < c) & (y > b) & (y < d), 3, -3) for a, b, c, d in boxes])
-    asked = {"points": np.zeros((3, 0, 2), np.float32), "labels": np.zeros((3, 0), np.int64), "boxes": boxes}
+    none = {"points": np.zeros((3, 0, 2), np.float32), "labels": np.zeros((3, 0), np.int64)}
+    asked = {"iou": np.float32([0.9, 0.8, 0.7]), **none, "boxes": boxes}
     return (arrays, shape), logits.astype(np.float32), asked
 
 
@@ -166,16 +167,19 @@ class TestSharpening:
 
     def test_a_mask_is_sharpened_alike_whatever_is_asked_beside_it(self, sharp, window):
         place, logits, asked = window
-        whole = sharp.sharpen(*place, logits, **asked)
+        several = np.array([0, 1, 2, 0, 0, 1, 0, 2, 0, 0])
+        logits, asked = logits[several], {name: each[several] for name, each in asked.items()}
+        masks, iou = sharp.sharpen(*place, logits, **asked)
         for row in range(len(logits)):
             given = {name: each[row : row + 1] for name, each in asked.items()}
-            (alone,) = sharp.sharpen(*place, logits[row : row + 1], **given)
-            assert alone.corner == whole[row].corner
-            assert alone.logits.tobytes() == whole[row].logits.tobytes()
+            (alone,), (expected,) = sharp.sharpen(*place, logits[row : row + 1], **given)
+            assert alone.corner == masks[row].corner
+            assert alone.logits.tobytes() == masks[row].logits.tobytes()
+            assert expected == iou[row]
 
     def test_it_lies_about_the_mask_at_twice_its_sampling(self, sharp, window):
         place, logits, asked = window
-        for seen, mask in zip(sharp.sharpen(*place, logits, **asked), logits, strict=True):
+        for seen, mask in zip(sharp.sharpen(*place, logits, **asked)[0], logits, strict=True):
             assert seen.shape == (75, 107)
             rows, cols = (np.flatnonzero((mask > 0).any(axis)) for axis in (1, 0))
             (left, top), (h, w) = seen.corner, seen.logits.shape
@@ -187,16 +191,20 @@ class TestSharpening:
     def test_an_empty_mask_stays_empty(self, sharp, window):
         place, logits, asked = window
         first = {name: each[:1] for name, each in asked.items()}
-        (seen,) = sharp.sharpen(*place, np.full_like(logits[:1], -1), **first)
+        (seen,), (expected,) = sharp.sharpen(*place, np.full_like(logits[:1], -1), **first)
         assert sketch(seen).area == 0
+        assert expected == 0
 
     def test_what_the_sharpener_starts_with_is_the_mask_itself(self):
-        sharpen = MaskSharpener(4).eval()
+        sharpen = MaskSharpener(4, 6).eval()
         picture = torch.full((1, 3, 16, 16), 90.0)
         logits = torch.full((1, 16, 16), -5.0)
         logits[:, 5:11, 4:12] = 5
         none = {"points": torch.zeros(1, 0, 2), "labels": torch.zeros(1, 0, dtype=torch.long)}
-        seen = sharpen(picture, torch.zeros(1, 4, 8, 8), logits, boxes=torch.full((1, 4), torch.nan), **none)
+        around = {"pixels": picture, "fine": torch.zeros(1, 4, 8, 8), "coarse": torch.zeros(1, 6, 2, 2)}
+        given = {"logits": logits, "iou": torch.ones(1), "boxes": torch.full((1, 4), torch.nan), **none}
+        seen, expected = sharpen(**around, **given)
+        assert 0 < expected < 1
         assert (seen[:, 6:10, 5:11] > 0).all()
         assert (seen[:, [0, 1, -2, -1]] < 0).all()
 

@@ -28,9 +28,18 @@ def test_it_learns_to_undo_what_it_is_shown(tiny, options, tmp_path):
     targets = ((x > 15) & (x < 45) & (y > 20) & (y < 50)).float()[None].repeat(2, 1, 1)
     shifted = 6 * targets.roll((3, -3), (1, 2)) - 3
     lesson = sharpening.Lesson(
-        60 + 120 * targets[:, None].expand(-1, 3, -1, -1), torch.zeros(2, 8, 32, 32), shifted,
-        torch.full((2, 4), torch.nan), torch.full((2, 1, 2), 30.0), torch.ones(2, 1, dtype=torch.long), targets,
-    )  # fmt: skip
+        pixels=60 + 120 * targets[:, None].expand(-1, 3, -1, -1),
+        fine=torch.zeros(2, 8, 32, 32),
+        coarse=torch.zeros(2, tiny.model.width, 8, 8),
+        logits=shifted,
+        iou=torch.full((2,), 0.6),
+        boxes=torch.full((2, 4), torch.nan),
+        points=torch.full((2, 1, 2), 30.0),
+        labels=torch.ones(2, 1, dtype=torch.long),
+        targets=targets,
+        shown=torch.ones(2, dtype=torch.bool),
+        choice=torch.zeros(2, dtype=torch.bool),
+    )
     before = after = 0.0
     for step in range(120):
         course.progress.step = step

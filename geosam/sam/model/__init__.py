@@ -2,6 +2,7 @@
 
 `network`: `SamSpec` says what to build, `Sam` computes with tensors. `canvas`: how a window lies on its input.
 `groups`: prompts that have been asked, and their masks. `close_up`: what a sharpener of masks is shown of a window.
+`sharpening`: masks of a window in their close-ups, made sharper.
 `predictor`: `Predictor` is what the map code gets, numpy in and numpy out.
 """
 

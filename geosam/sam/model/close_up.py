@@ -89,9 +89,13 @@ class CloseUp:
         """Cut the picture out; beyond an edge it is like the edge."""
         return self._cut(kept, self.cell // SAMPLING, 1)
 
-    def features(self, fine: Kept) -> Float32[np.ndarray, "e h2 w2"]:
+    def fine(self, kept: Kept) -> Float32[np.ndarray, "e h2 w2"]:
         """Cut the encoder's features at stride 4 out, at half the sampling of the picture."""
-        return self._cut(fine, self.cell // SAMPLING, 2)
+        return self._cut(kept, self.cell // SAMPLING, 2)
+
+    def coarse(self, kept: Kept) -> Float32[np.ndarray, "d h8 w8"]:
+        """Cut the encoder's features at stride 16 out, at an eighth of the sampling of the picture."""
+        return self._cut(kept, self.cell // SAMPLING, MULTIPLE)
 
     def _cut(self, maps: Kept, pool: int, coarser: int) -> Float32[np.ndarray, "c h w"]:
         """Cut maps out of which ``pool`` cells make one, to every so manyth of the surroundings' cells."""

@@ -132,7 +132,7 @@ class Sam(nn.Module):
         self.likeness = Likeness() if spec.drawn else None
         self.likeness_map = nn.Conv2d(LIKENESS_CHANNELS, spec.width, 1) if spec.drawn else None
         self.mask_judge = MaskJudge() if spec.judged else None
-        self.mask_sharpener = MaskSharpener(encoder_fine(spec)[-1]) if spec.sharpened else None
+        self.mask_sharpener = MaskSharpener(encoder_fine(spec)[-1], spec.width) if spec.sharpened else None
         # on the CPU even where the parameters are laid out without storage, because no file fills these
         self.register_buffer("pixel_mean", torch.tensor(MEAN, device="cpu"), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(DEVIATION, device="cpu"), persistent=False)

@@ -14,10 +14,11 @@ from geosam.errors import ModelError
 from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.vit import VitEncoder
 from geosam.sam.model.canvas import OUTSIDE, Canvas
-from geosam.sam.model.close_up import CloseUp, keep_picture, window_cells
+from geosam.sam.model.close_up import keep_picture
 from geosam.sam.model.groups import Group, Lot, Parts
 from geosam.sam.model.network import Sam
 from geosam.sam.model.remembered import Remembered
+from geosam.sam.model.sharpening import sharpen_masks
 from geosam.sam.prepared import PreparedDecoder, Question, View
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
@@ -185,7 +186,8 @@ class Predictor:
         """Answer prompts on a window that has been encoded, each in the smallest surroundings that hold its best mask.
 
         What a network learned on small pictures it tells quickest, and of clicks also best, in small pictures: the
-        surroundings of `SamSpec.focus_px` are tried from the smallest up, the whole window last. ``together`` puts
+        surroundings of `SamSpec.focus_px` are tried from the smallest up, the whole window last. Other alternatives that
+        these would cut are left out: empty, with an IoU of 0. ``together`` puts
         prompts with the same surroundings at once: quicker, and the answers agree up to rounding. Other arguments,
         result and errors are those of `decode`.
         """
@@ -216,7 +218,9 @@ class Predictor:
                     drawn, cut = group.draw_and_tell(place, list(range(first, first + k)))
                     held[row] = not cut[int(scores.argmax())]
                     if held[row]:
-                        iou[todo[row]], logits[todo[row]] = scores, drawn
+                        whole = ~np.array(cut)
+                        iou[todo[row]] = np.where(whole, scores, 0)
+                        logits[todo[row]] = np.where(whole[:, None, None], drawn, OUTSIDE)
 
             points, labels, *rest = asked
             boxes, masks = (None if each is None else each[todo] for each in rest)
@@ -237,25 +241,27 @@ class Predictor:
         arrays: tuple[np.ndarray, ...],
         shape: tuple[int, int],
         logits: MaskPrompts,
+        iou: Float32[np.ndarray, "n"],
         *,
         points: Points,
         labels: PointLabels,
         boxes: Boxes | None = None,
-    ) -> list[Patch]:
+    ) -> tuple[list[Patch], Float32[np.ndarray, "n"]]:
         """Look at answers once more beside the picture, at twice their sampling.
 
         Parameters
         ----------
         arrays, shape
             As `decode` takes them.
-        logits
-            One mask for each prompt, as `decode` gives them; an empty one stays empty.
+        logits, iou
+            One mask for each prompt and its predicted IoU, as `decode` gives them; an empty one stays empty.
         points, labels, boxes
             What was asked, as `decode` takes it.
 
         Returns
         -------
-        The masks in their order, each where it lies.
+        masks, iou
+            Each mask where it lies, in their order, and the IoU that it is predicted to have, in [0, 1].
 
         Raises
         ------
@@ -269,24 +275,7 @@ class Predictor:
         with torch.inference_mode():
             self._check(arrays, canvas)
             asked = self._to_input(points, labels, boxes, None, canvas=canvas)
-            fine, picture = arrays[-2:]
-
-            def work(row: int) -> Patch:
-                close = CloseUp.of_mask(logits[row], canvas)
-                if close is None:
-                    return Patch.of(np.full(window_cells(canvas), OUTSIDE, np.float32))
-                box = asked.points.new_full((2, 2), torch.nan) if asked.boxes is None else asked.boxes[row].view(2, 2)
-                sharper = sharpener.look_again(
-                    self._tensor(close.picture(picture))[None],
-                    self._tensor(close.features(fine))[None],
-                    close.logits(self._tensor(logits[row]))[None],
-                    boxes=close.place(box).reshape(1, 4),
-                    points=close.place(asked.points[row])[None],
-                    labels=asked.labels[row][None],
-                )
-                return close.patch(sharper[0])
-
-            return map_alone(work, range(len(logits)), threads=1 if self.device.type != "cpu" else None)
+            return sharpen_masks(sharpener, arrays, logits, iou, asked, canvas)
 
     def features(self, arrays: tuple[np.ndarray, ...]) -> Features:
         """Give what `encode` gave as tensors for a batch of one image, without the picture that may lie with it."""

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geosam.embeddings import Embedding
 from geosam.masks import MaskDecoder
-from geosam.masks.prompted import answer_best, sharpen_answers
+from geosam.masks.prompted import answer
 from geosam.pipeline import segment
 from geosam.prompts import Prompt, Prompts
 from geosam.training.evaluation.crops import Crop, around, iou
@@ -144,10 +144,9 @@ def correct(answer: Crop, truth: Crop) -> tuple[float, float, int]:
 
 def _answer(embedding: Embedding, decoder: MaskDecoder, **asked: Any) -> tuple[np.ndarray, list[Answer]]:
     """Answer some prompts as `geosam.masks.segment_prompts` does: the logits of each, and what they mean."""
-    logits, iou = answer_best(embedding, decoder, **asked)
-    given = {name: asked[name] for name in ("points", "labels", "boxes", "connected") if name in asked}
-    masks = (Crop.of_logits(each, embedding.shape) for each in sharpen_answers(embedding, decoder, logits, **given))
-    return logits, [Answer(mask, float(score)) for mask, score in zip(masks, iou, strict=True)]
+    best = answer(embedding, decoder, **asked)
+    masks = (Crop.of_logits(each, embedding.shape) for each in best.masks)
+    return best.drawn, [Answer(mask, float(score)) for mask, score in zip(masks, best.iou, strict=True)]
 
 
 def batches(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:

@@ -1,0 +1,102 @@
+"""Masks of a window, sharpened: each in its close-up, those of one size together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from geosam.arrays import Patch
+from geosam.sam.mask_sharpener import MaskSharpener
+from geosam.sam.model.canvas import OUTSIDE, Canvas
+from geosam.sam.model.close_up import CloseUp, window_cells
+from geosam.sam.prepared import Question
+from geosam.sam.prepared.workers import map_alone
+
+LOT_CELLS = 1 << 15
+"""Cells of close-ups that are looked at together; so many fit a core's cache."""
+
+
+def sharpen_masks(
+    sharpener: MaskSharpener,
+    arrays: tuple[np.ndarray, ...],
+    logits: Float32[np.ndarray, "n mh mw"],
+    iou: Float32[np.ndarray, "n"],
+    asked: Question,
+    canvas: Canvas,
+) -> tuple[list[Patch], Float32[np.ndarray, "n"]]:
+    """Sharpen masks of one window, each as if it were alone.
+
+    Parameters
+    ----------
+    sharpener
+        The network that does it, on its device.
+    arrays
+        What is kept of the window: the encoder's features, the coarsest first, and the picture.
+    logits, iou
+        The masks, which cover the window, and the IoU that the decoder predicts for each.
+    asked
+        Their prompts, in pixels of the network's input.
+    canvas
+        How the window lies on it.
+
+    Returns
+    -------
+    masks, iou
+        Each mask where it lies, and its predicted IoU in [0, 1]; an empty mask stays empty, and its IoU is 0.
+    """
+    closes = [CloseUp.of_mask(each, canvas) for each in logits]
+    empty = Patch.of(np.full(window_cells(canvas), OUTSIDE, np.float32))
+    masks, expected = [empty] * len(closes), np.zeros(len(closes), np.float32)
+    device = asked.points.device
+
+    def tensor(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(device)
+
+    def shown(row: int, close: CloseUp) -> dict[str, Tensor]:
+        """What the sharpener sees of a mask."""
+        coarse, *_, fine, picture = arrays
+        box = asked.points.new_full((2, 2), torch.nan) if asked.boxes is None else asked.boxes[row].view(2, 2)
+        return {
+            "pixels": tensor(close.picture(picture)),
+            "fine": tensor(close.fine(fine)),
+            "coarse": tensor(close.coarse(coarse)),
+            "logits": close.logits(tensor(logits[row])),
+            "iou": tensor(iou[row : row + 1])[0],
+            "boxes": close.place(box).flatten(),
+            "points": close.place(asked.points[row]),
+            "labels": asked.labels[row],
+        }
+
+    def work(lot: list[tuple[int, CloseUp]]) -> None:
+        each = [shown(row, close) for row, close in lot]
+        each *= 2 if len(each) == 1 else 1  # of a single picture PyTorch computes convolutions otherwise, and rounds so
+        sharper, reached = sharpener.look_again(**{name: torch.stack([one[name] for one in each]) for name in each[0]})
+        for (row, close), mask, expects in zip(lot, sharper, reached.tolist(), strict=False):
+            masks[row], expected[row] = close.patch(mask), expects
+
+    map_alone(work, lots(closes), threads=1 if device.type != "cpu" else None)
+    return masks, expected
+
+
+def lots(closes: Sequence[CloseUp | None]) -> list[list[tuple[int, CloseUp]]]:
+    """Put close-ups of one size together with their places in the row, as many as `LOT_CELLS` holds.
+
+    Examples
+    --------
+    >>> canvas = Canvas.of((512, 512), resamples=False, side=1024)
+    >>> small, large = (CloseUp.around((100, 100, 100 + side, 140), canvas) for side in (40, 160))
+    >>> [[row for row, _ in lot] for lot in lots([small, large, None, small])]
+    [[0, 3], [1]]
+    """
+    alike: dict[tuple[int, int], list[list[tuple[int, CloseUp]]]] = {}
+    for row, close in enumerate(closes):
+        if close is None:
+            continue
+        size = close.rows[1], close.cols[1]
+        found = alike.setdefault(size, [[]])
+        if (len(found[-1]) + 1) * size[0] * size[1] > LOT_CELLS and found[-1]:
+            found.append([])
+        found[-1].append((row, close))
+    return [lot for found in alike.values() for lot in found]
