@@ -208,25 +208,30 @@ def flow(colours: Float[Tensor, "n 3 h w"], maps: Maps) -> Maps:
     >>> flow(picture, mask)[0, 0].sign().tolist()
     [1.0, 1.0, 1.0, -1.0, -1.0, -1.0]
     """
-    steps = [(y * reach, x * reach) for reach in REACH for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y]
-    alike = [
-        (-(near - colours).square().sum(1) / (2 * TOLERANCE)).exp().clamp(min=1e-12) for near in _moved(colours, steps)
-    ]
-    share = 1 / torch.stack(alike).sum(0)  # n h w
+    margin = max(REACH)
+    h, w = maps.shape[1:]
+    rows, cols = slice(margin, margin + h), slice(margin, margin + w)
+    padded = _like_edges(colours, margin)  # n 3 h+2m w+2m
+    alike: dict[tuple[int, int], Tensor] = {}
+    for y, x in [(y * reach, x * reach) for reach in REACH for y, x in ((0, 1), (1, -1), (1, 0), (1, 1))]:
+        top, left, right = margin - y, margin - max(x, 0), margin + w + max(-x, 0)  # all cells that lead to one or back
+        here, there = (padded[..., top + dy : margin + h + dy, left + dx : right + dx] for dy, dx in ((0, 0), (y, x)))
+        weight = (there - here).square_().sum(1).mul_(-1 / (2 * TOLERANCE)).exp_().clamp_(min=1e-12)
+        alike[y, x] = weight[:, y:, margin - left : margin - left + w].contiguous()  # n h w
+        alike[-y, -x] = weight[:, :h, margin - left - x : margin - left - x + w].contiguous()  # n h w
+    share = 1 / sum(alike.values())  # n h w
     for _ in range(ROUNDS):
+        near = _like_edges(maps[:, None], margin)[:, 0]  # n h+2m w+2m
         total = torch.zeros_like(maps)  # n h w
-        for near, weight in zip(_moved(maps[:, None], steps), alike, strict=True):
-            total.addcmul_(near[:, 0], weight)  # n h w
-        maps = total * share  # n h w
+        for (y, x), weight in alike.items():
+            total.addcmul_(near[:, rows.start + y : rows.stop + y, cols.start + x : cols.stop + x], weight)  # n h w
+        maps = total.mul_(share)  # n h w
     return maps
 
 
-def _moved(maps: Tensor, steps: list[tuple[int, int]]) -> list[Tensor]:
-    """The same maps ``n c h w`` moved by each step; what lies beyond an edge is like the edge."""
-    margin = max(REACH)
-    h, w = maps.shape[-2:]
-    padded = functional.pad(maps, (margin,) * 4, mode="replicate")  # n c h+2m w+2m
-    return [padded[..., margin + y : margin + y + h, margin + x : margin + x + w] for y, x in steps]
+def _like_edges(maps: Float[Tensor, "n c h w"], margin: int) -> Float[Tensor, "n c ph pw"]:
+    """Go on beyond the edges as at the edges."""
+    return functional.pad(maps, (margin,) * 4, mode="replicate")
 
 
 def colour_odds(colours: Float[Tensor, "n 3 h w"], inside: Maps) -> Maps:

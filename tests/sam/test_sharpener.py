@@ -123,6 +123,14 @@ class TestEvidence:
     def test_flowing_changes_nothing_that_is_even(self):
         assert torch.allclose(flow(torch.randn(2, 3, 16, 16), torch.full((2, 16, 16), 0.7)), torch.tensor(0.7))
 
+    @settings(max_examples=20, deadline=None)
+    @given(h=st.integers(1, 20), w=st.integers(1, 20), turned=st.sampled_from([(1,), (2,), (1, 2)]))
+    def test_no_direction_is_preferred_when_a_mask_flows(self, h, w, turned):
+        generator = torch.Generator().manual_seed(h * 100 + w)
+        picture, mask = torch.randn(2, 3, h, w, generator=generator), torch.randn(2, h, w, generator=generator)
+        there = flow(picture.flip([axis + 1 for axis in turned]), mask.flip(turned)).flip(turned)
+        assert torch.allclose(there, flow(picture, mask), atol=1e-5)
+
     def test_colours_that_are_mostly_inside_speak_for_the_inside(self):
         inside = torch.zeros(1, 16, 16)
         inside[0, 4:12, 4:12] = 1

@@ -8,8 +8,10 @@ import torch
 from geosam.errors import WeightsError
 from geosam.sam.registry import read_sam
 from geosam.training import sharpening, trainer
+from geosam.training.answers import batch_to_truth
 from geosam.training.checkpoints import NAME
 from geosam.training.config import read_config
+from geosam.training.losses import reached_iou
 
 QUIET = {"workers": 0, "peek_minutes": 0.0}
 
@@ -46,6 +48,27 @@ def test_it_learns_to_undo_what_it_is_shown(tiny, options, tmp_path):
         before, after = sharpening.take_step(course, lesson, torch.Generator().manual_seed(step))
     assert before < 0.75
     assert after > 0.95
+    given = lesson._asdict()
+    reached = reached_iou(shifted[:, None], given.pop("targets"))[:, 0]
+    del given["shown"], given["choice"]
+    assert course.sharpener(**given)[1].detach() == pytest.approx(float(after), abs=0.1)
+    assert reached.max() < 0.75  # so that this is not what the mask had before
+
+
+def test_alternatives_of_a_click_are_compared_and_one_of_them_is_the_lesson(tiny, options):
+    network = trainer.start(tiny).network.eval().requires_grad_(requires_grad=False)
+    asks = sharpening.data_of(tiny, replace(options, kinds=(0.5, 0.5, 0.0)))
+    batch = next(iter(sharpening.iterate(asks, None, first=0, last=1, workers=0, cell=sharpening.SAMPLING)))
+    truth = batch_to_truth(batch, torch.device("cpu"))
+    seen = [list(sharpening.lessons(network, truth, torch.Generator().manual_seed(seed))) for seed in range(6)]
+    clicked = next(lesson for each in seen for lesson in each if lesson.choice.any())
+    for alike in (clicked.targets, clicked.points, clicked.pixels):
+        first, *others = alike.unflatten(0, (-1, 3)).unbind(1)
+        assert all(first.equal(other) for other in others)
+    assert (clicked.shown.unflatten(0, (-1, 3)).sum(1) == 1).all()
+    boxed = next(lesson for lesson in seen[0] if not lesson.boxes.isnan().any())
+    assert boxed.shown.all()
+    assert not boxed.choice.any()
 
 
 def test_a_course_goes_on_as_if_it_had_not_stopped(tiny, options, tmp_path):

@@ -186,10 +186,10 @@ class Predictor:
         """Answer prompts on a window that has been encoded, each in the smallest surroundings that hold its best mask.
 
         What a network learned on small pictures it tells quickest, and of clicks also best, in small pictures: the
-        surroundings of `SamSpec.focus_px` are tried from the smallest up, the whole window last. Other alternatives that
-        these would cut are left out: empty, with an IoU of 0. ``together`` puts
-        prompts with the same surroundings at once: quicker, and the answers agree up to rounding. Other arguments,
-        result and errors are those of `decode`.
+        surroundings of `SamSpec.focus_px` are tried from the smallest up, the whole window last. Other alternatives
+        that these would cut are left out: empty, with an IoU of at most 0. ``together`` puts prompts with the same
+        surroundings at once: quicker, and the answers agree up to rounding. Other arguments, result and errors are
+        those of `decode`.
         """
         asked, sides = (points, labels, boxes, mask_logits), (*self.sam.spec.focus_px, 0)
         return self._decode(arrays, shape, asked, multimask=multimask, sides=sides, together=together)
@@ -219,7 +219,7 @@ class Predictor:
                     held[row] = not cut[int(scores.argmax())]
                     if held[row]:
                         whole = ~np.array(cut)
-                        iou[todo[row]] = np.where(whole, scores, 0)
+                        iou[todo[row]] = np.where(whole, scores, np.minimum(scores, 0))
                         logits[todo[row]] = np.where(whole[:, None, None], drawn, OUTSIDE)
 
             points, labels, *rest = asked
