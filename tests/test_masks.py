@@ -425,6 +425,15 @@ class TestEverything:
         blurred = everything(labels, replace(ALL, redraw=True, connected=True), Sharp(sharpens=False))
         assert not equal(masks, blurred)
 
+    def test_masks_that_are_worse_when_looked_at_again_give_way_to_better_ones(self):
+        labels = parcel_labels((64, 80), count=6, seed=2)
+        masks = everything(labels, replace(ALL, overlap=0.2, connected=True), Second())
+        assert len(masks) == 6
+        for position in range(6):
+            mask = paint(masks, position)
+            assert (mask == (labels == labels[mask][0])).all()
+        assert masks.predicted_iou == pytest.approx(0.95)
+
     def test_masks_that_stay_as_they_were_found_are_made_sharper_too(self):
         labels = parcel_labels((64, 80), count=6, seed=2)
         masks = everything(labels, replace(ALL, redraw=True), BlindToBoxes())
@@ -515,6 +524,23 @@ class Hindsight(Sharp):
     def sharpen(self, arrays, shape, logits, iou, **asked):
         masks, _ = super().sharpen(arrays, shape, logits, iou, **asked)
         return masks, np.where(np.isclose(iou, 0.5), np.float32(0.7), np.float32(0.1))
+
+
+class Second(Sharp):
+    """Likes two objects as one best, until it looks again."""
+
+    def decode(self, arrays, shape, **asked):
+        logits, iou = super().decode(arrays, shape, **asked)
+        together = logits[:, 0].max(0)  # whatever is asked
+        logits[:, 2] = together
+        return logits, np.tile(np.float32([0.7, 0.6, 0.9]), (len(iou), 1))
+
+    def sharpen(self, arrays, shape, logits, iou, **asked):
+        masks, _ = super().sharpen(arrays, shape, logits, iou, **asked)
+        seen = [Patch.of(row.repeat(4, 0).repeat(4, 1)[: shape[0], : shape[1]]) for row in logits]
+        wrong = iou > 0.8
+        masks = [other if bad else mask for mask, other, bad in zip(masks, seen, wrong.tolist(), strict=True)]
+        return masks, np.where(wrong, np.float32(0.3), np.float32(0.95))
 
 
 class BlindToBoxes(Sharp):

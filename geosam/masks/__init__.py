@@ -5,8 +5,9 @@
 - `segment_prompts`: one mask for every prompt.
 - `MaskDecoder`: what a network has to offer.
 
-Everything before the last step happens at the decoder's own sampling, mostly a quarter of the window's; only masks
-that stay are brought to full resolution, each within its own box. Memory is bounded by what is kept, never by prompts
+Everything before the last step happens at the decoder's own sampling, mostly a quarter of the window's, or at twice
+that by a decoder that looks at masks once more; only masks that stay are brought to full resolution, each within its
+own box. Memory is bounded by what is kept, never by prompts
 × pixels.
 """
 

@@ -15,11 +15,12 @@ from geosam.arrays import Ids, Patch, Valid
 from geosam.embeddings import Embedding
 from geosam.errors import OptionError
 from geosam.masks.candidates import Candidate, covered, disjoint, distinct, finish, on_open_ground, supported
-from geosam.masks.decoder import MaskDecoder, survey
+from geosam.masks.decoder import MaskDecoder, sharpens, survey
 from geosam.masks.islands import keep_islands
 from geosam.masks.judging import judged
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.redrawing import redraw
+from geosam.masks.second_looks import INSIDE, look_again
 from geosam.masks.sketch import sketch, stability
 
 Number = int | float
@@ -32,9 +33,6 @@ PRESETS = {
     "maps": {"pred_iou_threshold": 0.8, "stability_threshold": 0.9, "passes": 2, "relax": 0.1, "connected": True},
 }
 """``strict``: few and sure, the published thresholds. ``maps``: cover the ground as a map should."""
-
-INSIDE = np.ones(1, np.int64)
-"""What the one point of a prompt means."""
 
 ROUNDS = (((0, 0),), ((1, 1),), ((0, 1), (1, 0)))
 """Grid points, by whether their row and column are odd, in the order in which they are asked if points are spared."""
@@ -172,9 +170,12 @@ def segment_everything(
     whole scene.
     """
     there = valid if asked is None else valid & asked
-    kept = _keep(find_candidates(embedding, decoder, there, options), embedding.shape, options)
+    given = {"connected": options.connected, "stability_offset": options.stability_offset, "batch": options.batch}
+    found = find_candidates(embedding, decoder, there, options)
+    if sharpens(decoder):
+        found = look_again(found, embedding, decoder, **given)
+    kept = _keep(found, embedding.shape, options)
     if options.redraw:
-        given = {"connected": options.connected, "stability_offset": options.stability_offset, "batch": options.batch}
         kept = redraw(kept, embedding, decoder, **given)
     masks = finish(kept, embedding, valid)
     area = masks.area_px

@@ -5,27 +5,22 @@ far. So the second answer has the better outline, as a cascade of detectors has 
 R-CNN").
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Float32, Int32
 
-from geosam.arrays import Boxes, Patch
+from geosam.arrays import Patch
 from geosam.embeddings import Embedding
 from geosam.masks.candidates import Candidate
-from geosam.masks.decoder import MaskDecoder, SharpeningDecoder, outline_boxes, sharpens
+from geosam.masks.decoder import MaskDecoder, outline_boxes, sharpens
 from geosam.masks.islands import keep_islands
+from geosam.masks.second_looks import INSIDE, point_of
 from geosam.masks.sketch import Grid, Sketch, sketch, stability
 
 SPILL = 0.1
 """Greatest share of a second answer that may lie on other masks; with more, the first one stays."""
-
-SURE = 4.0
-"""Logit of what is surely inside; the negative outside."""
-
-INSIDE = np.ones(1, np.int64)
-"""What the one point of a mask means."""
 
 
 def redraw(
@@ -40,7 +35,7 @@ def redraw(
     """Replace masks by what the decoder outlines in their boxes.
 
     One in whose box it sees nothing stays, and so does one whose second answer would spill onto the ground of others.
-    If the decoder can, all of them are made sharper.
+    If the decoder can make masks sharper, these are sharp already (`geosam.masks.second_looks`), and answers become so.
 
     Parameters
     ----------
@@ -65,62 +60,35 @@ def redraw(
     owner = _owners(candidates)
     for start in range(0, len(candidates), batch):
         few = candidates[start : start + batch]
-        boxes = np.stack([box_px(one, embedding.shape) for one in few])
-        logits, iou = outline_boxes(decoder, embedding.arrays, embedding.shape, boxes)
-        if connected:
-            logits = np.stack([_island_of(one, seen, embedding.shape) for one, seen in zip(few, logits, strict=True)])
-        masks = [sketch(seen) for seen in logits]
-        fits = np.array([_fits(mask, owner, number) for number, mask in enumerate(masks, start=start + 1)])
-        seconds = zip(few, masks, iou.tolist(), logits, fits.tolist(), strict=True)
-        few = [
-            replace(one, mask=mask, predicted_iou=score, stability=stability(seen, stability_offset)) if fit else one
-            for one, mask, score, seen, fit in seconds
-        ]
-        if sharpens(decoder):
-            logits = np.where(fits[:, None, None], logits, np.stack([_as_sure(one.mask) for one in few]))
-            few = _sharper(few, embedding, decoder, logits=logits, boxes=boxes, boxed=fits, connected=connected)
-        drawn += few
+        answers = _outlined(few, embedding, decoder, connected=connected)
+        for number, (one, (seen, iou)) in enumerate(zip(few, answers, strict=True), start=start + 1):
+            mask, steady = sketch(seen), stability(seen.logits, stability_offset)
+            second = replace(one, mask=mask, predicted_iou=iou, stability=steady)
+            drawn.append(second if _fits(mask, owner, number) else one)
     return drawn
 
 
-def _sharper(
-    few: Sequence[Candidate],
-    embedding: Embedding,
-    decoder: SharpeningDecoder,
-    *,
-    logits: Float32[np.ndarray, "n mh mw"],
-    boxes: Boxes,
-    boxed: Bool[np.ndarray, "n"],
-    connected: bool,
-) -> list[Candidate]:
-    """Make masks sharper: those that are ``boxed`` as answers to their boxes, the others as answers to their points."""
-    found = list(few)
-    for answers_box in (True, False):
-        rows = np.flatnonzero(boxed == answers_box)
-        points = np.array([few[row].point for row in rows.tolist()], np.float32).reshape(-1, 1, 2)
-        points = points[:, : 0 if answers_box else 1]
-        asked = {"points": points, "labels": np.ones(points.shape[:2], np.int64)}
-        given = {**asked, "boxes": boxes[rows] if answers_box else None}
-        before = np.array([few[row].predicted_iou for row in rows.tolist()], np.float32)
-        sharper, _ = decoder.sharpen(embedding.arrays, embedding.shape, logits[rows], before, **given)
-        for row, seen in zip(rows.tolist(), sharper, strict=True):
-            mask = sketch(seen._replace(logits=_island_of(few[row], seen, embedding.shape)) if connected else seen)
-            if mask.area:
-                found[row] = replace(few[row], mask=mask)
-    return found
+def _outlined(
+    few: Sequence[Candidate], embedding: Embedding, decoder: MaskDecoder, *, connected: bool
+) -> list[tuple[Patch, float]]:
+    """What the decoder sees in the box of each mask, as sharp as it can make it, and the IoU that it predicts."""
+    boxes = np.stack([box_px(one, embedding.shape) for one in few])
+    drawn, iou = outline_boxes(decoder, embedding.arrays, embedding.shape, boxes)
 
+    def cleared(masks: Iterable[Grid | Patch]) -> list[Grid]:
+        """Sink the islands on which a mask's own point does not stand."""
+        return [
+            keep_islands(seen, embedding.shape, point_of(one), INSIDE) for one, seen in zip(few, masks, strict=True)
+        ]
 
-def _as_sure(mask: Sketch) -> Grid:
-    """Logits of a mask as of an answer: what a sketch does not keep, its values away from the outline, is sure."""
-    logits = np.full(mask.shape, -SURE, np.float32)
-    x0, y0, x1, y1 = mask.outer
-    logits[y0:y1, x0:x1] = (SURE * mask.logits()).clip(-SURE, SURE)
-    return logits
-
-
-def _island_of(one: Candidate, seen: Grid | Patch, shape: tuple[int, int]) -> Grid:
-    """Sink the islands on which a mask's own point does not stand."""
-    return keep_islands(seen, shape, np.array([one.point], np.float32), INSIDE)
+    drawn = np.stack(cleared(drawn)) if connected else drawn
+    masks = [Patch.of(each) for each in drawn]
+    if sharpens(decoder):
+        none = {"points": np.zeros((len(few), 0, 2), np.float32), "labels": np.zeros((len(few), 0), np.int64)}
+        masks, iou = decoder.sharpen(embedding.arrays, embedding.shape, drawn, iou, **none, boxes=boxes)
+        if connected:
+            masks = [mask._replace(logits=seen) for mask, seen in zip(masks, cleared(masks), strict=True)]
+    return list(zip(masks, iou.tolist(), strict=True))
 
 
 def _owners(candidates: Sequence[Candidate]) -> Int32[np.ndarray, "mh mw"]:
