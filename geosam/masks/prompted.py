@@ -1,6 +1,5 @@
 """Prompted mode: exactly one mask for every prompt."""
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,9 +114,9 @@ def answer(
     connected: bool,
     **asked: Any,
 ) -> Answers:
-    """Answer each prompt with the alternative of the best predicted IoU; clicks by a `NearDecoder` in surroundings.
+    """Answer each prompt with the alternative of the best predicted IoU, made sharper if the decoder knows how to.
 
-    If the decoder can make masks sharper, all the alternatives are, and then the best is chosen.
+    A `NearDecoder` answers clicks in their surroundings.
 
     Parameters
     ----------
@@ -130,26 +129,20 @@ def answer(
     """
     decode = decoder.decode_near if isinstance(decoder, NearDecoder) and "boxes" not in asked else decoder.decode
     found, scores = decode(embedding.arrays, embedding.shape, points=points, labels=labels, **asked)
-    prompts = np.arange(len(scores))
-    if not sharpens(decoder):  # then they are as good as they will be
-        best = scores.argmax(axis=1)
-        found, scores = found[prompts, best][:, None], scores[prompts, best][:, None]
-    of_prompt = prompts.repeat(scores.shape[1])  # m
-    drawn, iou = found.reshape(-1, *found.shape[2:]), np.clip(scores.ravel(), 0, 1)  # m mh mw, m
+    prompts, best = np.arange(len(scores)), scores.argmax(axis=1)
+    drawn, iou = found[prompts, best], np.clip(scores[prompts, best], 0, 1)
 
-    def islands(masks: Iterable[Grid | Patch]) -> list[Grid]:
+    def island(mask: Grid | Patch, row: int) -> Grid:
         """Sink islands without an inside point."""
-        asked = zip(masks, points[of_prompt], labels[of_prompt], strict=True)
-        return [keep_islands(mask, embedding.shape, clicks, meant) for mask, clicks, meant in asked]
+        return keep_islands(mask, embedding.shape, points[row], labels[row])
 
     if connected:
-        drawn = np.stack(islands(drawn)) if len(drawn) else drawn
+        for row, mask in enumerate(drawn):
+            drawn[row] = island(mask, row)
     masks = [Patch.of(each) for each in drawn]
     if sharpens(decoder):
-        boxes = None if asked.get("boxes") is None else asked["boxes"][of_prompt]
-        given = {"points": points[of_prompt], "labels": labels[of_prompt], "boxes": boxes}
+        given = {"points": points, "labels": labels, "boxes": asked.get("boxes")}
         masks, iou = decoder.sharpen(embedding.arrays, embedding.shape, drawn, iou, **given)
         if connected:
-            masks = [mask._replace(logits=seen) for mask, seen in zip(masks, islands(masks), strict=True)]
-    best = iou.reshape(scores.shape).argmax(axis=1) + prompts * scores.shape[1]  # n
-    return Answers([masks[row] for row in best.tolist()], iou[best], drawn[best])
+            masks = [mask._replace(logits=island(mask, row)) for row, mask in enumerate(masks)]
+    return Answers(masks, iou, drawn)

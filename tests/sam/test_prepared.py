@@ -11,7 +11,6 @@ import torch
 from geosam.masks.decoder import SurveyDecoder
 from geosam.sam.blocks import Features
 from geosam.sam.model import Predictor, Sam
-from geosam.sam.model.canvas import OUTSIDE
 from geosam.sam.model.groups import Parts
 from geosam.sam.prepared import PreparedDecoder, Question, exchange
 from geosam.sam.prepared.precision import quick_dtype
@@ -243,11 +242,6 @@ def test_prompts_asked_together_get_the_answers_that_each_gets_alone(small, boxe
     alone, together = (predictor.decode_near(arrays, shape, **asked, together=each) for each in (False, True))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
-    logits, iou = alone
-    gone = (logits == OUTSIDE).all((2, 3))  # alternatives beside the best that the surroundings would have cut
-    assert gone.any() or not boxed
-    assert (iou[gone] <= 0).all()
-    assert not gone[np.arange(len(iou)), iou.argmax(1)].any()
     again = predictor.decode_near(arrays, shape, **asked, together=True)
     assert all(np.array_equal(one, other) for one, other in zip(together, again, strict=True))
 

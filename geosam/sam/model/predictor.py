@@ -13,7 +13,7 @@ from geosam.arrays import Boxes, Logits, MaskScores, Patch, Pixels, PointLabels,
 from geosam.errors import ModelError
 from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.vit import VitEncoder
-from geosam.sam.model.canvas import OUTSIDE, Canvas
+from geosam.sam.model.canvas import Canvas
 from geosam.sam.model.close_up import keep_picture
 from geosam.sam.model.groups import Group, Lot, Parts
 from geosam.sam.model.network import Sam
@@ -186,10 +186,9 @@ class Predictor:
         """Answer prompts on a window that has been encoded, each in the smallest surroundings that hold its best mask.
 
         What a network learned on small pictures it tells quickest, and of clicks also best, in small pictures: the
-        surroundings of `SamSpec.focus_px` are tried from the smallest up, the whole window last. Other alternatives
-        that these would cut are left out: empty, with an IoU of at most 0. ``together`` puts prompts with the same
-        surroundings at once: quicker, and the answers agree up to rounding. Other arguments, result and errors are
-        those of `decode`.
+        surroundings of `SamSpec.focus_px` are tried from the smallest up, the whole window last. ``together`` puts
+        prompts with the same surroundings at once: quicker, and the answers agree up to rounding. Other arguments,
+        result and errors are those of `decode`.
         """
         asked, sides = (points, labels, boxes, mask_logits), (*self.sam.spec.focus_px, 0)
         return self._decode(arrays, shape, asked, multimask=multimask, sides=sides, together=together)
@@ -218,9 +217,7 @@ class Predictor:
                     drawn, cut = group.draw_and_tell(place, list(range(first, first + k)))
                     held[row] = not cut[int(scores.argmax())]
                     if held[row]:
-                        whole = ~np.array(cut)
-                        iou[todo[row]] = np.where(whole, scores, np.minimum(scores, 0))
-                        logits[todo[row]] = np.where(whole[:, None, None], drawn, OUTSIDE)
+                        iou[todo[row]], logits[todo[row]] = scores, drawn
 
             points, labels, *rest = asked
             boxes, masks = (None if each is None else each[todo] for each in rest)
