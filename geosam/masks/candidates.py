@@ -141,7 +141,7 @@ def disjoint(candidates: Sequence[Candidate], overlap: float, kept: Sequence[Can
     """
     if not candidates:
         return list(kept)
-    chosen, ground = list(kept), _ground(kept, candidates[0].mask.shape)
+    chosen, ground = list(kept), cover(kept, candidates[0].mask.shape)
     for one in sorted(candidates, key=lambda one: one.rank):
         (x0, y0, x1, y1), inside = one.mask.outer, one.mask.inside()
         taken = ground[y0:y1, x0:x1]
@@ -202,13 +202,13 @@ def covered(points: np.ndarray, masks: Sequence[Candidate], shape: tuple[int, in
     """Which of the points ``n 2``, in window pixels, stand on a mask; `shape` is the window's in pixels."""
     if not masks:
         return np.zeros(len(points), bool)
-    ground = _ground(masks, masks[0].mask.shape)
+    ground = cover(masks, masks[0].mask.shape)
     scale_y, scale_x = ground.shape[0] / shape[0], ground.shape[1] / shape[1]
     return ground[(points[:, 1] * scale_y).astype(np.int64), (points[:, 0] * scale_x).astype(np.int64)]
 
 
-def _ground(masks: Sequence[Candidate], shape: tuple[int, int]) -> Bool[np.ndarray, "mh mw"]:
-    """What some masks cover, at the decoder's sampling."""
+def cover(masks: Sequence[Candidate], shape: tuple[int, int]) -> Bool[np.ndarray, "mh mw"]:
+    """What some masks cover, at their sampling."""
     ground = np.zeros(shape, bool)
     for one in masks:
         x0, y0, x1, y1 = one.mask.outer

@@ -170,13 +170,13 @@ def segment_everything(
     whole scene.
     """
     there = valid if asked is None else valid & asked
-    given = {"connected": options.connected, "stability_offset": options.stability_offset, "batch": options.batch}
+    given = {"connected": options.connected, "stability_offset": options.stability_offset}
     found = find_candidates(embedding, decoder, there, options)
     if sharpens(decoder):
-        found = look_again(found, embedding, decoder, **given)
+        found = look_again(found, embedding, decoder, **given, overlap=options.overlap)
     kept = _keep(found, embedding.shape, options)
     if options.redraw:
-        kept = redraw(kept, embedding, decoder, **given)
+        kept = redraw(kept, embedding, decoder, **given, batch=options.batch)
     masks = finish(kept, embedding, valid)
     area = masks.area_px
     return masks.select((area > 0) & (area >= options.min_area_px) & (area <= options.max_area_px))

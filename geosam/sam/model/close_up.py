@@ -19,8 +19,12 @@ SAMPLING = 2
 MARGIN = 0.25
 """How far the surroundings reach beyond a mask to every side, as a share of its longer side."""
 
-LEAST_CELLS, MOST_CELLS = 48, 128
-"""Cells along the surroundings: so many at least, and beyond so many they are twice as coarse."""
+CELLS = (48, 64, 96, 128, 192, 256, 384, 512)
+"""Cells along surroundings, if the window has as many. Few sizes: what has one size is looked at together, and for each
+size a network's arithmetic has to be laid out anew."""
+
+MOST_CELLS = 128
+"""Surroundings with more cells are twice as coarse."""
 
 BEYOND = -1.0
 """Greatest logit at the edge of surroundings beyond which the window goes on: no mask ends there."""
@@ -78,11 +82,8 @@ class CloseUp:
         margin = MARGIN * max(x1 - x0, y1 - y0)
         longer = max(x1 - x0, y1 - y0) + 2 * margin
         cell = SAMPLING if longer <= SAMPLING * MOST_CELLS else 2 * SAMPLING
-        least = cell * LEAST_CELLS
         h, w = canvas.scaled
-        spans = [
-            _span(low - margin, high + margin, side, least, cell) for low, high, side in ((y0, y1, h), (x0, x1, w))
-        ]
+        spans = [_span(low - margin, high + margin, side, cell) for low, high, side in ((y0, y1, h), (x0, x1, w))]
         return cls(canvas, cell, spans[0], spans[1])
 
     def picture(self, kept: Kept) -> Float32[np.ndarray, "3 h w"]:
@@ -158,15 +159,24 @@ def keep_picture(shown: Float[Tensor, "3 sh sw"], canvas: Canvas) -> Float[Tenso
     return functional.avg_pool2d(padded, SAMPLING)[0]  # 3 gh gw
 
 
-def _span(low: Number, high: Number, side: int, least: int, cell: int) -> Span:
-    """Cells that hold an interval, ``least`` pixels of it at least and as far as the side goes."""
-    if high - low < least:
-        low = (low + high - least) / 2
-        high = low + least
+def _span(low: Number, high: Number, side: int, cell: int) -> Span:
+    """Cells that hold an interval as far as the side goes: the least number of `CELLS`, or all that there are.
+
+    Examples
+    --------
+    >>> _span(90, 200, 1024, 2), _span(-20, 60, 1024, 2), _span(990, 1040, 1024, 2), _span(0, 99, 100, 2)
+    ((40, 64), (0, 48), (464, 48), (0, 56))
+    """
+    step = cell * MULTIPLE  # where surroundings may begin and end
     low, high = max(low, 0.0), min(high, float(side))
-    step = cell * MULTIPLE
-    first, last = int(low // step), -(-math.ceil(high) // step)
-    return first * MULTIPLE, max(last - first, 1) * MULTIPLE
+    there = -(-side // step)
+    for cells in CELLS:
+        count = cells // MULTIPLE
+        first = math.floor((low + high) / (2 * step) - (count - 1) / 2)  # so that the interval lies in the middle
+        first = min(max(first, 0), there - count)
+        if first >= 0 and first * step <= low and high <= (first + count) * step:
+            return first * MULTIPLE, cells
+    return 0, there * MULTIPLE
 
 
 def _taps(places: Float[Tensor, "m"], count: int) -> Float[Tensor, "m c"]:

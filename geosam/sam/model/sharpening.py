@@ -15,7 +15,7 @@ from geosam.sam.prepared import Question
 from geosam.sam.prepared.workers import map_alone
 
 LOT_CELLS = 1 << 15
-"""Cells of close-ups that are looked at together; so many fit a core's cache."""
+"""Cells of close-ups that are looked at together at most; so many fit a core's cache."""
 
 
 def sharpen_masks(
@@ -81,22 +81,26 @@ def sharpen_masks(
 
 
 def lots(closes: Sequence[CloseUp | None]) -> list[list[tuple[int, CloseUp]]]:
-    """Put close-ups of one size together with their places in the row, as many as `LOT_CELLS` holds.
+    """Put close-ups of one size together with their places in the row.
+
+    A lot holds 1, 2, 4 … close-ups, as many as `LOT_CELLS` allows: few sizes of lots, for the reason of `CELLS`.
 
     Examples
     --------
     >>> canvas = Canvas.of((512, 512), resamples=False, side=1024)
     >>> small, large = (CloseUp.around((100, 100, 100 + side, 140), canvas) for side in (40, 160))
-    >>> [[row for row, _ in lot] for lot in lots([small, large, None, small])]
-    [[0, 3], [1]]
+    >>> [[row for row, _ in lot] for lot in lots([small, large, None, small, small])]
+    [[0, 3], [4], [1]]
     """
-    alike: dict[tuple[int, int], list[list[tuple[int, CloseUp]]]] = {}
+    alike: dict[tuple[int, int], list[tuple[int, CloseUp]]] = {}
     for row, close in enumerate(closes):
-        if close is None:
-            continue
-        size = close.rows[1], close.cols[1]
-        found = alike.setdefault(size, [[]])
-        if (len(found[-1]) + 1) * size[0] * size[1] > LOT_CELLS and found[-1]:
-            found.append([])
-        found[-1].append((row, close))
-    return [lot for found in alike.values() for lot in found]
+        if close is not None:
+            alike.setdefault((close.rows[1], close.cols[1]), []).append((row, close))
+    found = []
+    for (h, w), group in alike.items():
+        most = max(LOT_CELLS // (h * w), 1)
+        while group:
+            count = 1 << (min(len(group), most).bit_length() - 1)
+            found.append(group[:count])
+            group = group[count:]  # noqa: PLW2901 - what is left of it
+    return found
