@@ -76,7 +76,7 @@ class CloseUp:
         --------
         >>> close = CloseUp.around((100, 40, 180, 80), Canvas.of((128, 512), resamples=False, side=1024))
         >>> close.cell, close.rows, close.cols
-        (2, (0, 56), (40, 64))
+        (2, (8, 48), (40, 64))
         """
         x0, y0, x1, y1 = box
         margin = MARGIN * max(x1 - x0, y1 - y0)
