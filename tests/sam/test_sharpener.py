@@ -196,6 +196,20 @@ class TestSharpening:
             assert left + w >= 2 * cols[-1]
             assert top + h >= 2 * rows[-1]
 
+    def test_a_mask_that_outgrows_what_is_looked_at_stays_as_it_was(self, sharp, window, monkeypatch):
+        place, logits, asked = window
+        given = {**asked, "iou": np.float32([0.9, 0.4, 0.7])}
+
+        def everywhere(self, pixels, fine, coarse, logits, iou, **rest):
+            return torch.full_like(logits, 5.0), torch.full_like(iou, 0.6)
+
+        monkeypatch.setattr(MaskSharpener, "look_again", everywhere)
+        masks, iou = sharp.sharpen(*place, logits, **given)
+        for seen, mask in zip(masks, logits, strict=True):
+            after, before = (render(sketch(each), place[1])[1].sum() for each in (seen, mask))
+            assert after == pytest.approx(before, rel=0.1)
+        assert iou == pytest.approx([0.6, 0.4, 0.6])
+
     def test_an_empty_mask_stays_empty(self, sharp, window):
         place, logits, asked = window
         first = {name: each[:1] for name, each in asked.items()}

@@ -29,6 +29,9 @@ MOST_CELLS = 128
 BEYOND = -1.0
 """Greatest logit at the edge of surroundings beyond which the window goes on: no mask ends there."""
 
+CUT = 1 / 6
+"""Share of a side of surroundings along which a mask may reach it where the window goes on; with more, it is cut."""
+
 Number = int | float
 
 Kept = Float16[np.ndarray, "c gh gw"]
@@ -122,6 +125,25 @@ class CloseUp:
         """Bring points in input pixels to cells of the surroundings."""
         corner = torch.tensor([self.cols[0], self.rows[0]], device=points.device)  # 2
         return points / self.cell - corner  # *n 2
+
+    def cuts(self, sharper: Float[Tensor, "h w"]) -> bool:
+        """Tell whether a mask goes on beyond the surroundings.
+
+        Examples
+        --------
+        >>> close = CloseUp.around((0, 40, 60, 80), Canvas.of((128, 512), resamples=False, side=1024))
+        >>> river = torch.ones(close.rows[1], close.cols[1])
+        >>> close.cuts(river), close.cuts(-river)
+        (True, False)
+        """
+        sides = zip((self.rows, self.cols), self.canvas.scaled, (sharper, sharper.T), strict=True)
+        ends = [
+            lines[line]
+            for (first, count), side, lines in sides
+            for line, goes_on in ((0, first > 0), (-1, (first + count) * self.cell < side))
+            if goes_on
+        ]
+        return any(float((end > 0).float().mean()) > CUT for end in ends)
 
     def patch(self, sharper: Float[Tensor, "h w"]) -> Patch:
         """Put logits of the surroundings back into the window, at `SAMPLING`."""

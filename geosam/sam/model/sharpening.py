@@ -44,7 +44,8 @@ def sharpen_masks(
     Returns
     -------
     masks, iou
-        Each mask where it lies, and its predicted IoU in [0, 1]; an empty mask stays empty, and its IoU is 0.
+        Each mask where it lies, and its predicted IoU in [0, 1]; an empty mask stays empty, and its IoU is 0. One that
+        would grow beyond its close-up stays as it was, since it could only end there in a straight line.
     """
     closes = [CloseUp.of_mask(each, canvas) for each in logits]
     empty = Patch.of(np.full(window_cells(canvas), OUTSIDE, np.float32))
@@ -73,8 +74,10 @@ def sharpen_masks(
         each = [shown(row, close) for row, close in lot]
         each *= 2 if len(each) == 1 else 1  # of a single picture PyTorch computes convolutions otherwise, and rounds so
         sharper, reached = sharpener.look_again(**{name: torch.stack([one[name] for one in each]) for name in each[0]})
-        for (row, close), mask, expects in zip(lot, sharper, reached.tolist(), strict=False):
-            masks[row], expected[row] = close.patch(mask), expects
+        for (row, close), one, mask, expects in zip(lot, each, sharper, reached.tolist(), strict=False):
+            cut = close.cuts(mask)
+            masks[row] = close.patch(one["logits"] if cut else mask)
+            expected[row] = min(expects, iou[row]) if cut else expects
 
     map_alone(work, lots(closes), threads=1 if device.type != "cpu" else None)
     return masks, expected
