@@ -2,8 +2,8 @@
 
 A mask decoder predicts the IoU of what it drew itself. A mask that was looked at once more
 (`geosam.sam.mask_sharpener`) is another, and looking has shown more: how well its outline follows the picture, and what
-lies inside, along and outside of it. From these its IoU is predicted anew; of a click's alternatives, the one for which
-this promises most is the answer (as Jiang et al. 2018, "Acquisition of Localization Confidence", choose among boxes).
+lies inside, along and outside of it. From these its IoU is predicted anew, by which everything mode prefers one mask to
+another (as Jiang et al. 2018, "Acquisition of Localization Confidence", do with boxes).
 """
 
 import torch
