@@ -4,9 +4,9 @@ A mask decoder draws at a quarter of the picture's sampling and from what it has
 is how this object's colours differ from those around it. So the answer is looked at once more beside the picture: what
 it becomes where it flows only between pixels that look alike (after Araslanov and Roth 2020, "Single-stage Semantic
 Segmentation from Image Labels"), how much each colour belongs inside rather than around (as in Rother et al. 2004,
-"GrabCut"), and the prompt. A small U-shaped network (Ronneberger et al. 2015), trained when the rest of the weights is
-fixed (`geosam.training.sharpening`), makes of these the sharper mask; what IoU to expect of it, `geosam.sam.iou_head`
-tells.
+"GrabCut"), the prompt, what the encoder has recognised there, and of a click's alternatives the two that were not
+chosen. A small U-shaped network (Ronneberger et al. 2015), trained when the rest of the weights is fixed
+(`geosam.training.sharpening`), makes of these the sharper mask; what IoU to expect of it, `geosam.sam.iou_head` tells.
 """
 
 import torch
@@ -31,8 +31,11 @@ ROUNDS, TOLERANCE = 5, 0.05
 BINS, EDGE = 8, 2.0
 """Intervals of each colour, and deviations from the mean that they span to either side."""
 
-CHANNELS = 12
-"""Maps that the network looks at: see `MaskSharpener.evidence`."""
+CHANNELS, OTHERS = 14, 2
+"""Maps that the network looks at: see `MaskSharpener.evidence`; as many of them are a click's other alternatives."""
+
+CONTEXT = 96
+"""Channels in which it is weighed, at the coarsest sampling, what the encoder has recognised."""
 
 Maps = Float[Tensor, "n h w"]
 """One map for each mask."""
@@ -66,6 +69,13 @@ class MaskSharpener(nn.Module):
         self.down_half = nn.Sequential(_conv(full, half), _conv(half, half))
         self.down_quarter = nn.Sequential(_conv(half, quarter), _conv(quarter, quarter))
         self.down_eighth = nn.Sequential(_conv(quarter, eighth), _conv(eighth, eighth))
+        self.context = nn.Sequential(
+            nn.Conv2d(eighth + coarse, CONTEXT, 1),
+            nn.ReLU(),
+            _conv(CONTEXT, CONTEXT),
+            _conv(CONTEXT, CONTEXT, apart=2),
+            nn.Conv2d(CONTEXT, eighth, 3, padding=1),
+        )
         self.lift_eighth = nn.Conv2d(eighth, quarter, 1)
         self.up_quarter = _conv(2 * quarter, quarter)
         self.lift_quarter = nn.Conv2d(quarter, half, 1)
@@ -75,8 +85,9 @@ class MaskSharpener(nn.Module):
         self.out = nn.Conv2d(full, 1, 3, padding=1)
         self.gain = nn.Parameter(torch.ones(2))
         self.expect = IouHead(eighth, coarse)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.get_parameter("bias"))
+        for last in (self.out, self.context[-1]):
+            nn.init.zeros_(last.get_parameter("weight"))
+            nn.init.zeros_(last.get_parameter("bias"))
 
     def forward(
         self,
@@ -89,6 +100,7 @@ class MaskSharpener(nn.Module):
         boxes: Float[Tensor, "n 4"],
         points: Float[Tensor, "n p 2"],
         labels: Int[Tensor, "n p"],
+        others: Float[Tensor, "n 2 h w"] | None = None,
     ) -> tuple[Maps, Float[Tensor, "n"]]:
         """Sharpen ``n`` masks, and predict the IoU of each.
 
@@ -102,22 +114,37 @@ class MaskSharpener(nn.Module):
             The masks at the sampling of the pixels, and the IoUs that the decoder predicts for them.
         boxes, points, labels
             What was asked, in cells of the same; boxes of NaN where there is none.
+        others
+            Logits of the two alternatives of a click that were not chosen, in the decoder's order; zeros, or None for
+            all, where there are none.
         """
-        sharper, deep = self.draw(pixels, fine, logits, boxes=boxes, points=points, labels=labels)
+        sharper, deep = self.draw(
+            pixels, fine, coarse, logits, boxes=boxes, points=points, labels=labels, others=others
+        )
         return sharper, self.assess(deep, coarse, logits, sharper, iou, boxes=boxes, labels=labels)
 
     def draw(
-        self, pixels: Tensor, fine: Tensor, logits: Maps, *, boxes: Tensor, points: Tensor, labels: Tensor
+        self,
+        pixels: Tensor,
+        fine: Tensor,
+        coarse: Tensor,
+        logits: Maps,
+        *,
+        boxes: Tensor,
+        points: Tensor,
+        labels: Tensor,
+        others: Tensor | None = None,
     ) -> tuple[Maps, Float[Tensor, "n c h8 w8"]]:
         """Give the sharper masks and the coarsest maps that led to them; arguments as above."""
         with torch.no_grad():
-            seen, flowed = self.evidence(pixels, logits, boxes, points, labels)  # n c h w, n h w
+            seen, flowed = self.evidence(pixels, logits, boxes, points, labels, others)  # n c h w, n h w
         seen = seen.contiguous(memory_format=torch.channels_last)  # n c h w
         full = self.look(seen)  # n 16 h w
         known = self.recall(fine.contiguous(memory_format=torch.channels_last))  # n 16 h/2 w/2
         half = self.down_half(functional.max_pool2d(full, 2) + known)  # n 32 h/2 w/2
         quarter = self.down_quarter(functional.max_pool2d(half, 2))  # n 48 h/4 w/4
         eighth = self.down_eighth(functional.max_pool2d(quarter, 2))  # n 64 h/8 w/8
+        eighth = eighth + self.context(torch.cat([eighth, coarse.to(eighth)], 1))  # n 64 h/8 w/8
         quarter = self.up_quarter(torch.cat([quarter, _twice(self.lift_eighth(eighth))], 1))  # n 48 h/4 w/4
         half = self.up_half(torch.cat([half, _twice(self.lift_quarter(quarter))], 1))  # n 32 h/2 w/2
         full = self.up_fine(torch.cat([full, _twice(self.lift_half(half))], 1))  # n 16 h w
@@ -143,20 +170,21 @@ class MaskSharpener(nn.Module):
         boxes: Tensor,
         points: Tensor,
         labels: Tensor,
+        others: Tensor | None = None,
     ) -> tuple[Maps, Float[Tensor, "n"]]:
         """Sharpen masks as users get them: answers to boxes twice, the second time what came of the first, made soft.
 
         A box bounds its object, so that looking again only helps; with clicks alone, errors would grow as well.
         """
-        asked = {"boxes": boxes, "points": points, "labels": labels}
+        asked = {"boxes": boxes, "points": points, "labels": labels, "others": others}
         boxed = ~boxes.isnan().any(1)  # n
         if boxed.any():
-            sharper, _ = self.draw(pixels, fine, logits, **asked)  # n h w
+            sharper, _ = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
             logits = torch.where(boxed[:, None, None], soften(sharper), logits)  # n h w
         return self(pixels, fine, coarse, logits, iou, **asked)
 
     def evidence(
-        self, pixels: Tensor, logits: Maps, boxes: Tensor, points: Tensor, labels: Tensor
+        self, pixels: Tensor, logits: Maps, boxes: Tensor, points: Tensor, labels: Tensor, others: Tensor | None = None
     ) -> tuple[Float[Tensor, "n c h w"], Maps]:
         """Give what speaks for and against each cell, and the masks as they flow between cells that look alike."""
         colours = standardise(opponent(pixels))  # n 3 h w
@@ -165,7 +193,8 @@ class MaskSharpener(nn.Module):
         typical = colour_odds(colours, torch.sigmoid(logits + 0.5))  # n h w
         maps = [(logits / 4).clamp(-3, 3), sure, flowed, (typical / 3).clamp(-2, 2)]
         maps += prompt_maps(boxes, points, labels, logits)
-        return torch.cat([colours.clamp(-3, 3), torch.stack(maps, 1)], 1), flowed
+        others = logits.new_zeros(len(logits), OTHERS, *logits.shape[1:]) if others is None else others
+        return torch.cat([colours.clamp(-3, 3), torch.stack(maps, 1), torch.tanh(others / 2)], 1), flowed
 
 
 def soften(sharper: Maps) -> Maps:
@@ -178,8 +207,8 @@ def is_lone(boxed: Bool[Tensor, "n"], labels: Int[Tensor, "n p"]) -> Bool[Tensor
     return ((labels >= 0).sum(1) == 1) & ~boxed
 
 
-def _conv(channels: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=1), nn.ReLU())
+def _conv(channels: int, out: int, apart: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=apart, dilation=apart), nn.ReLU())
 
 
 def _twice(maps: Tensor) -> Tensor:

@@ -128,6 +128,7 @@ class SharpenerOptions:
     object_px: tuple[float, float]
     minimum_px: int
     degraded: float
+    parts: float
 
     def __post_init__(self) -> None:
         if min(self.steps, self.warm_up) < 1 or self.rate <= 0:

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from geosam.sam.mask_sharpener import MaskSharpener, soften
+from geosam.sam.mask_sharpener import OTHERS, MaskSharpener, soften
 from geosam.sam.model import Sam
 from geosam.sam.model.close_up import SAMPLING
 from geosam.training.answers import Asked, Truth, answer, ask, batch_to_truth, choose, correct, is_ambiguous
@@ -45,6 +45,9 @@ IOU, CHOICE = 5.0, 0.1
 TURNS = (0, 0, 1, 2)
 """Clicks after the first one; one of these for each batch."""
 
+UNTOLD = 0.4
+"""Share of lone clicks whose other alternatives are hidden, as everything mode hides them."""
+
 SPREAD, NOISE, PATCHES = 0.25, 1.5, (4, 17)
 """How much surer or less sure answers are made, by how many logits they are spoilt at most, and in how many patches."""
 
@@ -62,6 +65,7 @@ class Lesson(NamedTuple):
     boxes: Float[Tensor, "n 4"]
     points: Float[Tensor, "n p 2"]
     labels: Int[Tensor, "n p"]
+    others: Float[Tensor, "n 2 h w"]
     targets: Float[Tensor, "n h w"]
     shown: Bool[Tensor, "n"]
     """Whether the mask itself is a lesson; else it is only there to be compared with, as an alternative of a click."""
@@ -172,7 +176,8 @@ def follow(course: Course, network: Sam, batch: Batch, generator: torch.Generato
     """Learn from what a fixed network answers on a batch; give the mean IoU before and after."""
     truth = batch_to_truth(batch, network.pixel_mean.device)
     lesson = Lesson(*(torch.cat(each) for each in zip(*lessons(network, truth, generator), strict=True)))
-    useful = reached_iou(lesson.logits[:, None], lesson.targets)[:, 0] >= course.options.least_iou
+    reached = reached_iou(torch.cat([lesson.logits[:, None], lesson.others], 1), lesson.targets)  # n 3
+    useful = reached.amax(1) >= course.options.least_iou
     return take_step(course, lesson._replace(shown=lesson.shown & useful), generator)
 
 
@@ -180,7 +185,7 @@ def data_of(config: TrainConfig, options: SharpenerOptions) -> TrainConfig:
     """Say what the sharpener's pictures and prompts are like."""
     own = {
         name: getattr(options, name)
-        for name in ("batch", "prompts", "sides", "real", "kinds", "object_px", "minimum_px", "degraded")
+        for name in ("batch", "prompts", "sides", "real", "kinds", "object_px", "minimum_px", "degraded", "parts")
     }
     data: DataOptions = replace(config.data, background=0.0, wider_after=0, **own)
     return replace(config, seed=options.seed, data=data)
@@ -228,6 +233,12 @@ def _lesson(
     rows = torch.arange(asked.rows.start, asked.rows.stop, device=logits.device) // truth.each
     any_of, drawn = torch.randint(choices, (count,), generator=generator), torch.rand(count, generator=generator) < 0.5
     shown = torch.where(drawn.to(iou.device), any_of.to(iou.device), iou.argmax(1))  # n
+    masks = functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)  # n k h w
+    others = masks.new_zeros(count * choices, OTHERS, *masks.shape[2:])
+    if choices > 1:
+        told = torch.rand(count, generator=generator).to(iou.device) >= UNTOLD
+        apart = torch.stack([masks[:, [k for k in range(choices) if k != own]] for own in range(choices)], 1)
+        others = (apart * told[:, None, None, None, None]).flatten(0, 1)  # nk 2 h w
     of_prompts = (
         pixels[rows],
         asked.features.fine[-1].float().repeat_interleave(truth.each, 0),
@@ -244,13 +255,12 @@ def _lesson(
         pixels=around,
         fine=fine,
         coarse=coarse,
-        logits=functional.interpolate(
-            logits.flatten(0, 1)[:, None], scale_factor=2, mode="bilinear", align_corners=False
-        )[:, 0],
+        logits=masks.flatten(0, 1),
         iou=iou.flatten(),
         boxes=boxes,
         points=points,
         labels=labels,
+        others=others,
         targets=targets,
         shown=(torch.arange(choices, device=iou.device) == shown[:, None]).flatten(),
         choice=torch.full((count * choices,), choices > 1, device=iou.device),
@@ -297,7 +307,14 @@ def _draw(sharpener: MaskSharpener, given: Lesson, *, learns: bool) -> tuple[Ten
     device = given.logits.device.type
     with torch.set_grad_enabled(learns), torch.autocast(device, torch.bfloat16):
         return sharpener.draw(
-            given.pixels, given.fine, given.logits, boxes=given.boxes, points=given.points, labels=given.labels
+            given.pixels,
+            given.fine,
+            given.coarse,
+            given.logits,
+            boxes=given.boxes,
+            points=given.points,
+            labels=given.labels,
+            others=given.others,
         )
 
 
