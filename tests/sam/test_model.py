@@ -1,6 +1,8 @@
 """The numpy face: how windows lie on the network's input, and what may not change an answer."""
 
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -307,3 +309,19 @@ def test_only_the_latest_windows_stay_prepared():
         remembered.of(each, lambda number=number: number)
     assert len(remembered) == 2
     assert [remembered.of(each, lambda: 9) for each in reversed(arrays)] == [2, 1, 9]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_of_what_is_laid_out_for_the_machine_memory_holds_nothing_twice(tiny, dtype):
+    window, plain = pixels(90, 128), Predictor(tiny, "tiny", dtype=dtype)
+    wanted = plain.encode(window)
+    assert plain.copy_network() is not plain.sam
+    mine = deepcopy(tiny)
+    held = weakref.ref(mine.image_encoder.blocks[0].attn.qkv.weight)
+    lean = Predictor(mine, "tiny", dtype=dtype, again=lambda: deepcopy(tiny))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lean.encode, [window] * 4))
+    assert all(np.array_equal(one, other) for each in found for one, other in zip(each, wanted, strict=True))
+    assert held() is None
+    whole = lean.copy_network().state_dict()
+    assert all(value.equal(whole[name]) for name, value in tiny.state_dict().items())

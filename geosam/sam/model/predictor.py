@@ -1,7 +1,9 @@
 """A `Sam` that speaks numpy: windows of pixels in, mask logits out."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cached_property
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -48,14 +50,26 @@ class Predictor:
         Identifies the weights; part of every cached embedding's key.
     dtype
         Precision of the arithmetic, ``torch.float32`` or ``torch.bfloat16``.
+    again
+        Reads the same network once more. If it can be read again, an image encoder that is laid out for the machine
+        does not stay in memory as it was: of large transformers that is most of it.
     """
 
-    def __init__(self, sam: Sam, key: str, *, dtype: torch.dtype = torch.float32) -> None:
-        self.sam = sam.eval()
+    def __init__(
+        self,
+        sam: Sam,
+        key: str,
+        *,
+        dtype: torch.dtype = torch.float32,
+        again: Callable[[], Sam] | None = None,
+    ) -> None:
+        self.sam, self._again = sam.eval(), again
         self.key = key if dtype == torch.float32 else f"{key}-{str(dtype).removeprefix('torch.')}"
         self.dtype = dtype
         self.device = sam.pixel_mean.device
         self._views = Remembered[View](VIEWS)
+        self._preparing = Lock()
+        self._prepared: Callable[[Tensor], Features] | None = None
 
     @property
     def name(self) -> str:
@@ -93,6 +107,10 @@ class Predictor:
         if self.sam.mask_judge is None:
             raise ModelError(f"{self.name!r} has no judge of masks", expected="weights that hold one, as nano's do")
         return self.sam.mask_judge.judge(measures)
+
+    def copy_network(self) -> Sam:
+        """Give a network with the same weights that is whole and may be changed, on the same device."""
+        return (deepcopy(self.sam) if self._again is None else self._again()).to(self.device).eval()
 
     def __repr__(self) -> str:
         return f"Predictor({self.key!r}, side={self.side}, device={str(self.device)!r})"
@@ -336,14 +354,24 @@ class Predictor:
         by_row = sorted((each for some in found for each in some), key=lambda each: each[0])
         return [each for _, some in by_row for each in some]
 
-    @cached_property
+    @property
     def _encoder(self) -> Callable[[Tensor], Features]:
         """The weights as they are when the first window is encoded."""
+        with self._preparing:
+            if self._prepared is None:
+                self._prepared = self._prepare()
+            return self._prepared
+
+    def _prepare(self) -> Callable[[Tensor], Features]:
+        """Lay the image encoder out for the machine, and let go of what is not needed any longer."""
         encoder = self.sam.image_encoder
-        if isinstance(encoder, VitEncoder) and self.device.type == "cpu":
-            with torch.inference_mode():
-                return PreparedVit(encoder, self.dtype)
-        return encoder
+        if not isinstance(encoder, VitEncoder) or self.device.type != "cpu":
+            return encoder
+        with torch.inference_mode():
+            prepared = PreparedVit(encoder, self.dtype)
+        if self._again is not None:
+            del self.sam.image_encoder
+        return prepared
 
     @cached_property
     def _decoder(self) -> PreparedDecoder:

@@ -6,7 +6,7 @@
 import logging
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from math import prod
 from pathlib import Path
@@ -110,11 +110,12 @@ def _load(path: str, changed_ns: int, name: str | None, how: tuple[str, torch.dt
             expected=f"{known.sha256[:12]}… of {known.name!r}",
             hint="delete it, and it will be downloaded again; or give its path as the model",
         )
-    sam = read_sam(Path(path), known).to(device)
+    read = partial(read_sam, Path(path), known)
+    sam = read().to(device)
     log.info("loaded %s from %s", sam.spec.name, path)
     if dtype is None:
         dtype = quick_dtype(sam.pixel_mean.device) if sam.spec.resamples else torch.float32
-    return Predictor(sam, f"{sam.spec.name}-{digest[:12]}", dtype=dtype)
+    return Predictor(sam, f"{sam.spec.name}-{digest[:12]}", dtype=dtype, again=read)
 
 
 def models() -> list[ModelRow]:

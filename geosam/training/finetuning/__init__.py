@@ -12,7 +12,6 @@ loop     steps, looks at what is held out, the best weights, blended with the st
 import json
 import re
 import tempfile
-from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -133,7 +132,7 @@ def finetune(
     opened: list[Scene] = [open_scene(each) for each in (scenes if several else [scenes])]
     side = spec.side if spec.resamples else min(SIDE, spec.side)
     tiles = hold_out(cut_tiles(opened, labels, layer=layer, side=side, resamples=spec.resamples), share, seed)
-    sam = deepcopy(predictor.sam)
+    sam = predictor.copy_network()
     before = look(sam, tiles)
     with tempfile.TemporaryDirectory(prefix="geosam-") as folder:
         course = learn(sam, tiles, Path(folder), part=part, steps=steps, seed=seed, progress=progress or Progress())
