@@ -502,7 +502,7 @@ class Sharp(TruthNetwork):
     stride: int = 4
     sharpens: bool = True
 
-    def sharpen(self, arrays, shape, logits, iou, *, points, labels, boxes=None, others=None):
+    def sharpen(self, arrays, shape, logits, iou, *, points, labels, boxes=None):
         truth = pixels_to_labels(arrays[0])
         seen = []
         for row in logits > 0:
@@ -527,20 +527,6 @@ class Second(Sharp):
         wrong = iou > 0.8
         masks = [other if bad else mask for mask, other, bad in zip(masks, seen, wrong.tolist(), strict=True)]
         return masks, np.where(wrong, np.float32(0.3), np.float32(0.95))
-
-
-class Comparing(Sharp):
-    """Gives back the alternatives that it is shown beside the best, if any."""
-
-    def sharpen(self, arrays, shape, logits, iou, *, others=None, **asked):
-        assert (others is None) == (asked["labels"].shape[1] != 1)
-        if others is None:
-            return super().sharpen(arrays, shape, logits, iou, **asked)
-        given, _ = self.decode(arrays, shape, points=asked["points"], labels=asked["labels"])
-        best = self.decode(arrays, shape, points=asked["points"], labels=asked["labels"])[1].argmax(1)
-        for row, own in enumerate(best):
-            assert others[row].tobytes() == np.delete(given[row], own, axis=0).tobytes()
-        return [Patch.of(row) for row in others[:, 0]], iou
 
 
 class BlindToBoxes(Sharp):
@@ -577,12 +563,6 @@ class TestPrompts:
         sharp, blurred = (prompted(self.labels, clicks([6, 6]), Sharp(sharpens=each)) for each in (True, False))
         assert (paint(sharp, 0) == (self.labels == 1)).all()
         assert not (paint(blurred, 0) == (self.labels == 1)).all()
-
-    def test_a_second_look_at_a_lone_click_sees_the_alternatives_that_were_not_chosen(self):
-        alone = prompted(self.labels, clicks([31, 30], [6, 6]), Comparing(parts=True))
-        assert not (paint(alone, 1) == (self.labels == 1)).all()  # the first alternative that is not the best
-        several = clicks([[6, 6], [7, 7]], labels=[[1, 1]])
-        assert (paint(prompted(self.labels, several, Comparing(parts=True)), 0) == (self.labels == 1)).all()
 
     def test_an_answer_is_worth_what_a_second_look_says(self):
         masks = prompted(self.labels, clicks([6, 6]), Second())

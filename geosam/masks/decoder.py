@@ -137,12 +137,10 @@ class SharpeningDecoder(MaskDecoder, Protocol):
         points: Points,
         labels: PointLabels,
         boxes: Boxes | None = None,
-        others: Float32[np.ndarray, "n 2 mh mw"] | None = None,
     ) -> tuple[list[Patch], Float32[np.ndarray, "n"]]:
         """Give one sharper mask for each of ``n``, and the IoU that it is predicted to have, in [0, 1].
 
-        ``points, labels, boxes`` are what the masks answer, ``iou`` is what was predicted for them, and ``others`` are
-        the two alternatives that were not chosen, if that may help.
+        ``points, labels, boxes`` are what the masks answer, ``iou`` is what was predicted for them.
         """
         ...
 

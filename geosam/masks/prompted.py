@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
 from geosam.arrays import Patch, PointLabels, Points, Valid
 from geosam.embeddings import Embedding
@@ -86,16 +86,6 @@ def _answer(
     ]
 
 
-def _others(
-    found: Float32[np.ndarray, "n k mh mw"], best: Int64[np.ndarray, "n"]
-) -> Float32[np.ndarray, "n 2 mh mw"] | None:
-    """Give the alternatives beside the best, in their order, if there are three."""
-    count, choices = found.shape[:2]
-    if choices != 3:
-        return None
-    return found[np.arange(choices) != best[:, None]].reshape(count, 2, *found.shape[2:])
-
-
 class Answers(NamedTuple):
     """What prompts are answered with, one mask for each.
 
@@ -151,7 +141,7 @@ def answer(
             drawn[row] = island(mask, row)
     masks = [Patch.of(each) for each in drawn]
     if sharpens(decoder):
-        given = {"points": points, "labels": labels, "boxes": asked.get("boxes"), "others": _others(found, best)}
+        given = {"points": points, "labels": labels, "boxes": asked.get("boxes")}
         masks, iou = decoder.sharpen(embedding.arrays, embedding.shape, drawn, iou, **given)
         if connected:
             masks = [mask._replace(logits=island(mask, row)) for row, mask in enumerate(masks)]

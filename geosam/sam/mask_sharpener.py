@@ -4,9 +4,9 @@ A mask decoder draws at a quarter of the picture's sampling and from what it has
 is how this object's colours differ from those around it. So the answer is looked at once more beside the picture: what
 it becomes where it flows only between pixels that look alike (after Araslanov and Roth 2020, "Single-stage Semantic
 Segmentation from Image Labels"), how much each colour belongs inside rather than around (as in Rother et al. 2004,
-"GrabCut"), the prompt, what the encoder has recognised there, and of a click's alternatives the two that were not
-chosen. A small U-shaped network (Ronneberger et al. 2015), trained when the rest of the weights is fixed
-(`geosam.training.sharpening`), makes of these the sharper mask; what IoU to expect of it, `geosam.sam.iou_head` tells.
+"GrabCut"), the prompt, and what the encoder has recognised there. A small U-shaped network (Ronneberger et al. 2015),
+trained when the rest of the weights is fixed (`geosam.training.sharpening`), makes of these the sharper mask; what IoU
+to expect of it, `geosam.sam.iou_head` tells.
 """
 
 import torch
@@ -31,8 +31,8 @@ ROUNDS, TOLERANCE = 5, 0.05
 BINS, EDGE = 8, 2.0
 """Intervals of each colour, and deviations from the mean that they span to either side."""
 
-CHANNELS, OTHERS = 14, 2
-"""Maps that the network looks at: see `MaskSharpener.evidence`; as many of them are a click's other alternatives."""
+CHANNELS = 12
+"""Maps that the network looks at: see `MaskSharpener.evidence`."""
 
 CONTEXT = 96
 """Channels in which it is weighed, at the coarsest sampling, what the encoder has recognised."""
@@ -100,7 +100,6 @@ class MaskSharpener(nn.Module):
         boxes: Float[Tensor, "n 4"],
         points: Float[Tensor, "n p 2"],
         labels: Int[Tensor, "n p"],
-        others: Float[Tensor, "n 2 h w"] | None = None,
     ) -> tuple[Maps, Float[Tensor, "n"]]:
         """Sharpen ``n`` masks, and predict the IoU of each.
 
@@ -114,13 +113,8 @@ class MaskSharpener(nn.Module):
             The masks at the sampling of the pixels, and the IoUs that the decoder predicts for them.
         boxes, points, labels
             What was asked, in cells of the same; boxes of NaN where there is none.
-        others
-            Logits of the two alternatives of a click that were not chosen, in the decoder's order; zeros, or None for
-            all, where there are none.
         """
-        sharper, deep = self.draw(
-            pixels, fine, coarse, logits, boxes=boxes, points=points, labels=labels, others=others
-        )
+        sharper, deep = self.draw(pixels, fine, coarse, logits, boxes=boxes, points=points, labels=labels)
         return sharper, self.assess(deep, coarse, logits, sharper, iou, boxes=boxes, labels=labels)
 
     def draw(
@@ -133,11 +127,10 @@ class MaskSharpener(nn.Module):
         boxes: Tensor,
         points: Tensor,
         labels: Tensor,
-        others: Tensor | None = None,
     ) -> tuple[Maps, Float[Tensor, "n c h8 w8"]]:
         """Give the sharper masks and the coarsest maps that led to them; arguments as above."""
         with torch.no_grad():
-            seen, flowed = self.evidence(pixels, logits, boxes, points, labels, others)  # n c h w, n h w
+            seen, flowed = self.evidence(pixels, logits, boxes, points, labels)  # n c h w, n h w
         seen = seen.contiguous(memory_format=torch.channels_last)  # n c h w
         full = self.look(seen)  # n 16 h w
         known = self.recall(fine.contiguous(memory_format=torch.channels_last))  # n 16 h/2 w/2
@@ -170,13 +163,12 @@ class MaskSharpener(nn.Module):
         boxes: Tensor,
         points: Tensor,
         labels: Tensor,
-        others: Tensor | None = None,
     ) -> tuple[Maps, Float[Tensor, "n"]]:
         """Sharpen masks as users get them: answers to boxes twice, the second time what came of the first, made soft.
 
         A box bounds its object, so that looking again only helps; with clicks alone, errors would grow as well.
         """
-        asked = {"boxes": boxes, "points": points, "labels": labels, "others": others}
+        asked = {"boxes": boxes, "points": points, "labels": labels}
         boxed = ~boxes.isnan().any(1)  # n
         if boxed.any():
             sharper, _ = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
@@ -184,7 +176,7 @@ class MaskSharpener(nn.Module):
         return self(pixels, fine, coarse, logits, iou, **asked)
 
     def evidence(
-        self, pixels: Tensor, logits: Maps, boxes: Tensor, points: Tensor, labels: Tensor, others: Tensor | None = None
+        self, pixels: Tensor, logits: Maps, boxes: Tensor, points: Tensor, labels: Tensor
     ) -> tuple[Float[Tensor, "n c h w"], Maps]:
         """Give what speaks for and against each cell, and the masks as they flow between cells that look alike."""
         colours = standardise(opponent(pixels))  # n 3 h w
@@ -193,8 +185,7 @@ class MaskSharpener(nn.Module):
         typical = colour_odds(colours, torch.sigmoid(logits + 0.5))  # n h w
         maps = [(logits / 4).clamp(-3, 3), sure, flowed, (typical / 3).clamp(-2, 2)]
         maps += prompt_maps(boxes, points, labels, logits)
-        others = logits.new_zeros(len(logits), OTHERS, *logits.shape[1:]) if others is None else others
-        return torch.cat([colours.clamp(-3, 3), torch.stack(maps, 1), torch.tanh(others / 2)], 1), flowed
+        return torch.cat([colours.clamp(-3, 3), torch.stack(maps, 1)], 1), flowed
 
 
 def soften(sharper: Maps) -> Maps:

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from geosam.sam.mask_sharpener import OTHERS, MaskSharpener, soften
+from geosam.sam.mask_sharpener import MaskSharpener, soften
 from geosam.sam.model import Sam
 from geosam.sam.model.close_up import SAMPLING
 from geosam.training.answers import Asked, Truth, answer, ask, batch_to_truth, choose, correct, is_ambiguous
@@ -42,11 +42,8 @@ ENTROPY, MOST_ENTROPY = 0.3, 5.0
 IOU, CHOICE = 5.0, 0.1
 """Weights of the squared error of the predicted IoU, and of the choice among a click's alternatives."""
 
-TURNS = (0, 0, 1, 2)
+TURNS = (0, 0, 1, 2, 2)
 """Clicks after the first one; one of these for each batch."""
-
-UNTOLD = 0.4
-"""Share of lone clicks whose other alternatives are hidden, as everything mode hides them."""
 
 SPREAD, NOISE, PATCHES = 0.25, 1.5, (4, 17)
 """How much surer or less sure answers are made, by how many logits they are spoilt at most, and in how many patches."""
@@ -65,7 +62,6 @@ class Lesson(NamedTuple):
     boxes: Float[Tensor, "n 4"]
     points: Float[Tensor, "n p 2"]
     labels: Int[Tensor, "n p"]
-    others: Float[Tensor, "n 2 h w"]
     targets: Float[Tensor, "n h w"]
     shown: Bool[Tensor, "n"]
     """Whether the mask itself is a lesson; else it is only there to be compared with, as an alternative of a click."""
@@ -176,8 +172,7 @@ def follow(course: Course, network: Sam, batch: Batch, generator: torch.Generato
     """Learn from what a fixed network answers on a batch; give the mean IoU before and after."""
     truth = batch_to_truth(batch, network.pixel_mean.device)
     lesson = Lesson(*(torch.cat(each) for each in zip(*lessons(network, truth, generator), strict=True)))
-    reached = reached_iou(torch.cat([lesson.logits[:, None], lesson.others], 1), lesson.targets)  # n 3
-    useful = reached.amax(1) >= course.options.least_iou
+    useful = reached_iou(lesson.logits[:, None], lesson.targets)[:, 0] >= course.options.least_iou
     return take_step(course, lesson._replace(shown=lesson.shown & useful), generator)
 
 
@@ -233,12 +228,6 @@ def _lesson(
     rows = torch.arange(asked.rows.start, asked.rows.stop, device=logits.device) // truth.each
     any_of, drawn = torch.randint(choices, (count,), generator=generator), torch.rand(count, generator=generator) < 0.5
     shown = torch.where(drawn.to(iou.device), any_of.to(iou.device), iou.argmax(1))  # n
-    masks = functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)  # n k h w
-    others = masks.new_zeros(count * choices, OTHERS, *masks.shape[2:])
-    if choices > 1:
-        told = torch.rand(count, generator=generator).to(iou.device) >= UNTOLD
-        apart = torch.stack([masks[:, [k for k in range(choices) if k != own]] for own in range(choices)], 1)
-        others = (apart * told[:, None, None, None, None]).flatten(0, 1)  # nk 2 h w
     of_prompts = (
         pixels[rows],
         asked.features.fine[-1].float().repeat_interleave(truth.each, 0),
@@ -255,12 +244,13 @@ def _lesson(
         pixels=around,
         fine=fine,
         coarse=coarse,
-        logits=masks.flatten(0, 1),
+        logits=functional.interpolate(
+            logits.flatten(0, 1)[:, None], scale_factor=2, mode="bilinear", align_corners=False
+        )[:, 0],
         iou=iou.flatten(),
         boxes=boxes,
         points=points,
         labels=labels,
-        others=others,
         targets=targets,
         shown=(torch.arange(choices, device=iou.device) == shown[:, None]).flatten(),
         choice=torch.full((count * choices,), choices > 1, device=iou.device),
@@ -314,7 +304,6 @@ def _draw(sharpener: MaskSharpener, given: Lesson, *, learns: bool) -> tuple[Ten
             boxes=given.boxes,
             points=given.points,
             labels=given.labels,
-            others=given.others,
         )
 
 

@@ -177,8 +177,7 @@ class TestSharpening:
     def test_a_mask_is_sharpened_alike_whatever_is_asked_beside_it(self, sharp, window):
         place, logits, asked = window
         several = np.array([0, 1, 2, 0, 0, 1, 0, 2, 0, 0])
-        others = np.stack([logits[[1, 2, 0]], logits[[2, 0, 1]]], 1)
-        logits, asked = logits[several], {name: each[several] for name, each in (asked | {"others": others}).items()}
+        logits, asked = logits[several], {name: each[several] for name, each in asked.items()}
         masks, iou = sharp.sharpen(*place, logits, **asked)
         for row in range(len(logits)):
             given = {name: each[row : row + 1] for name, each in asked.items()}
@@ -186,19 +185,6 @@ class TestSharpening:
             assert alone.corner == masks[row].corner
             assert alone.logits.tobytes() == masks[row].logits.tobytes()
             assert expected == iou[row]
-
-    def test_what_a_click_could_mean_too_is_seen(self, sharp, window):
-        place, logits, _ = window
-        iou, points = np.float32([0.9, 0.8, 0.7]), np.array([[[30, 50]], [[150, 90]], [[11, 11]]], np.float32)
-        asked = {"iou": iou, "points": points, "labels": np.ones((3, 1), np.int64)}
-        hidden, none, seen = (
-            sharp.sharpen(*place, logits, **asked, others=others)[0]
-            for others in (None, np.zeros((3, 2, *logits.shape[1:]), np.float32), logits[[[1, 2], [0, 2], [0, 1]]])
-        )
-        assert all(one.logits.tobytes() == other.logits.tobytes() for one, other in zip(hidden, none, strict=True))
-        assert all(np.abs(one.logits - other.logits).max() > 0.01 for one, other in zip(hidden, seen, strict=True))
-        turned = sharp.sharpen(*place, logits, **asked, others=logits[[[2, 1], [2, 0], [1, 0]]])[0]
-        assert seen[0].logits.tobytes() != turned[0].logits.tobytes()  # their order tells small from large
 
     def test_it_lies_about_the_mask_at_twice_its_sampling(self, sharp, window):
         place, logits, asked = window

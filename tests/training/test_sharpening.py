@@ -38,7 +38,6 @@ def test_it_learns_to_undo_what_it_is_shown(tiny, options, tmp_path):
         boxes=torch.full((2, 4), torch.nan),
         points=torch.full((2, 1, 2), 30.0),
         labels=torch.ones(2, 1, dtype=torch.long),
-        others=torch.zeros(2, 2, 64, 64),
         targets=targets,
         shown=torch.ones(2, dtype=torch.bool),
         choice=torch.zeros(2, dtype=torch.bool),
@@ -67,15 +66,8 @@ def test_alternatives_of_a_click_are_compared_and_one_of_them_is_the_lesson(tiny
         first, *others = alike.unflatten(0, (-1, 3)).unbind(1)
         assert all(first.equal(other) for other in others)
     assert (clicked.shown.unflatten(0, (-1, 3)).sum(1) == 1).all()
-    masks, others = (each.unflatten(0, (-1, 3)) for each in (clicked.logits, clicked.others))
-    told = others.flatten(1).any(1)
-    for own, (first, second) in enumerate([(1, 2), (0, 2), (0, 1)]):
-        assert others[told, own].equal(masks[told][:, [first, second]])
-    lone = [each.others.unflatten(0, (-1, 3)).flatten(1).any(1) for part in seen for each in part if each.choice.any()]
-    assert 0 < torch.cat(lone).float().mean() < 1  # of some clicks all alternatives are hidden
     boxed = next(lesson for lesson in seen[0] if not lesson.boxes.isnan().any())
     assert boxed.shown.all()
-    assert not boxed.others.any()
     assert not boxed.choice.any()
 
 

@@ -261,7 +261,6 @@ class Predictor:
         points: Points,
         labels: PointLabels,
         boxes: Boxes | None = None,
-        others: Float32[np.ndarray, "n 2 mh mw"] | None = None,
     ) -> tuple[list[Patch], Float32[np.ndarray, "n"]]:
         """Look at answers once more beside the picture, at twice their sampling.
 
@@ -273,8 +272,6 @@ class Predictor:
             One mask for each prompt and its predicted IoU, as `decode` gives them; an empty one stays empty.
         points, labels, boxes
             What was asked, as `decode` takes it.
-        others
-            The alternatives of lone clicks that were not chosen; None hides them.
 
         Returns
         -------
@@ -293,7 +290,7 @@ class Predictor:
         with torch.inference_mode():
             self._check(arrays, canvas)
             asked = self._to_input(points, labels, boxes, None, canvas=canvas)
-            return sharpen_masks(sharpener, arrays, logits, iou, asked, canvas, others)
+            return sharpen_masks(sharpener, arrays, logits, iou, asked, canvas)
 
     def features(self, arrays: tuple[np.ndarray, ...]) -> Features:
         """Give what `encode` gave as tensors for a batch of one image, without the picture that may lie with it."""

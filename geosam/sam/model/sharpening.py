@@ -25,7 +25,6 @@ def sharpen_masks(
     iou: Float32[np.ndarray, "n"],
     asked: Question,
     canvas: Canvas,
-    others: Float32[np.ndarray, "n 2 mh mw"] | None = None,
 ) -> tuple[list[Patch], Float32[np.ndarray, "n"]]:
     """Sharpen masks of one window, each as if it were alone.
 
@@ -41,8 +40,6 @@ def sharpen_masks(
         Their prompts, in pixels of the network's input.
     canvas
         How the window lies on it.
-    others
-        Where lone clicks were asked, the alternatives that were not chosen.
 
     Returns
     -------
@@ -62,8 +59,7 @@ def sharpen_masks(
         """What the sharpener sees of a mask."""
         coarse, *_, fine, picture = arrays
         box = asked.points.new_full((2, 2), torch.nan) if asked.boxes is None else asked.boxes[row].view(2, 2)
-        more = {} if others is None else {"others": torch.stack([close.logits(tensor(each)) for each in others[row]])}
-        return more | {
+        return {
             "pixels": tensor(close.picture(picture)),
             "fine": tensor(close.fine(fine)),
             "coarse": tensor(close.coarse(coarse)),
