@@ -502,7 +502,7 @@ class Sharp(TruthNetwork):
     stride: int = 4
     sharpens: bool = True
 
-    def sharpen(self, arrays, shape, logits, iou, *, points, labels, boxes=None):
+    def sharpen(self, arrays, shape, logits, iou, *, points, labels, boxes=None, once=False):
         truth = pixels_to_labels(arrays[0])
         seen = []
         for row in logits > 0:

@@ -137,10 +137,12 @@ class SharpeningDecoder(MaskDecoder, Protocol):
         points: Points,
         labels: PointLabels,
         boxes: Boxes | None = None,
+        once: bool = False,
     ) -> tuple[list[Patch], Float32[np.ndarray, "n"]]:
         """Give one sharper mask for each of ``n``, and the IoU that it is predicted to have, in [0, 1].
 
-        ``points, labels, boxes`` are what the masks answer, ``iou`` is what was predicted for them.
+        ``points, labels, boxes`` are what the masks answer, ``iou`` is what was predicted for them. With ``once``
+        nothing is looked at more than once, which may be quicker.
         """
         ...
 

@@ -163,14 +163,16 @@ class MaskSharpener(nn.Module):
         boxes: Tensor,
         points: Tensor,
         labels: Tensor,
+        once: bool = False,
     ) -> tuple[Maps, Float[Tensor, "n"]]:
         """Sharpen masks as users get them: answers to boxes twice, the second time what came of the first, made soft.
 
-        A box bounds its object, so that looking again only helps; with clicks alone, errors would grow as well.
+        A box bounds its object, so that looking again only helps; with clicks alone, errors would grow as well. With
+        ``once`` no answer is looked at twice.
         """
         asked = {"boxes": boxes, "points": points, "labels": labels}
         boxed = ~boxes.isnan().any(1)  # n
-        if boxed.any():
+        if boxed.any() and not once:
             sharper, _ = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
             logits = torch.where(boxed[:, None, None], soften(sharper), logits)  # n h w
         return self(pixels, fine, coarse, logits, iou, **asked)

@@ -186,6 +186,21 @@ class TestSharpening:
             assert alone.logits.tobytes() == masks[row].logits.tobytes()
             assert expected == iou[row]
 
+    def test_answers_to_boxes_are_looked_at_twice_unless_once_is_enough(self, sharp, window, monkeypatch):
+        place, logits, asked = window
+        draw, looks = MaskSharpener.draw, []
+
+        def count(self, pixels, *given, **rest):
+            looks.append(len(pixels))
+            return draw(self, pixels, *given, **rest)
+
+        monkeypatch.setattr(MaskSharpener, "draw", count)
+        twice = sharp.sharpen(*place, logits, **asked)[0]
+        seen = sum(looks)
+        once = sharp.sharpen(*place, logits, **asked, once=True)[0]
+        assert sum(looks) == seen + seen / 2
+        assert all(np.abs(a.logits - b.logits).max() > 0.01 for a, b in zip(once, twice, strict=True))
+
     def test_it_lies_about_the_mask_at_twice_its_sampling(self, sharp, window):
         place, logits, asked = window
         for seen, mask in zip(sharp.sharpen(*place, logits, **asked)[0], logits, strict=True):

@@ -25,6 +25,8 @@ def sharpen_masks(
     iou: Float32[np.ndarray, "n"],
     asked: Question,
     canvas: Canvas,
+    *,
+    once: bool = False,
 ) -> tuple[list[Patch], Float32[np.ndarray, "n"]]:
     """Sharpen masks of one window, each as if it were alone.
 
@@ -40,6 +42,8 @@ def sharpen_masks(
         Their prompts, in pixels of the network's input.
     canvas
         How the window lies on it.
+    once
+        Whether answers to boxes are looked at once only, as all others are.
 
     Returns
     -------
@@ -73,7 +77,8 @@ def sharpen_masks(
     def work(lot: list[tuple[int, CloseUp]]) -> None:
         each = [shown(row, close) for row, close in lot]
         each *= 2 if len(each) == 1 else 1  # of a single picture PyTorch computes convolutions otherwise, and rounds so
-        sharper, reached = sharpener.look_again(**{name: torch.stack([one[name] for one in each]) for name in each[0]})
+        given = {name: torch.stack([one[name] for one in each]) for name in each[0]}
+        sharper, reached = sharpener.look_again(**given, once=once)
         for (row, close), one, mask, expects in zip(lot, each, sharper, reached.tolist(), strict=False):
             cut = close.cuts(mask)
             masks[row] = close.patch(one["logits"] if cut else mask)
