@@ -33,6 +33,9 @@ Given = tuple[Points, PointLabels, Boxes | None, MaskPrompts | None]
 
 Result = TypeVar("Result")
 
+_preparing = Lock()
+"""Held while weights are laid out: threads that share a predictor must not do it twice."""
+
 VIEWS = 4
 """Windows that stay prepared for prompts, 20 MB each at 1,024 pixels; the next click on one of them answers at once."""
 
@@ -68,7 +71,6 @@ class Predictor:
         self.dtype = dtype
         self.device = sam.pixel_mean.device
         self._views = Remembered[View](VIEWS)
-        self._preparing = Lock()
         self._prepared: Callable[[Tensor], Features] | None = None
 
     @property
@@ -357,10 +359,10 @@ class Predictor:
     @property
     def _encoder(self) -> Callable[[Tensor], Features]:
         """The weights as they are when the first window is encoded."""
-        with self._preparing:
+        with _preparing:
             if self._prepared is None:
                 self._prepared = self._prepare()
-            return self._prepared
+        return self._prepared
 
     def _prepare(self) -> Callable[[Tensor], Features]:
         """Lay the image encoder out for the machine, and let go of what is not needed any longer."""
