@@ -121,6 +121,23 @@ def test_a_file_is_loaded_once_until_it_changes(small, tmp_path):
     assert load_model(path).name == "other"
 
 
+def test_a_network_is_copied_whole_or_not_at_all(tiny, small, tmp_path):
+    """Of a large transformer not all stays in memory; what was read again must not be another's."""
+    paths = [tmp_path / "tiny.safetensors", tmp_path / "small.safetensors"]
+    for sam, path in zip((tiny, small), paths, strict=True):
+        write_sam(sam, path)
+        model = load_model(path)
+        model.encode(np.zeros((3, 64, 64), np.uint8))
+        names = model.copy_network().state_dict().keys()
+        assert names == sam.state_dict().keys()
+        write_sam(sam, path, metadata={"other": "file"})
+        if sam is tiny:
+            with pytest.raises(WeightsError, match="changed since it was loaded"):
+                model.copy_network()
+        else:  # nothing needs to be read again
+            assert model.copy_network().state_dict().keys() == names
+
+
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"model": s}, lambda s: {"state_dict": s, "epoch": 3}])
 def test_pickled_state_dicts_are_recognised_by_their_shapes(small, tmp_path, wrap, monkeypatch):
     monkeypatch.setitem(SPECS, "small", small.spec)

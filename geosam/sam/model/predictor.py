@@ -112,7 +112,10 @@ class Predictor:
 
     def copy_network(self) -> Sam:
         """Give a network with the same weights that is whole and may be changed, on the same device."""
-        return (deepcopy(self.sam) if self._again is None else self._again()).to(self.device).eval()
+        with _preparing:
+            if self._again is None or hasattr(self.sam, "image_encoder"):
+                return deepcopy(self.sam)
+            return self._again().to(self.device).eval()
 
     def __repr__(self) -> str:
         return f"Predictor({self.key!r}, side={self.side}, device={str(self.device)!r})"

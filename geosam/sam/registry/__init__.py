@@ -17,7 +17,7 @@ import torch
 from platformdirs import user_cache_path
 
 from geosam.errors import ModelError, WeightsError
-from geosam.sam.model import Predictor, SamSpec
+from geosam.sam.model import Predictor, Sam, SamSpec
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.registry.downloads import download, hash_file
 from geosam.sam.registry.specs import SPECS, spec
@@ -110,12 +110,20 @@ def _load(path: str, changed_ns: int, name: str | None, how: tuple[str, torch.dt
             expected=f"{known.sha256[:12]}… of {known.name!r}",
             hint="delete it, and it will be downloaded again; or give its path as the model",
         )
-    read = partial(read_sam, Path(path), known)
-    sam = read().to(device)
+    sam = read_sam(Path(path), known).to(device)
     log.info("loaded %s from %s", sam.spec.name, path)
     if dtype is None:
         dtype = quick_dtype(sam.pixel_mean.device) if sam.spec.resamples else torch.float32
-    return Predictor(sam, f"{sam.spec.name}-{digest[:12]}", dtype=dtype, again=read)
+    return Predictor(sam, f"{sam.spec.name}-{digest[:12]}", dtype=dtype, again=partial(_reload, path, known, digest))
+
+
+def _reload(path: str, known: SamSpec | None, digest: str) -> Sam:
+    """Read a file once more, if it still is what it was."""
+    if hash_file(Path(path)) != digest:
+        raise WeightsError(
+            f"{path!r} has changed since it was loaded", expected="the same weights", hint="load it anew"
+        )
+    return read_sam(Path(path), known)
 
 
 def models() -> list[ModelRow]:
