@@ -18,6 +18,7 @@ from geosam.errors import OptionError
 from geosam.masks import EverythingOptions, MaskSet, segment_everything, segment_prompts
 from geosam.masks.candidates import Candidate, disjoint, distinct, supported
 from geosam.masks.everything import ROW, grid_points
+from geosam.masks.grown import GROWN
 from geosam.masks.islands import DIAGONAL, keep_islands
 from geosam.masks.sketch import Sketch, render, shared_area, sketch, stability
 from geosam.prompts import WindowPrompts
@@ -517,9 +518,8 @@ class Second(Sharp):
 
     def decode(self, arrays, shape, **asked):
         logits, iou = super().decode(arrays, shape, **asked)
-        together = logits[:, 0].max(0)  # whatever is asked
-        logits[:, 2] = together
-        return logits, np.tile(np.float32([0.7, 0.6, 0.9]), (len(iou), 1))
+        logits[:, 2:] = logits[:, 0].max(0)  # whatever is asked
+        return logits, np.tile(np.float32([0.7, 0.6, 0.9])[: iou.shape[1]], (len(iou), 1))
 
     def sharpen(self, arrays, shape, logits, iou, **asked):
         masks, _ = super().sharpen(arrays, shape, logits, iou, **asked)
@@ -564,9 +564,36 @@ class TestPrompts:
         assert (paint(sharp, 0) == (self.labels == 1)).all()
         assert not (paint(blurred, 0) == (self.labels == 1)).all()
 
+    def test_sharper_answers_to_clicks_are_asked_for_once_more_in_a_box_that_is_a_little_larger(self):
+        network = Shy()
+        masks = prompted(self.labels, clicks([10, 10]), network)
+        assert (paint(masks, 0) == (self.labels == 1)).all()  # a click alone gets less
+        first, second = network.calls
+        assert (first["multimask"], second["multimask"]) == (True, False)
+        assert (second["points"] == first["points"]).all()
+        h, w = self.labels.shape
+        shown = [side * GROWN for side in (18, 8)]
+        x0, y0, x1, y1 = 6, 6, 24, 14  # without its rim
+        assert second["boxes"][0] == pytest.approx([x0 - shown[0], y0 - shown[1], x1 + shown[0], y1 + shown[1]])
+        several = prompted(self.labels, clicks([[10, 10], [31, 30]], labels=[[1, 0]]), network)
+        assert (paint(several, 0) == (self.labels == 1)).all()
+        assert (h, w) == several.shape
+
+    def test_boxes_and_answers_of_networks_that_do_not_sharpen_are_asked_for_once(self):
+        box = np.array([[4, 4, 26, 16]], np.float32)
+        boxed = WindowPrompts(np.array([0]), np.zeros((1, 0, 2), np.float32), np.zeros((1, 0), np.int64), box)
+        for prompts, network in ((boxed, Shy()), (clicks([10, 10]), Shy(sharpens=False))):
+            prompted(self.labels, prompts, network)
+            assert len(network.calls) == 1
+
+    def test_an_answer_in_whose_box_nothing_is_seen_stays(self):
+        masks = prompted(self.labels, clicks([6, 6], [1, 1]), BlindToBoxes())
+        assert (paint(masks, 0) == (self.labels == 1)).all()
+        assert masks.area_px.tolist() == [200, 0]
+
     def test_an_answer_is_worth_what_a_second_look_says(self):
         masks = prompted(self.labels, clicks([6, 6]), Second())
-        assert masks.predicted_iou == pytest.approx([0.3])
+        assert masks.predicted_iou == pytest.approx([0.95])
 
     def test_every_prompt_gives_its_mask_in_order(self):
         masks = prompted(self.labels, clicks([31, 30], [1, 1], [6, 6], rows=[7, 3, 5]))
@@ -639,6 +666,17 @@ class Recorder(TruthNetwork):
     def decode(self, arrays, shape, **asked):
         self.calls.append(asked)
         return super().decode(arrays, shape, **asked)
+
+
+class Shy(Sloppy, Recorder):
+    """Loses the rim of what is clicked but outlines what is boxed, keeps what it is asked, and may look again."""
+
+    def __init__(self, *, sharpens=True):
+        Recorder.__init__(self)
+        object.__setattr__(self, "sharpens", sharpens)
+
+    def sharpen(self, arrays, shape, logits, iou, **asked):
+        return [Patch.of(row) for row in logits], iou
 
 
 class TestMaskSet:

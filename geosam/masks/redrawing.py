@@ -1,21 +1,21 @@
 """Masks that were found, asked for once more by their boxes.
 
-A point says little about the object on which it stands; the box of the mask that came of it says where to look and how
-far. So the second answer has the better outline, as a cascade of detectors has (Cai and Vasconcelos 2018, "Cascade
-R-CNN"). The answer is looked at once where the network can do so: as many objects are found as with a second look, in
-two thirds of the time (`benchmarks/README.md`, "Sharper masks").
+The boxes are a little larger than the masks (`geosam.masks.grown`). The answer is looked at once where the network can
+do so: as many objects are found as with a second look, in two thirds of the time (`benchmarks/README.md`, "Sharper
+masks").
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Int32
 
 from geosam.arrays import Patch
 from geosam.embeddings import Embedding
 from geosam.masks.candidates import Candidate
 from geosam.masks.decoder import MaskDecoder, outline_boxes, sharpens
+from geosam.masks.grown import grown_box
 from geosam.masks.islands import keep_islands
 from geosam.masks.second_looks import INSIDE, point_of
 from geosam.masks.sketch import Grid, Sketch, sketch, stability
@@ -73,7 +73,7 @@ def _outlined(
     few: Sequence[Candidate], embedding: Embedding, decoder: MaskDecoder, *, connected: bool
 ) -> list[tuple[Patch, float]]:
     """What the decoder sees in the box of each mask, as sharp as it can make it, and the IoU that it predicts."""
-    boxes = np.stack([box_px(one, embedding.shape) for one in few])
+    boxes = np.stack([grown_box(one.mask, embedding.shape) for one in few])
     drawn, iou = outline_boxes(decoder, embedding.arrays, embedding.shape, boxes)
 
     def cleared(masks: Iterable[Grid | Patch]) -> list[Grid]:
@@ -106,9 +106,3 @@ def _fits(mask: Sketch, owner: Int32[np.ndarray, "mh mw"], number: int) -> bool:
     x0, y0, x1, y1 = mask.outer
     there = owner[y0:y1, x0:x1][mask.inside()]
     return mask.area > 0 and int(np.count_nonzero((there != 0) & (there != number))) <= SPILL * mask.area
-
-
-def box_px(one: Candidate, shape: tuple[int, int]) -> Float32[np.ndarray, "4"]:
-    """Find the box of a mask, ``xyxy`` in pixels of a window of ``shape`` ``(h, w)``."""
-    mh, mw = one.mask.shape
-    return np.array(one.mask.box, np.float32) * np.array([shape[1] / mw, shape[0] / mh] * 2, np.float32)
