@@ -3,8 +3,9 @@
 The loss is what counts, the IoU with the truth as far as it is smooth (Rahman and Wang 2016, "Optimizing
 Intersection-Over-Union in Deep Neural Networks"), and a little cross-entropy, by which it starts. The network has seen
 these pictures before and errs less on them than elsewhere; so half of its answers are made less sure and spoilt by
-smooth noise. In every other step the sharpener looks again at what it made itself. The IoU of what comes out is
-regressed beside it, for each alternative of a lone click, of which the best should be predicted to be the best.
+smooth noise. In every other step the sharpener looks again at what it made itself, and every other answer to clicks is
+one that was asked for once more by its box. The IoU of what comes out is regressed beside it, for each alternative of a
+lone click, of which the best should be predicted to be the best.
 """
 
 import logging
