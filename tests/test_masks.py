@@ -20,7 +20,6 @@ from geosam.masks.candidates import Candidate, disjoint, distinct, supported
 from geosam.masks.everything import ROW, grid_points
 from geosam.masks.grown import GROWN
 from geosam.masks.islands import DIAGONAL, keep_islands
-from geosam.masks.prompted import DOUBTED
 from geosam.masks.sketch import Sketch, render, shared_area, sketch, stability
 from geosam.prompts import WindowPrompts
 from geosam.testing import StubNetwork, TruthNetwork, blob_labels, labels_to_pixels, parcel_labels, pixels_to_labels
@@ -587,12 +586,6 @@ class TestPrompts:
             prompted(self.labels, prompts, network)
             assert len(network.calls) == 1
 
-    @pytest.mark.parametrize(("sure", "area"), [(DOUBTED - 0.01, 200), (DOUBTED + 0.01, 80)])
-    def test_the_other_alternatives_of_a_click_are_looked_at_where_its_answer_is_doubted(self, sure, area):
-        masks = prompted(self.labels, clicks([6, 6], [31, 30]), Doubting(sure))
-        assert masks.area_px.tolist() == [area, 57]
-        assert masks.predicted_iou == pytest.approx([0.8 if area == 200 else sure, 0.95])
-
     def test_an_answer_in_whose_box_nothing_is_seen_stays(self):
         masks = prompted(self.labels, clicks([6, 6], [1, 1]), BlindToBoxes())
         assert (paint(masks, 0) == (self.labels == 1)).all()
@@ -673,34 +666,6 @@ class Recorder(TruthNetwork):
     def decode(self, arrays, shape, **asked):
         self.calls.append(asked)
         return super().decode(arrays, shape, **asked)
-
-
-@dataclass(frozen=True)
-class Doubting(TruthNetwork):
-    """Likes the left part of a wide object best, draws in a box what of it lies there, and is as sure as it is told."""
-
-    sure: float = 0.5
-
-    def __init__(self, sure):
-        super().__init__()
-        object.__setattr__(self, "sure", sure)
-
-    def decode(self, arrays, shape, *, boxes=None, multimask=True, **asked):
-        logits, iou = super().decode(arrays, shape, multimask=multimask, **asked)
-        if boxes is None:
-            logits[:, 2, :, 13:28] = -9
-            return logits, np.tile(np.float32([0.2, 0.3, 0.9]), (len(iou), 1))
-        columns = np.arange(shape[1]) + 0.5
-        return np.where((columns < boxes[:, 2, None] - 0.7)[:, None, None], logits, np.float32(-9)), iou
-
-    @property
-    def sharpens(self):
-        return True
-
-    def sharpen(self, arrays, shape, logits, iou, *, boxes=None, **asked):
-        wide = [(row > 0).any(0).sum() for row in logits]
-        expected = [{8: self.sure, 20: 0.8}.get(int(w), 0.95) for w in wide]
-        return [Patch.of(row) for row in logits], np.array(expected, np.float32)
 
 
 class Shy(Sloppy, Recorder):

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 
 from geosam.arrays import Patch, PointLabels, Points, Valid
 from geosam.embeddings import Embedding
@@ -14,12 +14,6 @@ from geosam.masks.islands import keep_islands
 from geosam.masks.mask_set import MaskSet
 from geosam.masks.sketch import Grid, sketch, stability
 from geosam.prompts import WindowPrompts
-
-Drawn = Float32[np.ndarray, "n mh mw"]
-"""One mask's logits for each prompt."""
-
-Scores = Float32[np.ndarray, "n"]
-"""Predicted IoUs."""
 
 STABILITY_OFFSET = 1.0
 """Logits by which the threshold moves to either side when stability is measured."""
@@ -108,20 +102,16 @@ class Answers(NamedTuple):
     """
 
     masks: list[Patch]
-    iou: Scores
-    drawn: Drawn
+    iou: Float32[np.ndarray, "n"]
+    drawn: Float32[np.ndarray, "n mh mw"]
 
-    def replaced(self, rows: Int64[np.ndarray, "m"], others: "Answers", better: Bool[np.ndarray, "m"]) -> "Answers":
-        """Put those of some other answers that are better in the place of those of their rows."""
+    def replaced(self, rows: Int64[np.ndarray, "m"], second: "Answers") -> "Answers":
+        """Put second answers in the place of those of some rows; an empty one replaces nothing."""
         masks, iou, drawn = list(self.masks), self.iou.copy(), self.drawn.copy()
-        for place in np.flatnonzero(better).tolist():
-            row = int(rows[place])
-            masks[row], iou[row], drawn[row] = others.masks[place], others.iou[place], others.drawn[place]
+        for place, row in enumerate(rows.tolist()):
+            if (second.masks[place].logits > 0).any():
+                masks[row], iou[row], drawn[row] = second.masks[place], second.iou[place], second.drawn[place]
         return Answers(masks, iou, drawn)
-
-
-DOUBTED = 0.7
-"""Answers to lone clicks that are predicted to be worse are doubted: the other alternatives are looked at as well."""
 
 
 def answer(
@@ -136,8 +126,7 @@ def answer(
     """Answer each prompt with the alternative of the best predicted IoU, made sharper if the decoder knows how to.
 
     A `NearDecoder` answers clicks in their surroundings. A connected mask that was made sharper is asked for once more
-    with all its prompts and its own box, a little larger (`geosam.masks.grown`). If that is predicted to be worse than
-    `DOUBTED`, so are the other alternatives, and the best is taken.
+    with all its prompts and its own box, a little larger (`geosam.masks.grown`).
 
     Parameters
     ----------
@@ -149,50 +138,34 @@ def answer(
         Whether clicks ask for something connected: islands without an inside point are sunk.
     """
     asked = {"points": points, "labels": labels, **asked}
-    decode = decoder.decode_near if isinstance(decoder, NearDecoder) and "boxes" not in asked else decoder.decode
-    found, scores = decode(embedding.arrays, embedding.shape, **asked)
-    scores = np.clip(scores, 0, 1)
-    rows, best = np.arange(len(scores)), scores.argmax(axis=1)
-    asked.pop("multimask", None)
+    first = _answer_once(embedding, decoder, asked, connected=connected, near="boxes" not in asked)
     if not (connected and sharpens(decoder)):
-        return _sharpened(found[rows, best], scores[rows, best], embedding, decoder, asked, connected=connected)
-    answers = _asked_again(found[rows, best], scores[rows, best], embedding, decoder, asked)
-    doubted = np.flatnonzero(answers.iou < DOUBTED)
-    few = {name: each[doubted] for name, each in asked.items()}
-    for turn in range(1, scores.shape[1] if len(doubted) else 1):
-        other = (best[doubted] + turn) % scores.shape[1]
-        others = _asked_again(found[doubted, other], scores[doubted, other], embedding, decoder, few)
-        answers = answers.replaced(doubted, others, others.iou > answers.iou[doubted])
-    return answers
-
-
-def _asked_again(
-    drawn: Drawn, iou: Scores, embedding: Embedding, decoder: MaskDecoder, asked: dict[str, Any]
-) -> Answers:
-    """Sharpen answers to clicks, and ask for them once more by their boxes; what is empty then stays as it was."""
-    first = _sharpened(drawn, iou, embedding, decoder, asked, connected=True)
+        return first
     masks = [sketch(mask) for mask in first.masks]
     there = np.flatnonzero([mask.area for mask in masks])
     if not len(there):
         return first
-    again = {name: each[there] for name, each in asked.items()}
-    again["boxes"] = np.stack([grown_box(masks[row], embedding.shape) for row in there])
-    decode = decoder.decode_near if isinstance(decoder, NearDecoder) else decoder.decode
-    found, scores = decode(embedding.arrays, embedding.shape, **again, multimask=False)
-    second = _sharpened(found[:, 0], np.clip(scores[:, 0], 0, 1), embedding, decoder, again, connected=True)
-    return first.replaced(there, second, np.array([(mask.logits > 0).any() for mask in second.masks], bool))
+    again = {name: each[there] for name, each in asked.items() if name != "multimask"}
+    again |= {"boxes": np.stack([grown_box(masks[row], embedding.shape) for row in there]), "multimask": False}
+    return first.replaced(there, _answer_once(embedding, decoder, again, connected=True, near=True))
 
 
-def _sharpened(
-    drawn: Drawn, iou: Scores, embedding: Embedding, decoder: MaskDecoder, asked: dict[str, Any], *, connected: bool
+def _answer_once(
+    embedding: Embedding, decoder: MaskDecoder, asked: dict[str, Any], *, connected: bool, near: bool
 ) -> Answers:
-    """Make one answer to each prompt sharper, if the decoder knows how to, and sink islands where it is connected."""
+    """Answer as `answer` does at first; ``near`` tells whether in the surroundings, where the decoder knows how to."""
+    decode = decoder.decode_near if near and isinstance(decoder, NearDecoder) else decoder.decode
+    found, scores = decode(embedding.arrays, embedding.shape, **asked)
+    prompts, best = np.arange(len(scores)), scores.argmax(axis=1)
+    drawn, iou = found[prompts, best], np.clip(scores[prompts, best], 0, 1)
 
     def island(mask: Grid | Patch, row: int) -> Grid:
+        """Sink islands without an inside point."""
         return keep_islands(mask, embedding.shape, asked["points"][row], asked["labels"][row])
 
     if connected:
-        drawn = np.stack([island(mask, row) for row, mask in enumerate(drawn)]) if len(drawn) else drawn
+        for row, mask in enumerate(drawn):
+            drawn[row] = island(mask, row)
     masks = [Patch.of(each) for each in drawn]
     if sharpens(decoder):
         given = {"points": asked["points"], "labels": asked["labels"], "boxes": asked.get("boxes")}

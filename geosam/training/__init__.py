@@ -4,8 +4,8 @@
 augmentation, objects, first prompts. `batches`: the same batch for the same seed and step, made in other processes.
 `answers`: prompts asked and corrected. `corrections`: clicks where an answer is wrong. `losses`, `dense`: what is
 minimised. `checkpoints`: save, resume. `peek`: held-out quality. `calibration`: predicted IoUs set
-right on held-out pictures. `judging`: the judge of everything mode's masks. `sharpening`: the sharpener of masks,
-`looking`: what it is shown. `layout`: kernels in memory. `curves`: CSV and PNG. `trainer`: `train`.
+right on held-out pictures. `judging`: the judge of everything mode's masks. `sharpening`: the sharpener of masks.
+`layout`: kernels in memory. `curves`: CSV and PNG. `trainer`: `train`.
 `evaluation`: `evaluate`, what a model reaches on a labelled set. `finetuning`: `finetune`, on a user's own footprints.
 """
 

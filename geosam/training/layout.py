@@ -1,16 +1,9 @@
-"""How kernels lie in memory, and how many a processor keeps at hand."""
+"""How kernels lie in memory."""
 
-import os
 from typing import TypeVar
 
 import torch
 from torch import nn
-
-SHAPES = 16384
-"""Shapes for which oneDNN keeps the arithmetic that it has laid out: training shows it others in every step; with its
-own 1,024 a batch of the sharpener took 1.6 instead of 1.2 s. It is read once, when a network is first used."""
-
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(SHAPES))
 
 Network = TypeVar("Network", bound=nn.Module)
 

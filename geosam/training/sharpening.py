@@ -3,9 +3,8 @@
 The loss is what counts, the IoU with the truth as far as it is smooth (Rahman and Wang 2016, "Optimizing
 Intersection-Over-Union in Deep Neural Networks"), and a little cross-entropy, by which it starts. The network has seen
 these pictures before and errs less on them than elsewhere; so half of its answers are made less sure and spoilt by
-smooth noise. In every other step the sharpener looks again at what it made itself, and every other answer to clicks is
-one that was asked for once more by its box. The IoU of what comes out is regressed beside it, for each alternative of a
-lone click, of which the best should be predicted to be the best.
+smooth noise. In every other step the sharpener looks again at what it made itself. The IoU of what comes out is
+regressed beside it, for each alternative of a lone click, of which the best should be predicted to be the best.
 """
 
 import logging
@@ -15,25 +14,21 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from geosam.masks.grown import grown_box
-from geosam.masks.islands import keep_islands
-from geosam.masks.sketch import sketch
 from geosam.sam.mask_sharpener import MaskSharpener, soften
 from geosam.sam.model import Sam
 from geosam.sam.model.close_up import SAMPLING
-from geosam.training.answers import Asked, Truth, answer, ask, batch_to_truth, choose, correct, is_ambiguous, show
+from geosam.training.answers import Asked, Truth, answer, ask, batch_to_truth, choose, correct, is_ambiguous
 from geosam.training.batches import Batch, iterate
 from geosam.training.checkpoints import Average, Progress, load, save
 from geosam.training.config import DataOptions, SharpenerOptions, TrainConfig
 from geosam.training.layout import lay_out
-from geosam.training.looking import Lesson, look
 from geosam.training.losses import choice_loss, reached_iou
 
 log = logging.getLogger(__name__)
@@ -53,11 +48,29 @@ TURNS = (0, 0, 1, 2, 2)
 SPREAD, NOISE, PATCHES = 0.25, 1.5, (4, 17)
 """How much surer or less sure answers are made, by how many logits they are spoilt at most, and in how many patches."""
 
-BY_BOX, CLICKED, ANY_SHOWN = 0.5, 0.75, 0.3
-"""Share of the answers to clicks that are asked for once more by their boxes, of these the share that keeps its clicks,
-and the share of lone clicks of which any alternative is."""
-
 REPORT_STEPS, SAVE_MINUTES = 50, 4.0
+
+
+class Lesson(NamedTuple):
+    """Answers to sharpen, and what they should be, at the sampling of the sharper masks."""
+
+    pixels: Float[Tensor, "n 3 h w"]
+    fine: Float[Tensor, "n e h2 w2"]
+    coarse: Float[Tensor, "n d h8 w8"]
+    logits: Float[Tensor, "n h w"]
+    iou: Float[Tensor, "n"]
+    boxes: Float[Tensor, "n 4"]
+    points: Float[Tensor, "n p 2"]
+    labels: Int[Tensor, "n p"]
+    targets: Float[Tensor, "n h w"]
+    shown: Bool[Tensor, "n"]
+    """Whether the mask itself is a lesson; else it is only there to be compared with, as an alternative of a click."""
+    choice: Bool[Tensor, "n"]
+    """Whether it is one of three alternatives, which follow each other."""
+
+    def part(self, wanted: Tensor | slice) -> "Lesson":
+        """Some of the answers."""
+        return Lesson(*(each[wanted] for each in self))
 
 
 @dataclass
@@ -158,8 +171,7 @@ def learn(course: Course, network: Sam, *, folder: Path, data: Path | None, work
 def follow(course: Course, network: Sam, batch: Batch, generator: torch.Generator) -> tuple[float, float]:
     """Learn from what a fixed network answers on a batch; give the mean IoU before and after."""
     truth = batch_to_truth(batch, network.pixel_mean.device)
-    each = lessons(network, course.sharpener, truth, generator)
-    lesson = Lesson(*(torch.cat(parts) for parts in zip(*each, strict=True)))
+    lesson = Lesson(*(torch.cat(each) for each in zip(*lessons(network, truth, generator), strict=True)))
     useful = reached_iou(lesson.logits[:, None], lesson.targets)[:, 0] >= course.options.least_iou
     return take_step(course, lesson._replace(shown=lesson.shown & useful), generator)
 
@@ -175,12 +187,8 @@ def data_of(config: TrainConfig, options: SharpenerOptions) -> TrainConfig:
 
 
 @torch.no_grad()
-def lessons(network: Sam, sharpener: MaskSharpener, truth: Truth, generator: torch.Generator) -> Iterator[Lesson]:
-    """Ask a fixed network for the objects of a batch: with boxes, with a click, with clicks that correct it.
-
-    Every other time what came of clicks is sharpened as far as that can be done already, and asked for once more by its
-    box, as users get it (`geosam.masks.grown`), now and then without the clicks, as in everything mode.
-    """
+def lessons(network: Sam, truth: Truth, generator: torch.Generator) -> Iterator[Lesson]:
+    """Ask a fixed network for the objects of a batch: with boxes, with a click, with clicks that correct it."""
     device = truth.images.device
     targets = functional.avg_pool2d(truth.targets[:, None], 2)[:, 0]  # n q q
     pixels = functional.avg_pool2d(truth.images, SAMPLING)  # b 3 h w
@@ -193,30 +201,8 @@ def lessons(network: Sam, sharpener: MaskSharpener, truth: Truth, generator: tor
             shown = choose(logits, iou, is_ambiguous(asked))
             asked = correct(asked, shown, targets[asked.rows], generator)  # noqa: PLW2901 - one click more
             logits, iou = _answers(network, asked)
-        if asked.boxes is None and _draw(generator) < BY_BOX:
-            shown = show(logits, iou, is_ambiguous(asked), any_shown=ANY_SHOWN, generator=generator)
-            seen = _lesson(asked, shown[:, None], iou[:, :1], pixels, truth, generator)
-            boxes = box_of_masks(look(sharpener, seen, learns=False)[0], seen)
-            labels = asked.labels if _draw(generator) < CLICKED else torch.full_like(asked.labels, -1)
-            asked = replace(asked, boxes=boxes, labels=labels)  # noqa: PLW2901 - the same objects
-            logits, iou = _answers(network, asked)
         choices = slice(1, 4) if is_ambiguous(asked).any() else slice(0, 1)
         yield _lesson(asked, logits[:, choices], iou[:, choices], pixels, truth, generator)
-
-
-def _draw(generator: torch.Generator) -> float:
-    return float(torch.rand(1, generator=generator))
-
-
-def box_of_masks(sharper: Float[Tensor, "n h w"], seen: Lesson) -> Float[Tensor, "n 4"]:
-    """Lay the boxes in which masks are asked for once more, in pixels; a small one about the click of an empty mask."""
-    shape = (SAMPLING * sharper.shape[1], SAMPLING * sharper.shape[2])
-    boxes = []
-    for logits, points, labels in zip(*(each.cpu().numpy() for each in (sharper, *seen.clicks_px)), strict=True):
-        mask = sketch(keep_islands(logits, shape, points, labels))
-        x, y = points[0]
-        boxes.append(grown_box(mask, shape) if mask.area else np.array([x - 8, y - 8, x + 8, y + 8], np.float32))
-    return torch.from_numpy(np.stack(boxes)).to(sharper.device)
 
 
 def _answers(network: Sam, asked: Asked) -> tuple[Tensor, Tensor]:
@@ -280,12 +266,14 @@ def take_step(course: Course, lesson: Lesson, generator: torch.Generator) -> tup
     lessons, rest = int(lesson.shown.sum()), lesson.part(order)
     logits = spoil(rest.logits.cpu(), generator).to(device)
     if course.progress.step % 2:
-        with torch.no_grad():
-            logits = soften(look(course.sharpener, rest._replace(logits=logits), learns=False)[0])
+        logits = soften(_draw(course.sharpener, rest._replace(logits=logits), learns=False)[0])
     given = rest._replace(logits=logits)
-    drawn = look(course.sharpener, given.part(slice(0, lessons)), learns=True)
-    others = look(course.sharpener, given.part(slice(lessons, None)), learns=False)
-    sharper, expected = (torch.cat(both) for both in zip(drawn, others, strict=True))
+    drawn = _draw(course.sharpener, given.part(slice(0, lessons)), learns=True)
+    others = _draw(course.sharpener, given.part(slice(lessons, None)), learns=False)
+    sharper, deep = (torch.cat(both) for both in zip(drawn, others, strict=True))
+    expected = course.sharpener.assess(
+        deep.float(), given.coarse, logits, sharper, given.iou, boxes=given.boxes, labels=given.labels
+    )
     reached = reached_iou(sharper[:, None].detach(), given.targets)[:, 0]  # n
     loss = IOU * (expected - reached).square().mean()
     if lessons:
@@ -302,6 +290,21 @@ def take_step(course: Course, lesson: Lesson, generator: torch.Generator) -> tup
         return 0.0, 0.0
     before = reached_iou(rest.logits[:lessons, None], rest.targets[:lessons]).mean()
     return float(before), float(reached[:lessons].mean())
+
+
+def _draw(sharpener: MaskSharpener, given: Lesson, *, learns: bool) -> tuple[Tensor, Tensor]:
+    """Sharper masks of some answers, and the deep maps that go with them, with or without gradients."""
+    device = given.logits.device.type
+    with torch.set_grad_enabled(learns), torch.autocast(device, torch.bfloat16):
+        return sharpener.draw(
+            given.pixels,
+            given.fine,
+            given.coarse,
+            given.logits,
+            boxes=given.boxes,
+            points=given.points,
+            labels=given.labels,
+        )
 
 
 def sharpening_loss(logits: Float[Tensor, "n h w"], targets: Float[Tensor, "n h w"]) -> Float[Tensor, "n"]:

@@ -60,8 +60,7 @@ def test_alternatives_of_a_click_are_compared_and_one_of_them_is_the_lesson(tiny
     asks = sharpening.data_of(tiny, replace(options, kinds=(0.5, 0.5, 0.0)))
     batch = next(iter(sharpening.iterate(asks, None, first=0, last=1, workers=0, cell=sharpening.SAMPLING)))
     truth = batch_to_truth(batch, torch.device("cpu"))
-    own = sharpening.Course.begin(network, tiny, options).sharpener
-    seen = [list(sharpening.lessons(network, own, truth, torch.Generator().manual_seed(seed))) for seed in range(6)]
+    seen = [list(sharpening.lessons(network, truth, torch.Generator().manual_seed(seed))) for seed in range(6)]
     clicked = next(lesson for each in seen for lesson in each if lesson.choice.any())
     for alike in (clicked.targets, clicked.points, clicked.pixels):
         first, *others = alike.unflatten(0, (-1, 3)).unbind(1)
