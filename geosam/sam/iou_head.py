@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geosam.sam.blocks import Conv3x3
+
 WIDTH = 64
 """Channels of its maps."""
 
@@ -40,8 +42,8 @@ class IouHead(nn.Module):
     def __init__(self, seen: int, coarse: int) -> None:
         super().__init__()
         self.join = nn.Conv2d(seen + coarse + 3, WIDTH, 1)
-        self.near = nn.Sequential(nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU())
-        self.far = nn.Sequential(nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU())
+        self.near = nn.Sequential(Conv3x3(WIDTH, WIDTH), nn.ReLU())
+        self.far = nn.Sequential(Conv3x3(WIDTH, WIDTH), nn.ReLU())
         self.decide = nn.Sequential(_Rows(4 * WIDTH + MEASURES, WIDTH), nn.ReLU(), _Rows(WIDTH, 1))
 
     def forward(

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geosam.sam.blocks import Conv3x3
 from geosam.sam.iou_head import IouHead
 
 WIDTHS = (16, 32, 48, 64)
@@ -74,7 +75,7 @@ class MaskSharpener(nn.Module):
             nn.ReLU(),
             _conv(CONTEXT, CONTEXT),
             _conv(CONTEXT, CONTEXT, apart=2),
-            nn.Conv2d(CONTEXT, eighth, 3, padding=1),
+            Conv3x3(CONTEXT, eighth),
         )
         self.lift_eighth = nn.Conv2d(eighth, quarter, 1)
         self.up_quarter = _conv(2 * quarter, quarter)
@@ -82,7 +83,7 @@ class MaskSharpener(nn.Module):
         self.up_half = _conv(2 * half, half)
         self.lift_half = nn.Conv2d(half, full, 1)
         self.up_fine = _conv(2 * full, full)
-        self.out = nn.Conv2d(full, 1, 3, padding=1)
+        self.out = Conv3x3(full, 1)
         self.gain = nn.Parameter(torch.ones(2))
         self.expect = IouHead(eighth, coarse)
         for last in (self.out, self.context[-1]):
@@ -201,7 +202,7 @@ def is_lone(boxed: Bool[Tensor, "n"], labels: Int[Tensor, "n p"]) -> Bool[Tensor
 
 
 def _conv(channels: int, out: int, apart: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=apart, dilation=apart), nn.ReLU())
+    return nn.Sequential(Conv3x3(channels, out, apart), nn.ReLU())
 
 
 def _twice(maps: Tensor) -> Tensor:

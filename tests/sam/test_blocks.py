@@ -1,11 +1,12 @@
 """The bricks against their plain definitions."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from geosam.sam.blocks import Attention, FourierPositions, LayerNorm2d
+from geosam.sam.blocks import Attention, Conv3x3, FourierPositions, LayerNorm2d
 from geosam.sam.image_encoder.vit import PositionedAttention, join_windows, split_windows
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.prompt_encoder import PromptEncoder
@@ -94,3 +95,24 @@ def test_decoder_sees_the_images_own_features():
     assert both.shape == (6, 4, 16, 16)
     torch.testing.assert_close(both[3:], alone)
     assert not torch.allclose(both[:3], alone, atol=1e-2)
+
+
+@pytest.fixture
+def one_core():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize(("channels", "out", "apart"), [(12, 16, 1), (48, 64, 1), (96, 96, 2)])
+@pytest.mark.parametrize(("h", "w"), [(4, 4), (12, 8), (24, 7), (48, 48)])
+def test_a_picture_alone_is_convolved_as_one_of_several(one_core, channels, out, apart, h, w, layout):
+    torch.manual_seed(1)
+    conv = Conv3x3(channels, out, apart)
+    pictures = torch.randn(3, channels, h, w).contiguous(memory_format=layout)
+    with torch.inference_mode():
+        together = conv(pictures)
+        alone = torch.cat([conv(each[None]) for each in pictures])
+    torch.testing.assert_close(alone, together, rtol=0, atol=0)

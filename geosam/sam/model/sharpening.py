@@ -76,10 +76,9 @@ def sharpen_masks(
 
     def work(lot: list[tuple[int, CloseUp]]) -> None:
         each = [shown(row, close) for row, close in lot]
-        each *= 2 if len(each) == 1 else 1  # of a single picture PyTorch computes convolutions otherwise, and rounds so
         given = {name: torch.stack([one[name] for one in each]) for name in each[0]}
         sharper, reached = sharpener.look_again(**given, once=once)
-        for (row, close), one, mask, expects in zip(lot, each, sharper, reached.tolist(), strict=False):
+        for (row, close), one, mask, expects in zip(lot, each, sharper, reached.tolist(), strict=True):
             cut = close.cuts(mask)
             masks[row] = close.patch(one["logits"] if cut else mask)
             expected[row] = min(expects, iou[row]) if cut else expects
