@@ -1,7 +1,7 @@
 """The model asked for every object of a window: with a box, with clicks where it was wrong, and with nothing at all."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geosam.embeddings import Embedding
 from geosam.masks import MaskDecoder
-from geosam.masks.prompted import answer
+from geosam.masks.answers import Answers, answer, answer_correction
 from geosam.pipeline import segment
 from geosam.prompts import Prompt, Prompts
 from geosam.training.evaluation.crops import Crop, around, iou
@@ -41,14 +41,16 @@ class Asked:
     ----------
     points, labels
         ``n p 2`` and ``n p``, as a `MaskDecoder` takes them.
+    found
+        What was answered to all of these clicks together.
     answers
-        To all of these clicks together.
+        The same in pixels.
     """
 
     points: Float32[np.ndarray, "n p 2"]
     labels: np.ndarray
-    logits: np.ndarray
-    answers: list[Answer] = field(default_factory=list)
+    found: Answers
+    answers: list[Answer]
 
 
 def ask_boxes(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target]) -> list[Answer]:
@@ -57,9 +59,8 @@ def ask_boxes(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Targ
     for few in batches(targets):
         boxes = np.stack([each.box for each in few])
         none = np.zeros((len(few), 1, 2), np.float32), np.full((len(few), 1), -1, np.int64)
-        answers += _answer(
-            embedding, decoder, points=none[0], labels=none[1], boxes=boxes, multimask=False, connected=False
-        )[1]
+        asked = {"points": none[0], "labels": none[1], "boxes": boxes, "multimask": False}
+        answers += _in_pixels(answer(embedding, decoder, **asked, connected=False), embedding)
     return answers
 
 
@@ -100,7 +101,8 @@ def first_click(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Ta
     """Click each object at its deepest point."""
     points = np.stack([each.point for each in targets])[:, None]
     labels = np.ones(points.shape[:2], np.int64)
-    return Asked(points, labels, *_answer(embedding, decoder, points=points, labels=labels, connected=True))
+    found = answer(embedding, decoder, points=points, labels=labels, connected=True)
+    return Asked(points, labels, found, _in_pixels(found, embedding))
 
 
 def next_click(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target], asked: Asked) -> Asked:
@@ -109,8 +111,8 @@ def next_click(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Tar
     points = np.array([(x, y) for x, y, _ in corrections], np.float32)[:, None]
     points = np.concatenate([asked.points, points], 1)
     labels = np.concatenate([asked.labels, np.array([[label] for *_, label in corrections], np.int64)], 1)
-    given = {"points": points, "labels": labels, "mask_logits": asked.logits}
-    return Asked(points, labels, *_answer(embedding, decoder, **given, multimask=False, connected=True))
+    found = answer_correction(embedding, decoder, asked.found, points=points, labels=labels)
+    return Asked(points, labels, found, _in_pixels(found, embedding))
 
 
 def correct(answer: Crop, truth: Crop) -> tuple[float, float, int]:
@@ -142,11 +144,10 @@ def correct(answer: Crop, truth: Crop) -> tuple[float, float, int]:
     return box[0] + x, box[1] + y, found[1]
 
 
-def _answer(embedding: Embedding, decoder: MaskDecoder, **asked: Any) -> tuple[np.ndarray, list[Answer]]:
-    """Answer some prompts as `geosam.masks.segment_prompts` does: the logits of each, and what they mean."""
-    best = answer(embedding, decoder, **asked)
-    masks = (Crop.of_logits(each, embedding.shape) for each in best.masks)
-    return best.drawn, [Answer(mask, float(score)) for mask, score in zip(masks, best.iou, strict=True)]
+def _in_pixels(found: Answers, embedding: Embedding) -> list[Answer]:
+    """Bring answers of a window to its pixels."""
+    masks = (Crop.of_logits(each, embedding.shape) for each in found.masks)
+    return [Answer(mask, float(score)) for mask, score in zip(masks, found.iou, strict=True)]
 
 
 def batches(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:

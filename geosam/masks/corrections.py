@@ -1,0 +1,112 @@
+"""What a further click leaves alone.
+
+Whoever clicks where a mask is wrong says as well that it is right elsewhere, or wrong by less: else the click would
+stand there. How deep it stands in what is wrong tells how wide that is. So the mask changes near its outline only,
+within `REACH` times the distance of the click from it, and stays as it was beyond. A network that is asked again with
+one click more is free to answer with something else altogether, and does: a click beside a good outline made of a
+lorry the lorry and its neighbour (that a good mask must not be lost, Chen et al. 2022 say in "FocalClick" as well).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from scipy import ndimage
+
+from geosam.arrays import Patch
+from geosam.masks.sketch import bounds
+
+REACH = 2.0
+"""How far from the outline a mask may change, as a multiple of the click's distance from it."""
+
+BEYOND = -8.0
+"""Logits of a patch that has to grow, where nothing is known."""
+
+
+class Correction(NamedTuple):
+    """A mask as it was, and where a click lets it change.
+
+    Attributes
+    ----------
+    before
+        The mask's logits, which cover the window.
+    free
+        Where others may take their place.
+    """
+
+    before: Float32[np.ndarray, "h w"]
+    free: Bool[np.ndarray, "h w"]
+
+    @classmethod
+    def at(cls, mask: Patch, shape: tuple[int, int], point: Float32[np.ndarray, "2"]) -> "Correction":
+        """Let a mask change that a click calls wrong.
+
+        Parameters
+        ----------
+        mask
+            The mask as it was.
+        shape
+            ``(h, w)`` of the window in pixels.
+        point
+            Where the click is, ``(x, y)`` in pixels of the window.
+
+        Examples
+        --------
+        >>> mask = Patch.of(np.array([[1, 1, -1, -1, -1, -1, -1, -1]], np.float32))
+        >>> Correction.at(mask, (4, 32), np.array([14.0, 2.0], np.float32)).free.tolist()
+        [[True, True, True, True, True, False, False, False]]
+        """
+        before = _whole(mask)
+        inside = before > 0
+        row, col = _cell(point, shape, mask.shape)
+        rows, cols = np.nonzero(inside != inside[row, col])
+        if not len(rows):
+            return cls(before, np.ones(before.shape, bool))
+        reach = REACH * float(np.sqrt(((rows - row) ** 2 + (cols - col) ** 2).min()))
+        free = np.zeros(before.shape, bool)
+        x0, y0, x1, y1 = bounds(inside)
+        margin = int(reach) + 1
+        around = slice(max(y0 - margin, 0), y1 + margin), slice(max(x0 - margin, 0), x1 + margin)
+        here = inside[around]
+        away = [np.asarray(ndimage.distance_transform_edt(side)) for side in (here, ~here)]
+        free[around] = away[0] + away[1] < reach  # one of them is 0
+        return cls(before, free)
+
+    def keep(self, seen: Patch) -> Patch:
+        """Put back what may not change, at whatever sampling of the window."""
+        logits = _whole(seen)
+        places = zip(logits.shape, self.free.shape, strict=True)
+        rows, cols = (((np.arange(cells) + 0.5) * (full / cells)).astype(np.int64) for cells, full in places)
+        there = np.ix_(rows, cols)
+        return Patch.of(np.where(self.free[there], logits, self.before[there]))
+
+
+def _whole(mask: Patch) -> Float32[np.ndarray, "mh mw"]:
+    """All logits of a window of which only a patch is known."""
+    logits = np.full(mask.shape, BEYOND, np.float32)
+    (x, y), (h, w) = mask.corner, mask.logits.shape
+    logits[y : y + h, x : x + w] = mask.logits
+    return logits
+
+
+def is_wrong(mask: Patch, shape: tuple[int, int], point: Float32[np.ndarray, "2"], label: int) -> bool:
+    """Tell whether a click calls a mask wrong: one inside, labelled 1, beside it, or one outside, labelled 0, on it.
+
+    Examples
+    --------
+    >>> mask = Patch.of(np.array([[1, 1, -1, -1]], np.float32))
+    >>> beside = np.array([14.0, 2.0], np.float32)
+    >>> is_wrong(mask, (4, 16), beside, 1), is_wrong(mask, (4, 16), beside, 0), is_wrong(mask, (4, 16), beside, -1)
+    (True, False, False)
+    """
+    row, col = _cell(point, shape, mask.shape)
+    (x, y), (h, w) = mask.corner, mask.logits.shape
+    inside = y <= row < y + h and x <= col < x + w and bool(mask.logits[row - y, col - x] > 0)
+    return label >= 0 and inside != bool(label)
+
+
+def _cell(point: Float32[np.ndarray, "2"], shape: tuple[int, int], cells: tuple[int, int]) -> tuple[int, int]:
+    """Row and column, among ``cells`` logits, of a point in pixels of a window."""
+    places = zip(point[::-1].tolist(), shape, cells, strict=True)
+    row, col = (min(max(int(at * count / px), 0), count - 1) for at, px, count in places)
+    return row, col

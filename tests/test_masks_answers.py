@@ -1,0 +1,164 @@
+"""Clicks that correct an answer, and what they leave alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from odc.geo.geobox import GeoBox
+from rasterio.windows import Window
+from scipy import ndimage
+
+from geosam.arrays import Patch
+from geosam.embeddings import Embedding
+from geosam.masks import segment_prompts
+from geosam.masks.answers import answer, answer_correction, answer_in_turn
+from geosam.masks.corrections import REACH, Correction, is_wrong
+from geosam.prompts import WindowPrompts
+from geosam.testing import TruthNetwork, labels_to_pixels
+
+LABELS = np.zeros((64, 80), np.int32)
+LABELS[8:24, 8:24] = 1
+LABELS[8:24, 40:56] = 2
+OBJECT = LABELS == 1
+
+grids = hnp.arrays(
+    np.float32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([-2, -1, 1, 2])
+)
+shares = st.tuples(st.floats(0, 0.999), st.floats(0, 0.999))
+
+
+@dataclass(frozen=True)
+class Wild(TruthNetwork):
+    """Knows the truth until it is asked with a mask: then an inside click gets the window, an outside one nothing."""
+
+    sharpens: bool = True
+
+    def __post_init__(self):
+        object.__setattr__(self, "questions", [])
+
+    def decode(self, arrays, shape, **asked):
+        self.questions.append(asked)
+        logits, iou = super().decode(arrays, shape, **asked)
+        if asked.get("mask_logits") is not None:
+            last = asked["labels"][:, -1]
+            logits[:] = np.where(last == 1, np.float32(7), np.float32(-7))[:, None, None, None]
+        return logits, iou
+
+    def sharpen(self, arrays, shape, logits, iou, **asked):
+        return [Patch.of(each) for each in logits], iou
+
+
+def embed(network, labels=LABELS):
+    h, w = labels.shape
+    geobox = GeoBox((h, w), Affine(1, 0, 0, 0, -1, 0), "EPSG:32631")
+    return Embedding(network.encode(labels_to_pixels(labels)), (h, w), Window(0, 0, w, h), geobox, network.key)
+
+
+def clicks(*places, labels=None):
+    labels = [1] * len(places) if labels is None else labels
+    return {"points": np.array([places], np.float32), "labels": np.array([labels], np.int64)}
+
+
+def outline_distance(inside):
+    """How far each cell is from the nearest of the other kind; infinite if there is none."""
+    cells = np.argwhere(np.ones(inside.shape, bool))
+    kinds = inside.ravel()
+    apart = np.sqrt(((cells[:, None] - cells) ** 2).sum(2))
+    return np.where(kinds[:, None] != kinds, apart, np.inf).min(1).reshape(inside.shape)
+
+
+class TestCorrections:
+    @given(grids, shares)
+    @settings(deadline=None, max_examples=200)
+    def test_a_mask_may_change_within_a_multiple_of_the_clicks_distance_from_its_outline(self, logits, share):
+        h, w = logits.shape
+        row, col = int(share[1] * h), int(share[0] * w)
+        point = np.array([(col + 0.5) * 4, (row + 0.5) * 4], np.float32)
+        free = Correction.at(Patch.of(logits), (4 * h, 4 * w), point).free
+        away = outline_distance(logits > 0)
+        assert (free == ((away < REACH * away[row, col]) | np.isinf(away))).all()
+        assert free[row, col]
+
+    @given(grids, shares, st.integers(0, 100), st.sampled_from([1, 2]))
+    @settings(deadline=None)
+    def test_what_may_not_change_stays_and_all_else_is_new(self, logits, share, seed, finer):
+        h, w = logits.shape
+        point = np.array([share[0] * w, share[1] * h], np.float32)
+        change = Correction.at(Patch.of(logits), (h, w), point)
+        shape = (finer * h, finer * w)
+        new = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+        kept = change.keep(Patch.of(new))
+        free = change.free.repeat(finer, 0).repeat(finer, 1)
+        assert kept.shape == shape
+        assert (kept.logits == np.where(free, new, logits.repeat(finer, 0).repeat(finer, 1))).all()
+
+    def test_patches_say_as_much_as_the_whole_window(self):
+        logits = np.full((20, 30), -8, np.float32)
+        logits[5:9, 10:16] = 3
+        whole, patch = Patch.of(logits), Patch(logits[4:10, 9:17], (9, 4), (20, 30))
+        point = np.array([18.5, 7.5], np.float32)
+        one, other = (Correction.at(seen, (20, 30), point) for seen in (whole, patch))
+        assert (one.free == other.free).all()
+        assert (one.keep(whole).logits == other.keep(patch).logits).all()
+        for x, y in ((12, 7), (18, 7), (2, 2)):
+            place = np.array([x + 0.5, y + 0.5], np.float32)
+            assert is_wrong(whole, (20, 30), place, 1) == is_wrong(patch, (20, 30), place, 1) == (logits[y, x] < 0)
+            assert is_wrong(patch, (20, 30), place, 0) == (logits[y, x] > 0)
+
+
+class TestAnswers:
+    def test_an_inside_click_adds_no_more_than_its_distance_says(self):
+        network = Wild()
+        seen = embed(network)
+        first = answer(seen, network, **clicks((12.5, 16.5)), connected=True)
+        assert ((first.masks[0].logits > 0) == OBJECT).all()
+        second = answer_correction(seen, network, first, **clicks((12.5, 16.5), (26.5, 16.5)))  # 3 cells beside it
+        away = ndimage.distance_transform_edt(~OBJECT)
+        assert ((second.masks[0].logits > 0) == (away < 3 * REACH)).all()
+        assert not (second.masks[0].logits[:, 40:56] > 0).any()  # its neighbour stays out
+
+    def test_an_outside_click_takes_away_no_more_than_its_distance_says(self):
+        network = Wild()
+        seen = embed(network)
+        first = answer(seen, network, **clicks((12.5, 16.5)), connected=True)
+        second = answer_correction(seen, network, first, **clicks((12.5, 16.5), (22.5, 16.5), labels=[1, 0]))
+        away = ndimage.distance_transform_edt(OBJECT)
+        assert ((second.masks[0].logits > 0) == (away >= 2 * REACH)).all()
+
+    def test_where_nothing_is_wrong_nothing_is_kept_and_networks_that_do_not_sharpen_keep_nothing(self):
+        for network, label in ((Wild(), -1), (Wild(sharpens=False), 1)):
+            seen = embed(network)
+            first = answer(seen, network, **clicks((12.5, 16.5)), connected=True)
+            second = answer_correction(seen, network, first, **clicks((12.5, 16.5), (26.5, 16.5), labels=[1, label]))
+            assert len(set((second.masks[0].logits > 0).ravel().tolist())) == 1
+
+    def test_several_clicks_are_answered_as_if_given_one_after_another(self):
+        network = Wild()
+        seen = embed(network)
+        places = (26.5, 16.5), (10.5, 10.5), (12.5, 16.5), (20.5, 20.5)
+        together = answer_in_turn(seen, network, **clicks(*places, labels=[0, -1, 1, 1]))
+        assert [asked["points"].shape[1] for asked in network.questions] == [
+            1,
+            1,
+        ]  # once more in its box; none is wrong
+        assert network.questions[0]["points"].tolist() == [[[12.5, 16.5]]]
+        assert ((together.masks[0].logits > 0) == OBJECT).all()
+        together = answer_in_turn(seen, network, **clicks((12.5, 16.5), (26.5, 16.5)))
+        first = answer(seen, network, **clicks((12.5, 16.5)), connected=True)
+        second = answer_correction(seen, network, first, **clicks((12.5, 16.5), (26.5, 16.5)))
+        assert (together.masks[0].logits == second.masks[0].logits).all()
+
+    @pytest.mark.parametrize("sharpens", [True, False])
+    def test_prompts_of_several_clicks_are_answered_in_turn_by_networks_that_sharpen(self, sharpens):
+        network = Wild(sharpens=sharpens)
+        asked = clicks((12.5, 16.5), (26.5, 16.5))
+        prompts = WindowPrompts(np.array([0]), asked["points"], asked["labels"])
+        masks = segment_prompts(embed(network), network, prompts, np.ones(LABELS.shape, bool))
+        questions = [(each["points"].shape[1], each.get("mask_logits") is not None) for each in network.questions]
+        assert questions == ([(1, False), (1, False), (2, True), (2, True)] if sharpens else [(2, False)])
+        assert masks.prompt_ids.tolist() == [0]
+        assert masks.area_px[0] >= OBJECT.sum()
