@@ -20,6 +20,7 @@ from geosam.masks.candidates import Candidate, disjoint, distinct, supported
 from geosam.masks.everything import ROW, grid_points
 from geosam.masks.grown import GROWN
 from geosam.masks.islands import DIAGONAL, keep_islands
+from geosam.masks.lone_clicks import PLACES
 from geosam.masks.sketch import Sketch, render, shared_area, sketch, stability
 from geosam.prompts import WindowPrompts
 from geosam.testing import StubNetwork, TruthNetwork, blob_labels, labels_to_pixels, parcel_labels, pixels_to_labels
@@ -565,19 +566,27 @@ class TestPrompts:
         assert not (paint(blurred, 0) == (self.labels == 1)).all()
 
     def test_sharper_answers_to_clicks_are_asked_for_once_more_in_a_box_that_is_a_little_larger(self):
-        network = Shy()
-        masks = prompted(self.labels, clicks([10, 10]), network)
-        assert (paint(masks, 0) == (self.labels == 1)).all()  # a click alone gets less
+        labels, network = np.zeros((40, 60), np.int32), Shy()
+        labels[5:25, 5:45] = 1
+        masks = prompted(labels, clicks([20, 14]), network)
+        assert (paint(masks, 0) == (labels == 1)).all()  # a click alone gets less
         first, second = network.calls
         assert (first["multimask"], second["multimask"]) == (True, False)
-        assert (second["points"] == first["points"]).all()
-        h, w = self.labels.shape
-        shown = [side * GROWN for side in (18, 8)]
-        x0, y0, x1, y1 = 6, 6, 24, 14  # without its rim
+        assert (second["points"] == first["points"][:1]).all()
+        shown = [side * GROWN for side in (38, 18)]
+        x0, y0, x1, y1 = 6, 6, 44, 24  # without its rim
         assert second["boxes"][0] == pytest.approx([x0 - shown[0], y0 - shown[1], x1 + shown[0], y1 + shown[1]])
-        several = prompted(self.labels, clicks([[10, 10], [31, 30]], labels=[[1, 0]]), network)
-        assert (paint(several, 0) == (self.labels == 1)).all()
-        assert (h, w) == several.shape
+
+    def test_lone_clicks_are_asked_a_few_pixels_beside_as_well(self):
+        labels, network = np.zeros((40, 60), np.int32), Shy()
+        labels[5:25, 5:45] = 1
+        masks = prompted(labels, clicks([20, 14], [8, 14]), network)  # left of the second there is nothing
+        places = network.calls[0]["points"][:, 0] - [20, 14]
+        assert places.tolist() == PLACES.tolist()
+        assert (paint(masks, 0) == paint(masks, 1)).all()
+        network.calls.clear()
+        prompted(labels, clicks([1, 1]), network)
+        assert network.calls[0]["points"].min() == 0  # none beyond the window
 
     def test_boxes_and_answers_of_networks_that_do_not_sharpen_are_asked_for_once(self):
         box = np.array([[4, 4, 26, 16]], np.float32)

@@ -145,7 +145,7 @@ class TestAnswers:
             1,
             1,
         ]  # once more in its box; none is wrong
-        assert network.questions[0]["points"].tolist() == [[[12.5, 16.5]]]
+        assert network.questions[1]["points"].tolist() == [[[12.5, 16.5]]]
         assert ((together.masks[0].logits > 0) == OBJECT).all()
         together = answer_in_turn(seen, network, **clicks((12.5, 16.5), (26.5, 16.5)))
         first = answer(seen, network, **clicks((12.5, 16.5)), connected=True)

@@ -1,6 +1,7 @@
 """Prompts answered with one mask each, and corrected by further clicks."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from geosam.masks.corrections import Correction, is_wrong
 from geosam.masks.decoder import MaskDecoder, NearDecoder, sharpens
 from geosam.masks.grown import grown_box
 from geosam.masks.islands import keep_islands
+from geosam.masks.lone_clicks import ask_around
 from geosam.masks.sketch import sketch
 
 
@@ -165,7 +167,12 @@ def _ask_once(
 ) -> Answers:
     """Ask once; ``near`` tells whether in the surroundings, where the decoder knows how to."""
     decode = decoder.decode_near if near and isinstance(decoder, NearDecoder) else decoder.decode
-    found, scores = decode(embedding.arrays, embedding.shape, **asked)
+    ask = partial(decode, embedding.arrays, embedding.shape)
+    if connected and sharpens(decoder) and asked.get("multimask", True):
+        ask = partial(ask, together=True) if isinstance(decoder, NearDecoder) else ask
+        found, scores = ask_around(ask, embedding.shape, asked["points"], asked["labels"])
+    else:
+        found, scores = ask(**asked)
     prompts, best = np.arange(len(scores)), scores.argmax(axis=1)
     drawn, iou = found[prompts, best], np.clip(scores[prompts, best], 0, 1)
 
