@@ -602,7 +602,9 @@ class TestPrompts:
 
     def test_an_answer_is_worth_what_a_second_look_says(self):
         masks = prompted(self.labels, clicks([6, 6]), Second())
-        assert masks.predicted_iou == pytest.approx([0.95])
+        assert (
+            0.5 < masks.predicted_iou[0] < 0.6
+        )  # not 0.9: it took both objects for one, saw 0.3 in it and 0.95 in a box
 
     def test_every_prompt_gives_its_mask_in_order(self):
         masks = prompted(self.labels, clicks([31, 30], [1, 1], [6, 6], rows=[7, 3, 5]))

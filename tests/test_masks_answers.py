@@ -17,6 +17,7 @@ from geosam.embeddings import Embedding
 from geosam.masks import segment_prompts
 from geosam.masks.answers import answer, answer_correction, answer_in_turn
 from geosam.masks.corrections import REACH, Correction, is_wrong
+from geosam.masks.second_answers import AGREED, FIRST, LESS, SECOND, expected_iou
 from geosam.prompts import WindowPrompts
 from geosam.testing import TruthNetwork, labels_to_pixels
 
@@ -50,6 +51,16 @@ class Wild(TruthNetwork):
 
     def sharpen(self, arrays, shape, logits, iou, **asked):
         return [Patch.of(each) for each in logits], iou
+
+
+class Torn(Wild):
+    """Sees in a box only half of what it saw without, and is as sure of it."""
+
+    def decode(self, arrays, shape, **asked):
+        logits, iou = super().decode(arrays, shape, **asked)
+        if asked.get("boxes") is not None:
+            logits[..., :16, :] = -7
+        return logits, iou
 
 
 def embed(network, labels=LABELS):
@@ -111,6 +122,21 @@ class TestCorrections:
 
 
 class TestAnswers:
+    @given(*[hnp.arrays(np.float32, 3, elements=st.floats(0, 1, width=32))] * 3)
+    def test_answers_that_agree_and_are_sure_are_trusted_more(self, first, second, agreed):
+        found = expected_iou(first, second, agreed)
+        assert ((found >= 0) & (found <= 1)).all()
+        more = [np.minimum(each + np.float32(0.1), 1) for each in (first, second, agreed)]
+        for given_more in ((more[0], second, agreed), (first, more[1], agreed), (first, second, more[2])):
+            assert (expected_iou(*given_more) >= found).all()
+
+    def test_an_answer_unlike_the_first_is_trusted_less(self):
+        seen = embed(Wild())
+        first = answer(seen, Wild(), **clicks((16.5, 16.5)), connected=True)
+        torn = answer(seen, Torn(), **clicks((16.5, 16.5)), connected=True)
+        assert first.iou[0] == 1
+        assert torn.iou[0] == pytest.approx(FIRST + SECOND + AGREED / 2 - LESS)
+
     def test_an_inside_click_adds_no_more_than_its_distance_says(self):
         network = Wild()
         seen = embed(network)

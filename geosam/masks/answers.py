@@ -14,7 +14,8 @@ from geosam.masks.decoder import MaskDecoder, NearDecoder, sharpens
 from geosam.masks.grown import grown_box
 from geosam.masks.islands import keep_islands
 from geosam.masks.lone_clicks import ask_around
-from geosam.masks.sketch import sketch
+from geosam.masks.second_answers import expected_iou
+from geosam.masks.sketch import iou_between, sketch
 
 
 class Answers(NamedTuple):
@@ -153,7 +154,10 @@ def _ask(
     again = {name: each[there] for name, each in asked.items() if name != "multimask"}
     again |= {"boxes": np.stack([grown_box(masks[row], embedding.shape) for row in there]), "multimask": False}
     some = [changes[row] for row in there.tolist()]
-    return first.replaced(there, _ask_once(embedding, decoder, again, some, connected=True, near=True))
+    second = _ask_once(embedding, decoder, again, some, connected=True, near=True)
+    agreed = [iou_between(masks[row], sketch(mask)) for row, mask in zip(there.tolist(), second.masks, strict=True)]
+    expected = expected_iou(first.iou[there], second.iou, np.array(agreed, np.float32))
+    return first.replaced(there, second._replace(iou=expected))
 
 
 def _ask_once(

@@ -111,6 +111,20 @@ def shared_area(one: Sketch, other: Sketch) -> int:
     return int(np.count_nonzero(_part(one, x0, y0, x1, y1) & _part(other, x0, y0, x1, y1)))
 
 
+def iou_between(one: Sketch, other: Sketch) -> float:
+    """IoU of two masks that belong to the same window, in [0, 1]; 0 if both are empty.
+
+    Examples
+    --------
+    >>> one, other = (sketch(np.array([row], np.float32)) for row in ([1, 1, 1, -1], [-1, 1, 1, 1]))
+    >>> iou_between(one, other)
+    0.5
+    """
+    shared = shared_area(one, other)
+    covered = one.area + other.area - shared
+    return shared / covered if covered else 0.0
+
+
 def _part(mask: Sketch, *box: int) -> np.ndarray:
     x0, y0, x1, y1 = box
     left, top, *_ = mask.outer
