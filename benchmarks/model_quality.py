@@ -50,7 +50,7 @@ TEXT = """# Model quality
 edge does not cut, on pictures from before a disaster, each looked at in a window of at most 1,024 pixels. IoU is the
 mean over a source's objects; the last row is the mean over sources, each counted once. The prompt is the object's true
 box, or a click at its deepest point; each further click is at the deepest point of the largest region that was wrong,
-with the logits before it as mask prompt.
+and corrects the answer before it.
 
 ## Beside simple methods
 

@@ -80,8 +80,8 @@ def ask_clicks(
     """Answer one click on each object, then further ones where the answer before was wrong.
 
     The first click is at the object's deepest point and gets the best of the alternatives by predicted IoU. Each
-    further one is at the deepest point of the largest region that was wrong, and the logits before it are given back
-    as a mask prompt.
+    further one is at the deepest point of the largest region that was wrong, and corrects the answer before it
+    (`geosam.masks.answers`), as clicks that a user gives together do.
 
     Returns
     -------
