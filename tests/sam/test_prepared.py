@@ -1,8 +1,10 @@
 """What is run equals what is read: folded, nested and shared computations against the readable modules."""
 
 import copy
+import platform
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from geosam.sam.blocks import Features
 from geosam.sam.model import Predictor, Sam
 from geosam.sam.model.groups import Parts
 from geosam.sam.prepared import PreparedDecoder, Question, exchange
+from geosam.sam.prepared.memory import give_back
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
@@ -282,3 +285,18 @@ def test_workers_raise_what_goes_wrong_first():
     with pytest.raises(ValueError, match="1"):
         map_alone(refuse, range(4), threads=2)
     assert map_alone(refuse, [], threads=2) == []
+
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is known to give memory back when asked")
+def test_memory_that_is_free_is_given_back():
+    blocks = [np.ones(8000) for _ in range(2000)]  # 128 MB in blocks that the C library keeps
+    kept = blocks[::100]  # scattered among them
+    blocks.clear()
+    before = resident_mb()
+    give_back()
+    assert resident_mb() < before - 80
+    assert all(block.all() for block in kept)

@@ -22,6 +22,7 @@ from geosam.sam.model.network import Sam
 from geosam.sam.model.remembered import Remembered
 from geosam.sam.model.sharpening import sharpen_masks
 from geosam.sam.prepared import PreparedDecoder, Question, View
+from geosam.sam.prepared.memory import give_back
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
 
@@ -365,6 +366,7 @@ class Predictor:
         with _preparing:
             if self._prepared is None:
                 self._prepared = self._prepare()
+                give_back()
         return self._prepared
 
     def _prepare(self) -> Callable[[Tensor], Features]:
