@@ -11,7 +11,9 @@ import torch
 from shapely import box
 
 import geosam
+from geosam.arrays import Patch
 from geosam.pipeline import forecast
+from geosam.prompts import Prompt
 from geosam.scene import open_scene
 from geosam.testing import StubNetwork, coordinate_scene
 
@@ -109,6 +111,25 @@ def test_boxes_and_polygons_are_forecast_at_what_they_take(tmp_path: Path):
         assert seconds[kind] == pytest.approx(taken(partial(geosam.segment, path, prompts, model=network))[0])
     assert seconds["box"] - seconds["point"] == pytest.approx(2 * 2 * POINT)
     assert seconds["polygon"] - seconds["box"] == pytest.approx(2 * POINT)
+
+
+class Sharpening(Priced):
+    """A network that makes answers sharper, for nothing."""
+
+    sharpens = True
+
+    def sharpen(self, arrays, shape, logits, iou, **asked):
+        return [Patch.of(mask) for mask in logits], iou
+
+
+@pytest.mark.parametrize(("kind", "times"), [(Priced, 1), (Sharpening, 3)])
+def test_clicks_that_are_answered_one_after_another_are_forecast_one_by_one(tmp_path: Path, kind, times):
+    path, network = coordinate_scene(tmp_path / "xy.tif", (128, 128)), kind(side=128, channels=2)
+    places = np.array([[40.0, 40], [60, 44], [90, 80]])
+    alone, several = (geosam.Prompts((Prompt(0, 0, places[:count], np.array([1, 0, 1])[:count]),)) for count in (1, 3))
+    one, three = (geosam.plan(path, prompts, model=network).seconds for prompts in (alone, several))
+    assert three - ENCODE == pytest.approx(times * (one - ENCODE))
+    assert three >= taken(partial(geosam.segment, path, several, model=network))[0]
 
 
 def test_a_calibration_is_remembered_until_machine_model_or_options_change(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from rasterio.windows import Window
 
+from geosam.masks.decoder import sharpens
 from geosam.masks.everything import grid_points
 from geosam.pipeline.calibration import NOTHING, calibrated
 from geosam.pipeline.hierarchy import VIEWS
@@ -65,11 +66,12 @@ def forecast(request: Request) -> Forecast:
         windows, sights = count_prompted(request)
         passes, points, prompts = len(sights), 0, sum(seen.prompts.total() for seen in sights)
         shares = [1.0 if middle is None else seen.pixels / (middle.height * middle.width) for seen in sights]
-        clicks, boxes, polygons = (
-            sum(seen.prompts[kind] * share for seen, share in zip(sights, shares, strict=True))
-            for kind in ("points", "box", "polygon")
+        seconds = cost.seconds(
+            passes=sum(shares),
+            clicks=sum(seen.clicks * share for seen, share in zip(sights, shares, strict=True)),
+            boxes=sum(seen.prompts["box"] * share for seen, share in zip(sights, shares, strict=True)),
+            polygons=sum(seen.prompts["polygon"] * share for seen, share in zip(sights, shares, strict=True)),
         )
-        seconds = cost.seconds(passes=sum(shares), clicks=clicks, boxes=boxes, polygons=polygons)
     return Forecast(
         shape=scene.shape,
         window=plan.size,
@@ -102,9 +104,20 @@ def count_views(request: Request) -> tuple[int, int, int]:
 
 
 class Sight(NamedTuple):
-    """A window with data that prompts fall into: how many of each `Prompt.kind`, and the pixels read."""
+    """A window with data that prompts fall into.
+
+    Attributes
+    ----------
+    prompts
+        How many of each `Prompt.kind`.
+    clicks
+        Of prompts of clicks alone that are answered one after another; of others one counts for all of a prompt.
+    pixels
+        That are read.
+    """
 
     prompts: Counter[str]
+    clicks: int
     pixels: int
 
 
@@ -114,13 +127,15 @@ def count_prompted(request: Request) -> tuple[int, list[Sight]]:
     A click whose object turns out to be larger than its window is asked again on a coarser view; nobody knows
     beforehand, and it is counted once.
     """
-    windows, sights = 0, []
+    windows, sights, in_turn = 0, [], sharpens(request.network)
     pending, levels = list(request.prompts or ()), pyramid(request)
     for level in levels:
         here, pending = on_level(pending, levels, level, object_px=request.options.object_px(request.network))
         for index, group in here.items():
             if level.scene.has_data(level.plan[index].window):
                 seen = sight(level, level.plan[index].window, group)
-                sights.append(Sight(Counter(prompt.kind for prompt in group), round(seen.width * seen.height)))
+                kinds = Counter(prompt.kind for prompt in group)
+                clicks = sum(len(prompt.labels) if in_turn else 1 for prompt in group if prompt.kind == "points")
+                sights.append(Sight(kinds, clicks, round(seen.width * seen.height)))
         windows += len(here)
     return windows, sights
