@@ -1,19 +1,19 @@
 """Prompts answered with one mask each, and corrected by further clicks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from geosam.arrays import Patch, PointLabels, Points
+from geosam.arrays import Logits, MaskScores, Patch, PointLabels, Points
 from geosam.embeddings import Embedding
 from geosam.masks.corrections import Correction, is_wrong
-from geosam.masks.decoder import MaskDecoder, NearDecoder, sharpens
+from geosam.masks.decoder import MaskDecoder, NearDecoder, SharpeningDecoder, sharpens
 from geosam.masks.grown import grown_box
 from geosam.masks.islands import keep_islands
-from geosam.masks.lone_clicks import ask_around
+from geosam.masks.lone_clicks import MIDDLE, SHARPER, ask_around, in_doubt, middle
 from geosam.masks.second_answers import expected_iou
 from geosam.masks.sketch import iou_between, sketch
 
@@ -144,9 +144,12 @@ def _ask(
 ) -> Answers:
     """Ask, and once more by boxes if the masks are connected and were made sharper."""
     changes = changes or [None] * len(asked["points"])
-    first = _ask_once(embedding, decoder, asked, changes, connected=connected, near="boxes" not in asked)
     if not (connected and sharpens(decoder)):
-        return first
+        return _ask_once(embedding, decoder, asked, changes, connected=connected, near="boxes" not in asked)
+    if asked.get("multimask", True):
+        first = _ask_lone(embedding, decoder, asked["points"], asked["labels"])
+    else:
+        first = _ask_once(embedding, decoder, asked, changes, connected=True, near=True)
     masks = [sketch(mask) for mask in first.masks]
     there = np.flatnonzero([mask.area for mask in masks])
     if not len(there):
@@ -170,15 +173,51 @@ def _ask_once(
     near: bool,
 ) -> Answers:
     """Ask once; ``near`` tells whether in the surroundings, where the decoder knows how to."""
-    decode = decoder.decode_near if near and isinstance(decoder, NearDecoder) else decoder.decode
-    ask = partial(decode, embedding.arrays, embedding.shape)
-    if connected and sharpens(decoder) and asked.get("multimask", True):
-        ask = partial(ask, together=True) if isinstance(decoder, NearDecoder) else ask
-        found, scores = ask_around(ask, embedding.shape, asked["points"], asked["labels"])
-    else:
-        found, scores = ask(**asked)
+    found, scores = _ask_of(decoder, embedding, near=near)(**asked)
     prompts, best = np.arange(len(scores)), scores.argmax(axis=1)
-    drawn, iou = found[prompts, best], np.clip(scores[prompts, best], 0, 1)
+    drawn, iou = found[prompts, best], scores[prompts, best]
+    return _settle(embedding, decoder, asked, changes, drawn, iou, connected=connected)
+
+
+def _ask_lone(embedding: Embedding, decoder: SharpeningDecoder, points: Points, labels: PointLabels) -> Answers:
+    """Ask with lone clicks, and look at two alternatives where it is in doubt which one is meant."""
+    ask = partial(
+        _ask_of(decoder, embedding, near=True), **({"together": True} if isinstance(decoder, NearDecoder) else {})
+    )
+    found, scores = ask_around(ask, embedding.shape, points, labels)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    doubtful = np.flatnonzero(in_doubt(scores))
+    rows = np.concatenate([np.arange(len(scores)), doubtful])
+    choices = np.concatenate([order[:, 0], order[doubtful, 1]])
+    asked = {"points": points[rows], "labels": labels[rows]}
+    iou = scores[rows, choices]
+    seen = _settle(embedding, decoder, asked, [None] * len(rows), found[rows, choices], iou, connected=True)
+    places = zip(seen.masks, points[rows, 0], strict=True)
+    middles = np.array([middle(mask, embedding.shape, place) for mask, place in places], np.float32)
+    worth = iou + SHARPER * seen.iou + MIDDLE * middles
+    others = np.arange(len(scores), len(rows))
+    better = worth[others] > worth[doubtful]
+    return seen.of(np.arange(len(scores))).replaced(doubtful[better], seen.of(others[better]))
+
+
+def _ask_of(decoder: MaskDecoder, embedding: Embedding, *, near: bool) -> Callable[..., tuple[Logits, MaskScores]]:
+    """How to ask about a window: in the surroundings of prompts, if wanted and the decoder knows how to."""
+    decode = decoder.decode_near if near and isinstance(decoder, NearDecoder) else decoder.decode
+    return partial(decode, embedding.arrays, embedding.shape)
+
+
+def _settle(
+    embedding: Embedding,
+    decoder: MaskDecoder,
+    asked: dict[str, Any],
+    changes: Changes,
+    drawn: Float32[np.ndarray, "n mh mw"],
+    iou: Float32[np.ndarray, "n"],
+    *,
+    connected: bool,
+) -> Answers:
+    """Make answers of what was drawn: keep what may not change, sink islands without an inside point, sharpen."""
+    iou = iou.clip(0, 1)
 
     def settled(masks: Iterable[Patch]) -> list[Patch]:
         """Keep what may not change, and sink islands without an inside point."""

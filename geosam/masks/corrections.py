@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32
 from scipy import ndimage
 
 from geosam.arrays import Patch
-from geosam.masks.sketch import bounds
+from geosam.masks.sketch import bounds, cell_of
 
 REACH = 2.0
 """How far from the outline a mask may change, as a multiple of the click's distance from it."""
@@ -58,7 +58,7 @@ class Correction(NamedTuple):
         """
         before = _whole(mask)
         inside = before > 0
-        row, col = _cell(point, shape, mask.shape)
+        row, col = cell_of(point, shape, mask.shape)
         rows, cols = np.nonzero(inside != inside[row, col])
         if not len(rows):
             return cls(before, np.ones(before.shape, bool))
@@ -99,14 +99,7 @@ def is_wrong(mask: Patch, shape: tuple[int, int], point: Float32[np.ndarray, "2"
     >>> is_wrong(mask, (4, 16), beside, 1), is_wrong(mask, (4, 16), beside, 0), is_wrong(mask, (4, 16), beside, -1)
     (True, False, False)
     """
-    row, col = _cell(point, shape, mask.shape)
+    row, col = cell_of(point, shape, mask.shape)
     (x, y), (h, w) = mask.corner, mask.logits.shape
     inside = y <= row < y + h and x <= col < x + w and bool(mask.logits[row - y, col - x] > 0)
     return label >= 0 and inside != bool(label)
-
-
-def _cell(point: Float32[np.ndarray, "2"], shape: tuple[int, int], cells: tuple[int, int]) -> tuple[int, int]:
-    """Row and column, among ``cells`` logits, of a point in pixels of a window."""
-    places = zip(point[::-1].tolist(), shape, cells, strict=True)
-    row, col = (min(max(int(at * count / px), 0), count - 1) for at, px, count in places)
-    return row, col

@@ -198,6 +198,13 @@ def bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(cols[0]), y0, int(cols[-1]) + 1, y1
 
 
+def cell_of(point: Float32[np.ndarray, "2"], shape: tuple[int, int], cells: tuple[int, int]) -> tuple[int, int]:
+    """Row and column, among ``cells`` logits, of a point in pixels of a window."""
+    places = zip(point[::-1].tolist(), shape, cells, strict=True)
+    row, col = (min(max(int(at * count / px), 0), count - 1) for at, px, count in places)
+    return row, col
+
+
 def _widen(box: tuple[int, int, int, int], shape: tuple[int, int]) -> tuple[int, int, int, int]:
     x0, y0, x1, y1 = box
     return max(0, x0 - 1), max(0, y0 - 1), min(shape[1], x1 + 1), min(shape[0], y1 + 1)

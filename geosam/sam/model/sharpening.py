@@ -83,14 +83,16 @@ def sharpen_masks(
             masks[row] = close.patch(one["logits"] if cut else mask)
             expected[row] = min(expects, iou[row]) if cut else expects
 
-    map_alone(work, lots(closes), threads=1 if device.type != "cpu" else None)
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    map_alone(work, lots(closes, threads), threads=threads)
     return masks, expected
 
 
-def lots(closes: Sequence[CloseUp | None]) -> list[list[tuple[int, CloseUp]]]:
+def lots(closes: Sequence[CloseUp | None], threads: int = 1) -> list[list[tuple[int, CloseUp]]]:
     """Put close-ups of one size together with their places in the row.
 
-    A lot holds 1, 2, 4 … close-ups, as many as `LOT_CELLS` allows: few sizes of lots, for the reason of `CELLS`.
+    A lot holds 1, 2, 4 … close-ups, as many as `LOT_CELLS` allows: few sizes of lots, for the reason of `CELLS`. None
+    holds more than its share of all, so that no thread waits for another.
 
     Examples
     --------
@@ -105,7 +107,7 @@ def lots(closes: Sequence[CloseUp | None]) -> list[list[tuple[int, CloseUp]]]:
             alike.setdefault((close.rows[1], close.cols[1]), []).append((row, close))
     found = []
     for (h, w), group in alike.items():
-        most = max(LOT_CELLS // (h * w), 1)
+        most = max(min(LOT_CELLS // (h * w), len(closes) // threads), 1)
         while group:
             count = 1 << (min(len(group), most).bit_length() - 1)
             found.append(group[:count])
