@@ -15,7 +15,7 @@ from scipy import ndimage
 from geosam.arrays import Patch
 from geosam.embeddings import Embedding
 from geosam.masks import segment_prompts
-from geosam.masks.answers import answer, answer_correction, answer_in_turn
+from geosam.masks.answers import _ask_lone, answer, answer_correction, answer_in_turn
 from geosam.masks.corrections import REACH, Correction, is_wrong
 from geosam.masks.second_answers import AGREED, FIRST, LESS, SECOND, expected_iou
 from geosam.prompts import WindowPrompts
@@ -61,6 +61,26 @@ class Torn(Wild):
         if asked.get("boxes") is not None:
             logits[..., :16, :] = -7
         return logits, iou
+
+
+class Unsure(Wild):
+    """Likes two objects at once best, by a little or by much, until it sees them sharp."""
+
+    def __init__(self, best):
+        super().__init__()
+        object.__setattr__(self, "best", best)
+
+    def decode(self, arrays, shape, **asked):
+        logits, iou = super().decode(arrays, shape, **asked)
+        if asked.get("multimask", True):
+            logits[:, 1] = np.where(LABELS > 0, np.float32(7), np.float32(-7))
+            iou[:] = [0.70, self.best, 0.1]
+        return logits, iou
+
+    def sharpen(self, arrays, shape, logits, iou, **asked):
+        masks, _ = super().sharpen(arrays, shape, logits, iou, **asked)
+        both = np.array([mask.logits[16, 48] > 0 for mask in masks])
+        return masks, np.where(both, np.float32(0.3), np.float32(0.9))
 
 
 def embed(network, labels=LABELS):
@@ -136,6 +156,14 @@ class TestAnswers:
         torn = answer(seen, Torn(), **clicks((16.5, 16.5)), connected=True)
         assert first.iou[0] == 1
         assert torn.iou[0] == pytest.approx(FIRST + SECOND + AGREED / 2 - LESS)
+
+    @pytest.mark.parametrize(("best", "taken"), [(0.72, OBJECT), (0.9, LABELS > 0)])
+    def test_a_click_in_doubt_is_looked_at_twice(self, best, taken, monkeypatch):
+        monkeypatch.setattr("geosam.masks.answers.keep_islands", lambda mask, *_: mask.logits)
+        network = Unsure(best)
+        lone = clicks((16.5, 16.5))
+        seen = _ask_lone(embed(network), network, lone["points"], lone["labels"])
+        assert ((seen.masks[0].logits > 0) == taken).all()
 
     def test_an_inside_click_adds_no_more_than_its_distance_says(self):
         network = Wild()

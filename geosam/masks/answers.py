@@ -60,8 +60,9 @@ def answer(
 ) -> Answers:
     """Answer each prompt with the alternative of the best predicted IoU, made sharper if the decoder knows how to.
 
-    A `NearDecoder` answers clicks in their surroundings. A connected mask that was made sharper is asked for once more
-    with all its prompts and its own box, a little larger (`geosam.masks.grown`).
+    A `NearDecoder` answers clicks in their surroundings. If masks are connected and made sharper, a lone click is asked
+    for a few pixels beside as well (`geosam.masks.lone_clicks`), and each mask once more with all its prompts and its
+    own box, a little larger (`geosam.masks.grown`).
 
     Parameters
     ----------
@@ -181,9 +182,7 @@ def _ask_once(
 
 def _ask_lone(embedding: Embedding, decoder: SharpeningDecoder, points: Points, labels: PointLabels) -> Answers:
     """Ask with lone clicks, and look at two alternatives where it is in doubt which one is meant."""
-    ask = partial(
-        _ask_of(decoder, embedding, near=True), **({"together": True} if isinstance(decoder, NearDecoder) else {})
-    )
+    ask = _ask_of(decoder, embedding, near=True, together=True)
     found, scores = ask_around(ask, embedding.shape, points, labels)
     order = np.argsort(-scores, axis=1, kind="stable")
     doubtful = np.flatnonzero(in_doubt(scores))
@@ -200,10 +199,13 @@ def _ask_lone(embedding: Embedding, decoder: SharpeningDecoder, points: Points, 
     return seen.of(np.arange(len(scores))).replaced(doubtful[better], seen.of(others[better]))
 
 
-def _ask_of(decoder: MaskDecoder, embedding: Embedding, *, near: bool) -> Callable[..., tuple[Logits, MaskScores]]:
+def _ask_of(
+    decoder: MaskDecoder, embedding: Embedding, *, near: bool, together: bool = False
+) -> Callable[..., tuple[Logits, MaskScores]]:
     """How to ask about a window: in the surroundings of prompts, if wanted and the decoder knows how to."""
-    decode = decoder.decode_near if near and isinstance(decoder, NearDecoder) else decoder.decode
-    return partial(decode, embedding.arrays, embedding.shape)
+    if near and isinstance(decoder, NearDecoder):
+        return partial(decoder.decode_near, embedding.arrays, embedding.shape, together=together)
+    return partial(decoder.decode, embedding.arrays, embedding.shape)
 
 
 def _settle(
