@@ -1,10 +1,11 @@
 """What a further click leaves alone.
 
 Whoever clicks where a mask is wrong says as well that it is right elsewhere, or wrong by less: else the click would
-stand there. How deep it stands in what is wrong tells how wide that is. So the mask changes near its outline only,
-within `REACH` times the distance of the click from it, and stays as it was beyond. A network that is asked again with
-one click more is free to answer with something else altogether, and does: a click beside a good outline made of a
-lorry the lorry and its neighbour (that a good mask must not be lost, Chen et al. 2022 say in "FocalClick" as well).
+stand there. How deep it stands in what is wrong tells how wide that is. So an inside click only adds, an outside one
+only takes away, both within `REACH` times the click's distance from the outline; all else stays. A network that is
+asked again with one click more is free to answer with something else altogether, and does: a click beside the good
+outline of a lorry made of it the lorry and its neighbour (that a good mask must not be lost, Chen et al. 2022 say in
+"FocalClick" as well).
 """
 
 from typing import NamedTuple
@@ -54,22 +55,22 @@ class Correction(NamedTuple):
         --------
         >>> mask = Patch.of(np.array([[1, 1, -1, -1, -1, -1, -1, -1]], np.float32))
         >>> Correction.at(mask, (4, 32), np.array([14.0, 2.0], np.float32)).free.tolist()
-        [[True, True, True, True, True, False, False, False]]
+        [[False, False, True, True, True, False, False, False]]
         """
         before = _whole(mask)
         inside = before > 0
         row, col = cell_of(point, shape, mask.shape)
-        rows, cols = np.nonzero(inside != inside[row, col])
-        if not len(rows):
-            return cls(before, np.ones(before.shape, bool))
+        wrong = inside == inside[row, col]  # what is as the click's own cell is, and may be wrong like it
+        if wrong.all():
+            return cls(before, wrong)
+        rows, cols = np.nonzero(~wrong)
         reach = REACH * float(np.sqrt(((rows - row) ** 2 + (cols - col) ** 2).min()))
         free = np.zeros(before.shape, bool)
         x0, y0, x1, y1 = bounds(inside)
         margin = int(reach) + 1
         around = slice(max(y0 - margin, 0), y1 + margin), slice(max(x0 - margin, 0), x1 + margin)
-        here = inside[around]
-        away = [np.asarray(ndimage.distance_transform_edt(side)) for side in (here, ~here)]
-        free[around] = away[0] + away[1] < reach  # one of them is 0
+        here = wrong[around]
+        free[around] = here & (np.asarray(ndimage.distance_transform_edt(here)) < reach)
         return cls(before, free)
 
     def keep(self, seen: Patch) -> Patch:
