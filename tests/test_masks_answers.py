@@ -207,6 +207,12 @@ class TestAnswers:
         second = answer_correction(seen, network, first, **clicks((12.5, 16.5), (26.5, 16.5)))
         assert (together.masks[0].logits == second.masks[0].logits).all()
 
+    def test_the_most_central_click_inside_is_answered_first(self):
+        network = Wild()
+        places = (9.5, 9.5), (16.5, 16.5), (22.5, 21.5), (70.5, 60.5)
+        answer_in_turn(embed(network), network, **clicks(*places, labels=[1, 1, 1, 0]))
+        assert network.questions[1]["points"].tolist() == [[[16.5, 16.5]]]
+
     @pytest.mark.parametrize("sharpens", [True, False])
     def test_prompts_of_several_clicks_are_answered_in_turn_by_networks_that_sharpen(self, sharpens):
         network = Wild(sharpens=sharpens)

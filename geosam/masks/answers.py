@@ -77,7 +77,7 @@ def answer(
 
 
 def answer_in_turn(embedding: Embedding, decoder: MaskDecoder, *, points: Points, labels: PointLabels) -> Answers:
-    """Answer the first inside click of each prompt, then correct by each further click that calls the answer wrong.
+    """Answer the most central inside click of each prompt, then correct by each other that calls the answer wrong.
 
     So clicks that are given at once say as much as clicks that are given one after another; those that find nothing
     wrong change nothing.
@@ -89,7 +89,7 @@ def answer_in_turn(embedding: Embedding, decoder: MaskDecoder, *, points: Points
     points, labels
         As `MaskDecoder.decode` takes them; each prompt has a point inside.
     """
-    points, labels = _inside_first(points, labels)
+    points, labels = _central_first(points, labels)
     found = answer(embedding, decoder, points=points[:, :1], labels=labels[:, :1], connected=True)
     for turn in range(1, points.shape[1]):
         clicks = zip(found.masks, points[:, turn], labels[:, turn].tolist(), strict=True)
@@ -123,10 +123,13 @@ def answer_correction(
     return _ask(embedding, decoder, asked, changes if sharpens(decoder) else None, connected=True)
 
 
-def _inside_first(points: Points, labels: PointLabels) -> tuple[Points, PointLabels]:
-    """Put the first inside click of each prompt before its others, which keep their order."""
+def _central_first(points: Points, labels: PointLabels) -> tuple[Points, PointLabels]:
+    """Put the inside click that is most central before all others of its prompt, which keep their order."""
+    inside = labels == 1
+    middle = (points * inside[..., None]).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)[:, None]  # n 2
+    away = np.where(inside, np.square(points - middle[:, None]).sum(axis=2), np.inf)
     order = np.tile(np.arange(labels.shape[1]), (len(labels), 1))
-    np.put_along_axis(order, (labels == 1).argmax(axis=1)[:, None], -1, axis=1)
+    np.put_along_axis(order, away.argmin(axis=1)[:, None], -1, axis=1)
     order = order.argsort(axis=1, kind="stable")
     return np.take_along_axis(points, order[..., None], axis=1), np.take_along_axis(labels, order, axis=1)
 

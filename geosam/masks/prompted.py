@@ -21,9 +21,10 @@ def segment_prompts(
     """Answer every prompt with one mask.
 
     A lone click is ambiguous: of the decoder's alternatives the one with the best predicted IoU is taken. Any other
-    prompt gets the decoder's single answer; but if the decoder makes masks sharper, the first of several clicks is
-    answered alone and the others correct the answer, as if they were given one after another. What clicks alone ask
-    for is connected: of a mask's islands those stay on which an inside point stands (`geosam.masks.islands`).
+    prompt gets the decoder's single answer; but if the decoder makes masks sharper, the most central of several clicks
+    inside is answered alone and the others correct the answer, as if they were given one after another. What clicks
+    alone ask for is connected: of a mask's islands those stay on which an inside point stands
+    (`geosam.masks.islands`).
 
     Parameters
     ----------
