@@ -126,8 +126,8 @@ def answer_correction(
 def _central_first(points: Points, labels: PointLabels) -> tuple[Points, PointLabels]:
     """Put the inside click that is most central before all others of its prompt, which keep their order."""
     inside = labels == 1
-    middle = (points * inside[..., None]).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)[:, None]  # n 2
-    away = np.where(inside, np.square(points - middle[:, None]).sum(axis=2), np.inf)
+    centre = (points * inside[..., None]).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)[:, None]  # n 2
+    away = np.where(inside, np.square(points - centre[:, None]).sum(axis=2), np.inf)
     order = np.tile(np.arange(labels.shape[1]), (len(labels), 1))
     np.put_along_axis(order, away.argmin(axis=1)[:, None], -1, axis=1)
     order = order.argsort(axis=1, kind="stable")
