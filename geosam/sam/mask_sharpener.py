@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geosam.sam.blocks import Conv3x3
+from geosam.sam.box_sides import reach_sides
 from geosam.sam.iou_head import IouHead
 
 WIDTHS = (16, 32, 48, 64)
@@ -168,15 +169,19 @@ class MaskSharpener(nn.Module):
     ) -> tuple[Maps, Float[Tensor, "n"]]:
         """Sharpen masks as users get them: answers to boxes twice, the second time what came of the first, made soft.
 
-        A box bounds its object, so that looking again only helps; with clicks alone, errors would grow as well. With
-        ``once`` no answer is looked at twice.
+        A box bounds its object, so that looking again only helps, and its object reaches the box's sides
+        (`geosam.sam.box_sides`); with clicks alone, errors would grow as well. With ``once`` boxes were only inferred:
+        no answer is looked at twice, nor drawn to a box's sides.
         """
         asked = {"boxes": boxes, "points": points, "labels": labels}
         boxed = ~boxes.isnan().any(1)  # n
-        if boxed.any() and not once:
-            sharper, _ = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
-            logits = torch.where(boxed[:, None, None], soften(sharper), logits)  # n h w
-        return self(pixels, fine, coarse, logits, iou, **asked)
+        if once or not boxed.any():
+            return self(pixels, fine, coarse, logits, iou, **asked)
+        sharper, _ = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
+        logits = torch.where(boxed[:, None, None], soften(sharper), logits)  # n h w
+        sharper, deep = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
+        sharper = reach_sides(sharper, boxes)  # n h w
+        return sharper, self.assess(deep, coarse, logits, sharper, iou, boxes=boxes, labels=labels)
 
     def evidence(
         self, pixels: Tensor, logits: Maps, boxes: Tensor, points: Tensor, labels: Tensor
