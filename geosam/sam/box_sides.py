@@ -1,10 +1,10 @@
 """What a box says beyond where to look: its object reaches all four of its sides.
 
 A network that looks for an outline stops where the picture shows one: at a ridge, at a shadow, at a tree's crown above
-the roof. A box that was drawn about the whole object tells that there is more, on the side from which the mask stays
-away (the tightness of Lempitsky et al. 2009, "Image segmentation with a bounding box prior"). So a mask is made likelier
-towards such a side, the more so the farther it stays away, and a little everywhere. How far it stays away from the
-other sides as well only tells how loosely the box was drawn; that counts for no side, and against that little.
+the roof. A box that was drawn about the whole object tells that there is more, on the side that the mask does not reach
+(the tightness of Lempitsky et al. 2009, "Image segmentation with a bounding box prior"). So a mask is made likelier
+towards such a side, the more so the farther it stays away, and a little everywhere. What it stays away from the other
+sides as well only tells how loosely the box was drawn; that counts for no side, and against that little.
 """
 
 import torch
@@ -15,8 +15,8 @@ MORE = 0.5
 """Logits by which every mask in a box is made likelier."""
 
 LOOSE = 7.5
-"""Logits by which it is made less likely for each whole box by which the box is loose: by which the mask stays away from
-the side to which it is second nearest."""
+"""Logits by which it is made less likely for each whole box by which the box is loose: by which the mask stays away
+from the side to which it is second nearest."""
 
 PULL = 20.0
 """Logits by which it is made likelier next to a side for each whole box that it stays away from it beyond that.
@@ -32,8 +32,8 @@ def reach_sides(logits: Float[Tensor, "n h w"], boxes: Float[Tensor, "n 4"]) -> 
     logits
         Masks; positive inside.
     boxes
-        What was asked, ``xyxy`` in cells of the masks. Where one is NaN, or without a mask in it, nothing changes. Sides
-        beyond the edge count as reached.
+        What was asked, ``xyxy`` in cells of the masks. Where one is NaN, or without a mask in it, nothing changes.
+        Sides beyond the edge count as reached.
 
     Examples
     --------

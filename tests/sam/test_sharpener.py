@@ -201,6 +201,20 @@ class TestSharpening:
         assert sum(looks) == seen + seen / 2
         assert all(np.abs(a.logits - b.logits).max() > 0.01 for a, b in zip(once, twice, strict=True))
 
+    def test_the_users_boxes_draw_masks_to_their_sides_and_inferred_ones_do_not(self):
+        sharpen = MaskSharpener(4, 6).eval()
+        logits = torch.full((2, 16, 24), -0.6)
+        logits[:, 4:12, 4:14] = 3
+        around = {"pixels": torch.full((2, 3, 16, 24), 90.0), "fine": torch.zeros(2, 4, 8, 12)}
+        around |= {"coarse": torch.zeros(2, 6, 2, 3), "logits": logits, "iou": torch.ones(2)}
+        asked = {"points": torch.zeros(2, 0, 2), "labels": torch.zeros(2, 0, dtype=torch.long)}
+        asked["boxes"] = torch.tensor([[4.0, 4, 20, 12], [torch.nan] * 4])
+        with torch.inference_mode():
+            drawn, inferred = (sharpen.look_again(**around, **asked, once=once)[0] > 0 for once in (False, True))
+        assert drawn[0, 8, 15:19].all()
+        assert not inferred[0, 8, 15:19].any()
+        assert torch.equal(drawn[1], inferred[1])
+
     def test_it_lies_about_the_mask_at_twice_its_sampling(self, sharp, window):
         place, logits, asked = window
         for seen, mask in zip(sharp.sharpen(*place, logits, **asked)[0], logits, strict=True):
