@@ -3,7 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench format clean
+# speed and memory, beside peers or the machine's limits: about an hour
+SPEED := engine nano tiled vectorize scene memory sinks stitching catalog
+# what the model finds, and how it came to be: hours
+QUALITY := model_quality contact_sheet finetune seams simple_methods encoders
+
+.PHONY: demo test check bench bench-model format clean
 
 demo: .venv/installed
 	$(BIN)/geosam demo
@@ -18,7 +23,10 @@ check: .venv/installed-dev
 	$(BIN)/basedpyright
 
 bench: .venv/installed-bench
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for name in $(SPEED); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+bench-model: .venv/installed-bench
+	for name in $(QUALITY); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .

@@ -11,7 +11,7 @@ from geosam.arrays import Logits, MaskScores, Patch, PointLabels, Points
 from geosam.embeddings import Embedding
 from geosam.masks.corrections import Correction, is_wrong
 from geosam.masks.decoder import MaskDecoder, NearDecoder, SharpeningDecoder, sharpens
-from geosam.masks.grown import grown_box
+from geosam.masks.grown import LIKELIER, grown_box
 from geosam.masks.islands import keep_islands
 from geosam.masks.lone_clicks import MIDDLE, SHARPER, ask_around, in_doubt, middle
 from geosam.masks.second_answers import expected_iou
@@ -238,5 +238,7 @@ def _settle(
         given = {"points": asked["points"], "labels": asked["labels"], "boxes": asked.get("boxes")}
         once = connected  # a box that was only inferred does not bound the object
         masks, iou = decoder.sharpen(embedding.arrays, embedding.shape, drawn, iou, **given, once=once)
+        if connected and "boxes" in asked:
+            masks = [mask._replace(logits=mask.logits + np.float32(LIKELIER)) for mask in masks]
         masks = settled(masks)
     return Answers(masks, iou, drawn)

@@ -14,6 +14,10 @@ from geosam.masks.sketch import Sketch
 GROWN = 0.08
 """How far the box reaches beyond the mask to every side, as a share of the mask's box."""
 
+LIKELIER = 0.5
+"""Logits by which a mask that was asked for in such a box is made likelier; as much as masks get in
+boxes of users (`geosam.sam.box_sides`)."""
+
 
 def grown_box(mask: Sketch, shape: tuple[int, int]) -> Float32[np.ndarray, "4"]:
     """Lay a box about a mask, ``xyxy`` in pixels of a window of ``shape`` ``(h, w)``, as far as the window goes.
