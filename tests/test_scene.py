@@ -2,10 +2,12 @@
 
 import functools
 import http.server
+import json
 import os
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from geosam.errors import OptionError, SceneError, SceneReadError
 from geosam.scene import Scene, Stretch, open_scene
 from geosam.scene.control_points import ControlPoints
 from geosam.scene.scale import FINEST, OBJECT_PX, SCALES
+from geosam.scene.stretch import DISPLAY, MIDDLE
 
 ALL = Window(0, 0, 10_000, 10_000)
 NORTH_UP = from_origin(400_000, 5_000_000, 10, 10)
@@ -378,6 +381,38 @@ def test_percentiles_are_of_the_whole_scene(tmp_path: Path) -> None:
     np.testing.assert_allclose([scene.stretch.low, scene.stretch.high], [low, high], rtol=1e-3)
     part = scene.within(shapely.box(400_000, 4_996_000, 401_000, 4_997_000))
     assert part.stretch == scene.stretch == scene.at(37).stretch
+
+
+def test_measurements_of_light_are_made_as_bright_as_pictures(tmp_path: Path) -> None:
+    light = (np.linspace(0, 1, 4000) ** 2.2 * 10_000).reshape(1, 50, 80).astype("uint16").repeat(3, 0)
+    scene = open_scene(write(tmp_path / "a.tif", light))
+    pixels = scene.read(Window(0, 0, 80, 50)).pixels
+    assert np.median(pixels) == pytest.approx(255 * MIDDLE, abs=2)
+    assert (np.diff(pixels[0].ravel().astype(int)) >= 0).all()  # what is brighter stays brighter
+    assert (pixels[0] == pixels[1:]).all()  # what is grey stays grey
+    linear = open_scene(tmp_path / "a.tif", stretch="percentile")
+    assert linear.stretch == replace(scene.stretch, gamma=1.0)
+    assert np.median(linear.read(Window(0, 0, 80, 50)).pixels) < 0.25 * 255
+
+
+def test_what_is_bright_already_stays_linear_and_nothing_is_brighter_than_on_a_display(tmp_path: Path) -> None:
+    bright = np.linspace(500, 900, 4000).reshape(1, 50, 80).astype("uint16")
+    assert open_scene(write(tmp_path / "a.tif", bright)).stretch.gamma == 1
+    night = np.zeros((1, 50, 80), "uint16")
+    night[:, :5] = 3000
+    assert open_scene(write(tmp_path / "b.tif", night)).stretch.gamma == DISPLAY
+
+
+@given(low=st.floats(-1e4, 1e4), width=st.floats(1e-3, 1e5), gamma=st.floats(0.2, 5))
+def test_a_stretch_survives_its_record(low: float, width: float, gamma: float) -> None:
+    stretch = Stretch((low,), (low + width,), gamma=gamma)
+    assert Stretch.from_dict(json.loads(json.dumps(stretch.to_dict()))) == stretch
+
+
+@pytest.mark.parametrize("gamma", [0, -1, float("nan"), float("inf")])
+def test_an_exponent_that_is_none_is_refused(gamma: float) -> None:
+    with pytest.raises(OptionError, match="gamma"):
+        Stretch((0.0,), (1.0,), gamma=gamma)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

@@ -42,8 +42,9 @@ def open_scene(
     aoi, aoi_crs
         Area of interest and its CRS; see `Scene.within`.
     stretch
-        "auto": 8-bit values as they are, all others from the 2nd to the 98th percentile of each band. "percentile",
-        "minmax" (both measured on a decimated read), ``(low, high)``, each one number or one per band, or a `Stretch`.
+        "auto": 8-bit values as they are, all others from the 2nd to the 98th percentile of each band, and made brighter
+        by one exponent for all bands if their median is dark, as measurements of light are. "percentile", "minmax":
+        linear; ``(low, high)``, each one number or one per band; or a `Stretch`. All are measured on a decimated read.
     nodata
         Value to be taken for no data, instead of the raster's own nodata, alpha and masks; "none" takes every pixel
         for data.
@@ -88,7 +89,9 @@ def find_stretch(raster: Raster, bands: tuple[int, ...], stretch: StretchLike | 
     if stretch == "auto" and all(raster.info.dtypes[band - 1] == "uint8" for band in bands):
         return identity(len(bands))
     values, valid = raster.thumbnail(bands, THUMBNAIL_PX)
-    return measure(values, valid, "percentile" if stretch == "auto" else stretch)
+    if stretch == "auto":
+        return measure(values, valid, "percentile").brightened(values, valid)
+    return measure(values, valid, stretch)
 
 
 def _open_raster(source: Any, nodata: Nodata) -> Raster:
