@@ -3,8 +3,9 @@
 A network that looks for an outline stops where the picture shows one: at a ridge, at a shadow, at a tree's crown above
 the roof. A box that was drawn about the whole object tells that there is more, on the side that the mask does not reach
 (the tightness of Lempitsky et al. 2009, "Image segmentation with a bounding box prior"). So a mask is made likelier
-towards such a side, the more so the farther it stays away, and a little everywhere. What it stays away from the other
-sides as well only tells how loosely the box was drawn; that counts for no side, and against that little.
+towards such a side, the more so the farther it stays away, a little everywhere, and less so beyond the sides. What it
+stays away from the other sides as well only tells how loosely the box was drawn; that counts for no side, and against
+that little.
 """
 
 import torch
@@ -19,9 +20,13 @@ LOOSE = 7.5
 from the side to which it is second nearest."""
 
 PULL = 20.0
-"""Logits by which it is made likelier next to a side for each whole box that it stays away from it beyond that.
+"""Logits by which it is made likelier next to a side for each whole box that it stays away from it beyond that."""
 
-All three are chosen on pictures that are not trained on (`benchmarks/README.md`, "Boxes whose sides are reached")."""
+OUTSIDE = 10.0
+"""Logits by which what lies outside is made less likely for each half of the box that it lies beyond a side, up to a
+quarter of the box.
+
+All four are chosen on pictures that are not trained on (`benchmarks/README.md`, "Boxes whose sides are reached")."""
 
 
 def reach_sides(logits: Float[Tensor, "n h w"], boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n h w"]:
@@ -54,8 +59,8 @@ def reach_sides(logits: Float[Tensor, "n h w"], boxes: Float[Tensor, "n 4"]) -> 
     loose = gaps.sort(1).values[:, 1:2]  # n 1
     west, east, north, south = (gaps - loose).clamp(min=0).T[..., None]  # n 1, four times
     towards = (west * (1 - across) + east * across)[:, None] + (north * (1 - down) + south * down)[..., None]  # n h w
-    likelier = MORE - LOOSE * loose[..., None] + PULL * towards * (1 - depth**4).clamp(min=0)  # n h w
-    return torch.where(there, logits + likelier, logits)  # n h w
+    pulled = PULL * towards * (1 - depth**4).clamp(min=0) - OUTSIDE * (depth - 1).clamp(0, 0.5)  # n h w
+    return torch.where(there, logits + MORE - LOOSE * loose[..., None] + pulled, logits)  # n h w
 
 
 def _gaps(hit: Bool[Tensor, "n k"], at: Float[Tensor, "n k"]) -> Float[Tensor, "n 2"]:

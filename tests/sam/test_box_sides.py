@@ -11,6 +11,14 @@ BOX = torch.tensor([[4.0, 3, 28, 21]])
 seeds = st.integers(0, 10_000)
 
 
+def within(box):
+    """Cells in a box."""
+    x0, y0, x1, y1 = (int(v) for v in box[0])
+    cells = torch.zeros(1, H, W, dtype=torch.bool)
+    cells[:, max(y0, 0) : y1, max(x0, 0) : x1] = True
+    return cells
+
+
 def bar(x0, y0, x1, y1, *, around=-1.0):
     """A rectangle whose outline is in doubt: 4 inside, ``around`` about it."""
     logits = torch.full((1, H, W), around)
@@ -19,9 +27,12 @@ def bar(x0, y0, x1, y1, *, around=-1.0):
 
 
 class TestReaching:
-    def test_a_mask_that_reaches_all_sides_is_a_little_likelier_everywhere(self):
-        mask = bar(4, 3, 28, 21)
-        assert torch.equal(reach_sides(mask, BOX), mask + MORE)
+    def test_a_mask_that_reaches_all_sides_is_a_little_likelier_in_its_box_and_less_beyond(self):
+        mask, box = bar(4, 3, 28, 21), within(BOX)
+        change = reach_sides(mask, BOX) - mask
+        assert (change[box] == MORE).all()
+        assert (change[~box] < MORE).all()
+        assert (change[0, 12, 28:].diff() <= 0).all()
 
     def test_a_side_that_is_not_reached_draws_the_mask_and_the_others_do_not(self):
         short = bar(4, 3, 22, 21)  # a quarter of the box is missing to the right
@@ -36,15 +47,14 @@ class TestReaching:
 
     def test_a_box_that_is_loose_on_all_sides_draws_to_none(self):
         small = bar(8, 6, 24, 18)  # a sixth of the box away from each side
-        change = reach_sides(small, BOX) - small
-        assert torch.allclose(change, change[:, :1, :1].expand_as(change))
+        change = (reach_sides(small, BOX) - small)[within(BOX)]
+        assert torch.allclose(change, change[0].expand_as(change))
         assert change.max() < 0
 
     def test_a_side_beyond_the_edge_counts_as_reached(self):
-        mask = bar(4, 3, W, 21)
-        assert torch.equal(reach_sides(mask, torch.tensor([[4.0, 3, W + 30, 21]])), mask + MORE)
-        mask = bar(0, 3, 28, 21)
-        assert torch.equal(reach_sides(mask, torch.tensor([[-30.0, 3, 28, 21]])), mask + MORE)
+        for mask, sides in ((bar(4, 3, W, 21), [4.0, 3, W + 30, 21]), (bar(0, 3, 28, 21), [-30.0, 3, 28, 21])):
+            box = torch.tensor([sides])
+            assert ((reach_sides(mask, box) - mask)[within(box)] == MORE).all()
 
     def test_without_a_box_or_a_mask_in_it_nothing_changes(self):
         mask, empty = bar(8, 6, 20, 18), torch.full((1, H, W), -3.0)
