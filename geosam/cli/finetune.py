@@ -12,6 +12,7 @@ from geosam.cli.scenes import Model, Quiet
 class Learning(StrEnum):
     """What learns."""
 
+    sharpener = "sharpener"
     decoder = "decoder"
     all = "all"
 
@@ -25,8 +26,14 @@ def finetune(
     layer: Annotated[str | None, typer.Option(help="Layer of the labels file.")] = None,
     model: Model = "nano",
     part: Annotated[
-        Learning, typer.Option("--train", help="`decoder`: quick, the image encoder stays; or `all`.")
-    ] = Learning.decoder,
+        Learning | None,
+        typer.Option(
+            "--train",
+            help="`sharpener`: what sharpens masks, the default with `nano`; `decoder`: all but the image encoder; "
+            "or `all`.",
+            show_default=False,
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(help="Steps at most; it stops early where nothing is gained.", min=1)] = 400,
     hold_out: Annotated[
         float, typer.Option(help="Share of the objects kept from training, to score with.", min=0.01, max=0.9)
@@ -51,7 +58,7 @@ def finetune(
             labels,
             target,
             model=model,
-            part=part.value,
+            part=part.value if part else None,
             layer=layer,
             steps=steps,
             share=hold_out,

@@ -170,10 +170,15 @@ def learn(course: Course, network: Sam, *, folder: Path, data: Path | None, work
 
 def follow(course: Course, network: Sam, batch: Batch, generator: torch.Generator) -> tuple[float, float]:
     """Learn from what a fixed network answers on a batch; give the mean IoU before and after."""
+    return take_step(course, lesson_of(network, batch, generator, least_iou=course.options.least_iou), generator)
+
+
+def lesson_of(network: Sam, batch: Batch, generator: torch.Generator, *, least_iou: float | int) -> Lesson:
+    """Give what a fixed network answers on a batch; masks worse than ``least_iou`` are there to be compared with."""
     truth = batch_to_truth(batch, network.pixel_mean.device)
     lesson = Lesson(*(torch.cat(each) for each in zip(*lessons(network, truth, generator), strict=True)))
-    useful = reached_iou(lesson.logits[:, None], lesson.targets)[:, 0] >= course.options.least_iou
-    return take_step(course, lesson._replace(shown=lesson.shown & useful), generator)
+    useful = reached_iou(lesson.logits[:, None], lesson.targets)[:, 0] >= least_iou
+    return lesson._replace(shown=lesson.shown & useful)
 
 
 def data_of(config: TrainConfig, options: SharpenerOptions) -> TrainConfig:
@@ -259,19 +264,32 @@ def _lesson(
 
 def take_step(course: Course, lesson: Lesson, generator: torch.Generator) -> tuple[float, float]:
     """Learn from some answers; give the mean IoU before and after they were sharpened."""
-    options, device = course.options, lesson.logits.device
     for group in course.optimiser.param_groups:
-        group["lr"] = rate_at(options, course.progress.step)
+        group["lr"] = rate_at(course.options, course.progress.step)
+    loss, reached = judge_lesson(course.sharpener, lesson, generator, again=bool(course.progress.step % 2))
+    course.optimiser.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(course.sharpener.parameters(), 1.0)
+    course.optimiser.step()
+    course.average.update(course.sharpener, course.progress.step)
+    return reached
+
+
+def judge_lesson(
+    sharpener: MaskSharpener, lesson: Lesson, generator: torch.Generator, *, again: bool
+) -> tuple[Tensor, tuple[float, float]]:
+    """Sharpen some answers, ``again`` what was made of them, and give the loss, and the mean IoU before and after."""
+    device = lesson.logits.device
     order = torch.cat([lesson.shown.nonzero(), (~lesson.shown).nonzero()])[:, 0]  # n
     lessons, rest = int(lesson.shown.sum()), lesson.part(order)
     logits = spoil(rest.logits.cpu(), generator).to(device)
-    if course.progress.step % 2:
-        logits = soften(_draw(course.sharpener, rest._replace(logits=logits), learns=False)[0])
+    if again:
+        logits = soften(_draw(sharpener, rest._replace(logits=logits), learns=False)[0])
     given = rest._replace(logits=logits)
-    drawn = _draw(course.sharpener, given.part(slice(0, lessons)), learns=True)
-    others = _draw(course.sharpener, given.part(slice(lessons, None)), learns=False)
+    drawn = _draw(sharpener, given.part(slice(0, lessons)), learns=True)
+    others = _draw(sharpener, given.part(slice(lessons, None)), learns=False)
     sharper, deep = (torch.cat(both) for both in zip(drawn, others, strict=True))
-    expected = course.sharpener.assess(
+    expected = sharpener.assess(
         deep.float(), given.coarse, logits, sharper, given.iou, boxes=given.boxes, labels=given.labels
     )
     reached = reached_iou(sharper[:, None].detach(), given.targets)[:, 0]  # n
@@ -281,15 +299,10 @@ def take_step(course: Course, lesson: Lesson, generator: torch.Generator) -> tup
     if lesson.choice.any():
         both = (each[order.argsort()][lesson.choice].unflatten(0, (-1, 3)) for each in (expected, reached))
         loss = loss + CHOICE * choice_loss(*(functional.pad(each, (1, 0)) for each in both)).mean()
-    course.optimiser.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(course.sharpener.parameters(), 1.0)
-    course.optimiser.step()
-    course.average.update(course.sharpener, course.progress.step)
     if not lessons:
-        return 0.0, 0.0
+        return loss, (0.0, 0.0)
     before = reached_iou(rest.logits[:lessons, None], rest.targets[:lessons]).mean()
-    return float(before), float(reached[:lessons].mean())
+    return loss, (float(before), float(reached[:lessons].mean()))
 
 
 def _draw(sharpener: MaskSharpener, given: Lesson, *, learns: bool) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from geosam.testing import TruthNetwork
 from geosam.training import finetuning
 from geosam.training.checkpoints import Average
 from geosam.training.finetuning import METADATA_KEY, finetune
-from geosam.training.finetuning.lessons import POSITIONS, draw_lesson, turned
+from geosam.training.finetuning.lessons import POSITIONS, crop, draw_lesson, turned
 from geosam.training.finetuning.loop import blend, calibrate, look_with, set_learning, weights_of
 from geosam.training.finetuning.tiles import SMALLEST_PX, best_side, cut_tiles, hold_out, starts
 
@@ -73,7 +73,7 @@ def tiles_of(town, **how):
 def test_it_learns_and_the_weights_say_how_much(town, weights, tmp_path, monkeypatch):
     before = weights.read_bytes()
     monkeypatch.setattr(finetuning.loop, "RATES", {"decoder": 5e-3, "all": 5e-3})  # from random weights,
-    monkeypatch.setattr(finetuning.loop, "BLEND", 1.0)  # of which none is worth keeping
+    monkeypatch.setattr(finetuning.loop, "BLENDS", {"all": 1.0})  # of which none is worth keeping
     done = finetune(*town[:2], tmp_path / "my roofs.safetensors", model=weights, part="all", steps=75)
     assert done.after.value > done.before.value + 0.1
     assert done.trained_on + done.held_out == town[2]
@@ -103,6 +103,38 @@ def test_the_encoder_stays_unless_all_is_to_learn(town, weights, tmp_path, monke
     assert "mask_decoder" in parts
 
 
+def test_where_masks_are_made_sharper_only_that_is_learned(town, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    weights = tmp_path / "sharp.safetensors"
+    write_sam(build(tiny_spec(sharpened=True)), weights)
+    monkeypatch.setattr(finetuning.loop, "LEAST_IOU", 0.0)  # weights are random, and so are answers
+    monkeypatch.setattr(finetuning.loop, "remember", lambda course, sam, *_: keep(course, sam))
+    one, other = (
+        finetune(*town[:2], tmp_path / name, model=weights, steps=3) for name in ("a.safetensors", "b.safetensors")
+    )
+    assert changed(load_model(weights), load_model(one.path)) == {"mask_sharpener"}
+    assert not changed(load_model(one.path), load_model(other.path))
+    with safe_open(one.path, "np") as file:
+        assert json.loads(file.metadata()[METADATA_KEY])["part"] == "sharpener"
+
+
+@pytest.mark.parametrize("side", [16, 33, 64, 500])
+def test_what_a_sharpener_learns_from_is_a_square_about_a_footprint(town, side):
+    rng, tile = np.random.default_rng(side), tiles_of(town)[0]
+    for _ in range(10):
+        part = crop(rng, tile, side)
+        assert part.ids.shape == part.pixels.shape[1:] == (min(side, len(tile.ids)),) * 2
+        assert part.ids.any()
+        assert ((part.pixels[0] > 100) == (part.ids > 0)).mean() > 0.97  # roofs are where they were
+    batch = draw_lesson(rng, tile, 0, 2)
+    assert batch.targets.shape[-2:] == (len(tile.ids) // 2,) * 2
+
+
+def test_a_model_without_a_sharpener_has_none_to_teach(town, weights, tmp_path):
+    with pytest.raises(OptionError, match="sharpener"):
+        finetune(*town[:2], tmp_path / "a.safetensors", model=weights, part="sharpener")
+
+
 def keep(course, sam):
     """Take the last weights for the best."""
     course.history.append((1, 0.0))
@@ -117,10 +149,11 @@ def test_what_was_learned_is_blended_with_the_start():
         torch.testing.assert_close(both, 0.75 * start + 0.25 * end)
 
 
-def test_what_is_looked_at_is_the_blend(town, monkeypatch):
-    monkeypatch.setattr(finetuning.loop, "BLEND", 0.0)
+def test_what_is_looked_at_is_the_blend(town):
     begun, learned = build(tiny_spec()), build(tiny_spec())
-    looked_at, _ = look_with(learned, Average(learned, 0.9), weights_of(begun), hold_out(tiles_of(town), 0.2, 0), None)
+    looked_at, _ = look_with(
+        learned, Average(learned, 0.9), weights_of(begun), hold_out(tiles_of(town), 0.2, 0), None, share=0.0
+    )
     assert all(torch.equal(a, b) for a, b in zip(begun.parameters(), looked_at.parameters(), strict=True))
 
 
@@ -142,7 +175,7 @@ def test_what_was_learned_is_calibrated_and_a_start_that_stays_the_best_is_not(t
     monkeypatch.setattr(finetuning.loop, "RATES", {"decoder": 0.0, "all": 0.0})
     finetune(*town[:2], tmp_path / "a.safetensors", model=weights, steps=1)
     assert calls == []
-    monkeypatch.setattr(finetuning.loop, "look_with", lambda sam, *_: (sam, 1.0))
+    monkeypatch.setattr(finetuning.loop, "look_with", lambda sam, *_, **__: (sam, 1.0))
     finetune(*town[:2], tmp_path / "a.safetensors", model=weights, steps=1)
     assert calls == [True]
 

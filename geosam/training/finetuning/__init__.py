@@ -71,7 +71,7 @@ def finetune(
     output: str | PathLike[str],
     *,
     model: Any = "nano",
-    part: Part = "decoder",
+    part: Part | None = None,
     layer: str | None = None,
     steps: int = 400,
     share: float = 0.2,
@@ -82,8 +82,8 @@ def finetune(
 
     The scenes are cut into square tiles that share no pixel. Some tiles are held out; on these the model is scored
     before, on the way and after. The best weights on the way count, those of the start included, and training stops
-    when they stay the best for long. What was learned is blended with the start, so that little else is unlearned, and
-    the predicted IoUs are brought in line with those reached.
+    when they stay the best for long. What was learned is blended with the start, so that little else is unlearned.
+    Where the decoder learns, its predicted IoUs are brought in line with those reached; the sharpener learns its own.
 
     Parameters
     ----------
@@ -96,7 +96,9 @@ def finetune(
     model
         What to begin from: name, path, or a `Predictor`.
     part
-        What learns: ``"decoder"`` (the image encoder stays, and is asked once for each view of a tile) or ``"all"``.
+        What learns: ``"sharpener"`` (only what makes masks sharper), ``"decoder"`` (the image encoder stays, and is
+        asked once for each view of a tile) or ``"all"``. None: the sharpener, where the model has one, else the
+        decoder.
     layer
         Layer of a file of labels that has several.
     steps
@@ -120,15 +122,18 @@ def finetune(
     SceneError, PromptError, ModelError, SinkError
         If a scene, the labels, the model or the output cannot be used.
     """
-    if part not in ("decoder", "all") or not 0 < share < 1 or steps < 1:
+    if part not in (None, "sharpener", "decoder", "all") or not 0 < share < 1 or steps < 1:
         raise OptionError(
             f"part={part!r}, share={share}, steps={steps}",
-            expected="'decoder' or 'all', a share between 0 and 1, at least one step",
+            expected="'sharpener', 'decoder' or 'all', a share between 0 and 1, at least one step",
         )
     target, predictor = check_path(output, (".safetensors",)), to_network(model)
     if not isinstance(predictor, Predictor):
         raise ModelError(f"a {type(predictor).__name__}", expected="a network with weights", hint="name a model")
     spec, several = predictor.sam.spec, isinstance(scenes, list | tuple)
+    if part == "sharpener" and not spec.sharpened:
+        raise OptionError("part='sharpener' of a model without one", expected="'decoder' or 'all'")
+    part = part or ("sharpener" if spec.sharpened else "decoder")
     opened: list[Scene] = [open_scene(each) for each in (scenes if several else [scenes])]
     side = spec.side if spec.resamples else min(SIDE, spec.side)
     tiles = hold_out(cut_tiles(opened, labels, layer=layer, side=side, resamples=spec.resamples), share, seed)

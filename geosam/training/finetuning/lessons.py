@@ -3,6 +3,7 @@
 The encoder's features of a tile in one of its eight positions are computed once and kept in a temporary folder.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +35,30 @@ def turned(array: np.ndarray, position: int) -> np.ndarray:
     return np.ascontiguousarray(moved[..., ::-1] if position >= 4 else moved)
 
 
-def draw_lesson(rng: np.random.Generator, tile: Tile, position: int) -> Batch:
-    """Ask for some of a tile's footprints: a batch of one image."""
+def crop(rng: np.random.Generator, tile: Tile, side: int) -> Tile:
+    """Cut a square about one of a tile's footprints, as far as the tile goes."""
+    ids, whole = tile.ids, len(tile.ids)
+    side = min(side, whole)
+    rows, cols = np.nonzero(ids == rng.choice(tile.labels))
+    top, left = (
+        int(np.clip((at.min() + at.max()) / 2 + rng.uniform(-0.75, -0.25) * side, 0, whole - side))
+        for at in (rows, cols)
+    )
+    part = slice(top, top + side), slice(left, left + side)
+    return replace(tile, pixels=tile.pixels[:, *part], ids=ids[part])
+
+
+def draw_lesson(rng: np.random.Generator, tile: Tile, position: int, cell: int = STRIDE) -> Batch:
+    """Ask for some of a tile's footprints: a batch of one image, whose targets have cells of so many pixels."""
     labels, ids = tile.labels, turned(tile.ids, position)
     chosen = rng.choice(labels, PROMPTS, replace=len(labels) < PROMPTS)
     masks = [ids == label for label in chosen]
     boxes = np.stack([box_of(mask) for mask in masks])
     side = ids.shape[0]
-    cells = side // STRIDE
+    cells = side // cell
     return Batch(
         pixels=turned(tile.pixels, position)[None],
-        targets=np.stack([cover(mask) for mask in masks])[None],
+        targets=np.stack([cover(mask, cell) for mask in masks])[None],
         boxes=boxes[None],
         prompts=jitter_boxes(rng, boxes, side)[None],
         clicks=np.stack([draw_click(rng, mask) for mask in masks])[None],

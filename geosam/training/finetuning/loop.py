@@ -20,28 +20,32 @@ from geosam.embeddings import Embedding
 from geosam.execute import Progress
 from geosam.sam.blocks import Features
 from geosam.sam.model import Predictor, Sam
+from geosam.sam.model.close_up import SAMPLING
 from geosam.training.answers import ask, batch_to_truth, judge
 from geosam.training.calibration import gaps_of_each, move_ious
 from geosam.training.checkpoints import Average
 from geosam.training.evaluation.asking import ask_boxes, ask_clicks
 from geosam.training.evaluation.crops import iou
-from geosam.training.finetuning.lessons import POSITIONS, Kept, draw_lesson
+from geosam.training.finetuning.lessons import POSITIONS, Kept, crop, draw_lesson
 from geosam.training.finetuning.tiles import Tile
+from geosam.training.sharpening import judge_lesson, lesson_of
 
 log = logging.getLogger(__name__)
 
-Part = Literal["decoder", "all"]
+Part = Literal["sharpener", "decoder", "all"]
 
-RATES: dict[Part, float] = {"decoder": 3e-4, "all": 1e-4}
+RATES: dict[Part, float] = {"sharpener": 1e-3, "decoder": 3e-4, "all": 1e-4}
 """Learning rates."""
 
 EVERY, PATIENCE = 25, 6
 """Steps between looks at what is held out, and looks without a gain after which training stops."""
 
-BLEND = 0.4
+BLENDS: dict[Part, float] = {"sharpener": 0.5, "decoder": 0.4, "all": 0.4}
 """Share of what was learned in the weights; the rest is the start (Wortsman et al. 2022, "Robust fine-tuning of
-zero-shot models"). With all of it, a click on other scenes finds
-much worse what is rare on these."""
+zero-shot models"). With all of it, a click on other scenes finds much worse what is rare on these."""
+
+CROP, LEAST_IOU = 256, 0.2
+"""Side, in pixels, of what a sharpener learns from at a time, and IoU below which a mask is nothing to sharpen."""
 
 CHOSEN = 0.5
 """Share of the judgement on a lone click that goes to the mask that a user would get, not to the best of the three."""
@@ -106,7 +110,7 @@ def learn(
     folder
         For the encoder's features, which are kept as long as only the decoder learns.
     part
-        What learns: all but the image encoder, or all.
+        What learns: the sharpener of masks, all but the image encoder, or all.
     steps
         At most so many.
     seed
@@ -114,7 +118,7 @@ def learn(
     progress
         Shows how far it is.
     """
-    frozen = Kept(Predictor(deepcopy(sam), "start"), folder) if part == "decoder" else None
+    frozen = Kept(Predictor(deepcopy(sam), "start"), folder) if part != "all" else None
     learning = set_learning(sam, part)
     optimiser = torch.optim.AdamW(learning, lr=RATES[part], weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98))
     average, known = Average(sam, DECAY), [tile for tile in tiles if not tile.held_out]
@@ -125,7 +129,10 @@ def learn(
         for step in range(1, steps + 1):
             for group in optimiser.param_groups:
                 group["lr"] = RATES[part] * min(1.0, step / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
-            loss = step_loss(sam, known, frozen, rng)
+            if part == "sharpener":
+                loss = sharpening_step(sam, known, rng, again=bool(step % 2))
+            else:
+                loss = step_loss(sam, known, frozen, rng)
             optimiser.zero_grad()
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(learning, CLIP)
@@ -134,12 +141,12 @@ def learn(
                 average.update(sam, step)
             stage.advance()
             if step % EVERY == 0 or step == steps:
-                averaged, value = look_with(sam, average, begun, tiles, frozen)
+                averaged, value = look_with(sam, average, begun, tiles, frozen, share=BLENDS[part])
                 remember(course, averaged, step, value)
                 if course.stale:
                     break
     sam.load_state_dict(course.best)
-    if course.best_step:
+    if course.best_step and part != "sharpener":  # which has learned what IoU to expect
         calibrate(sam, tiles, frozen)
     return course
 
@@ -147,7 +154,8 @@ def learn(
 def set_learning(sam: Sam, part: Part) -> list[Tensor]:
     """Tell the parameters that learn, and hold all others."""
     for name, parameter in sam.named_parameters():
-        parameter.requires_grad_(part == "all" or not name.startswith("image_encoder."))
+        of_encoder, of_sharpener = (name.startswith(f"{each}.") for each in ("image_encoder", "mask_sharpener"))
+        parameter.requires_grad_({"sharpener": of_sharpener, "decoder": not of_encoder, "all": True}[part])
     return [parameter for parameter in sam.parameters() if parameter.requires_grad]
 
 
@@ -174,13 +182,31 @@ def step_loss(sam: Sam, tiles: Sequence[Tile], frozen: Kept | None, rng: np.rand
     return torch.stack([masks + ious for masks, ious, _ in judged]).sum() / (2 * len(truth.targets))
 
 
+def sharpening_step(sam: Sam, tiles: Sequence[Tile], rng: np.random.Generator, *, again: bool) -> Tensor:
+    """Ask the network itself for some footprints of a tile, have its answers sharpened, and tell the loss."""
+    weights = np.sqrt([len(tile.labels) for tile in tiles])
+    tile = crop(rng, tiles[int(rng.choice(len(tiles), p=weights / weights.sum()))], CROP)
+    batch = draw_lesson(rng, tile, int(rng.integers(POSITIONS)), SAMPLING)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    sharpener = sam.mask_sharpener
+    assert sharpener is not None  # `finetune` has seen to it
+    lesson = lesson_of(sam, batch, generator, least_iou=LEAST_IOU)
+    return judge_lesson(sharpener, lesson, generator, again=again)[0]
+
+
 def look_with(
-    sam: Sam, average: Average, begun: dict[str, Tensor], tiles: Sequence[Tile], frozen: Kept | None
+    sam: Sam,
+    average: Average,
+    begun: dict[str, Tensor],
+    tiles: Sequence[Tile],
+    frozen: Kept | None,
+    *,
+    share: float | int,
 ) -> tuple[Sam, float]:
     """Give the network with its averaged weights, blended with the start, and what it reaches on some held out."""
     averaged = deepcopy(sam)
     average.apply(averaged)
-    blend(averaged, begun, BLEND)
+    blend(averaged, begun, share)
     return averaged, look(averaged, tiles, frozen, most=LOOKED_AT).value
 
 
