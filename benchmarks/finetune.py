@@ -5,12 +5,12 @@
 The scene has some hundred footprints, of which a fifth is held out. The other scenes are nowhere seen in training. xBD
 is for non-commercial use: the weights are measured here and thrown away (``--weights`` scores ones that are at hand).
 
-With nano-5159854f2d4a, whose sharpener learns (200 steps, 66 s on two cores): held out box 0.795 → 0.807, one click 0.732 →
-0.741, three clicks 0.810 → 0.825; on 99 footprints of the four other scenes 0.761 → 0.777, 0.639 → 0.661 and 0.779 →
-0.785; on 296 of eight others 0.804 → 0.819, 0.678 → 0.681 and 0.803 → 0.803. Where the decoder learned instead
-(``--part decoder``), on those eight 0.804 → 0.807, 0.678 → 0.666 and 0.803 → 0.792, and on 2,574 footprints of 35 scenes
-0.800 → 0.800, 0.678 → 0.669 and 0.803 → 0.794, though one click on what was held out rose 0.732 → 0.746: clicks
-are answered in several steps now, which its lessons do not know.
+With nano-5159854f2d4a, whose sharpener learns (200 steps, 66 s on two cores): held out box 0.795 → 0.807, one click
+0.732 → 0.741, three clicks 0.810 → 0.825; on 99 footprints of the four other scenes 0.761 → 0.777, 0.639 → 0.661 and
+0.779 → 0.785; on 296 of eight others 0.804 → 0.819, 0.678 → 0.681 and 0.803 → 0.803. Where the decoder learned
+instead (``--part decoder``), on those eight 0.804 → 0.807, 0.678 → 0.666 and 0.803 → 0.792, and on 2,574 footprints
+of 35 scenes 0.800 → 0.800, 0.678 → 0.669 and 0.803 → 0.794, though one click on what was held out rose 0.732 → 0.746:
+clicks are answered in several steps now, which its lessons do not know.
 
 With the weights of nano-d6f2f8f06203, which had no sharpener, and 200 steps of the decoder, about 45 s of processor:
 
