@@ -3,9 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# speed and memory, beside peers or the machine's limits: about an hour
+# speed and memory, beside peers or the machine's limits
 SPEED := engine nano tiled vectorize scene memory sinks stitching catalog
-# what the model finds, and how it came to be: hours
+# what the model finds, and how it came to be; trains candidates anew
 QUALITY := model_quality contact_sheet finetune seams simple_methods encoders
 
 .PHONY: demo test check bench bench-model format clean
