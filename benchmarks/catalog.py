@@ -160,7 +160,10 @@ def run_with(workers: int, items: list[Item], folder: Path, network: Steady) -> 
         f"{workers} workers: {report.done} done, {len(report.failed)} failed, {windows} windows, {watch.seconds:.1f} s"
     )
     print(f"  {waiting:.1%} of the workers' time waiting for work; models loaded {loaded}")
-    print(f"  client and scheduler: {watch.used:.1f} s of processor, {watch.used / watch.seconds:.1%}", flush=True)
+    print(
+        f"  client and scheduler: {watch.used:.1f} s of processor, {watch.used / watch.seconds:.1%} of one core",
+        flush=True,
+    )
     return watch.seconds
 
 
