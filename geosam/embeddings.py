@@ -1,5 +1,6 @@
 """``Chip → Embedding``: what the image encoder makes of a window, once, for however many prompts follow."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -32,6 +33,20 @@ class ImageEncoder(Protocol):
 
     def encode(self, pixels: Pixels) -> tuple[np.ndarray, ...]:
         """Features of a window as ``float16``: coarse ones (``c gh gw``) first, then finer ones if there are any."""
+        ...
+
+
+@runtime_checkable
+class ManyEncoder(ImageEncoder, Protocol):
+    """An image encoder that may be quicker with several windows than with one after the other: a graphics card's."""
+
+    @property
+    def at_once(self) -> int:
+        """Windows that are best given to it together."""
+        ...
+
+    def encode_many(self, windows: Sequence[Pixels]) -> list[tuple[np.ndarray, ...]]:
+        """Features of windows, in their order: of each what `encode` gives, up to rounding."""
         ...
 
 
@@ -78,13 +93,23 @@ class Embedding:
         return self.arrays[0]
 
 
+def at_once(encoder: ImageEncoder) -> int:
+    """Tell how many windows are best given to an encoder together."""
+    return encoder.at_once if isinstance(encoder, ManyEncoder) else 1
+
+
 def embed(chip: Chip, encoder: ImageEncoder) -> Embedding:
-    """Encode a window.
+    """Encode a window; parameters and errors are those of `embed_many`."""
+    return _checked(chip, encoder.encode(chip.pixels), encoder)
+
+
+def embed_many(chips: Sequence[Chip], encoder: ImageEncoder) -> list[Embedding]:
+    """Encode windows, together if the encoder knows how to.
 
     Parameters
     ----------
-    chip
-        The window's pixels and place.
+    chips
+        The windows' pixels and places.
     encoder
         The network.
 
@@ -93,7 +118,13 @@ def embed(chip: Chip, encoder: ImageEncoder) -> Embedding:
     ModelError
         If the features are not finite, as after an overflow of half precision.
     """
-    arrays = encoder.encode(chip.pixels)
+    if not isinstance(encoder, ManyEncoder):
+        return [embed(chip, encoder) for chip in chips]
+    found = encoder.encode_many([chip.pixels for chip in chips])
+    return [_checked(chip, arrays, encoder) for chip, arrays in zip(chips, found, strict=True)]
+
+
+def _checked(chip: Chip, arrays: tuple[np.ndarray, ...], encoder: ImageEncoder) -> Embedding:
     if not all(np.isfinite(array).all() for array in arrays):
         raise ModelError(
             f"{encoder.key} gave features that are not finite at {chip.window}",

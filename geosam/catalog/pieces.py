@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from geosam.catalog.station import Station
-from geosam.execute import Journal, prefetch
-from geosam.pipeline.everything import entry, segment_window
+from geosam.execute import Journal
+from geosam.pipeline.everything import entry, segment_each
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.scene import Scene
@@ -49,9 +49,8 @@ def fill_piece(station: Station, scene: Scene, part: Path, *, piece: int, pieces
         done = {*journal.names(), *(path.stem for path in _journal_folder(part).glob("window-*.npz"))}
         windows = [plan[index] for index in range(bounds[piece], bounds[piece + 1])]
         todo = [each for each in windows if entry(each.index) not in done and scene.has_data(each.window)]
-        chips = prefetch(scene.read(each.window) for each in todo)
-        for planned, chip in zip(todo, chips, strict=True):
-            journal.put(entry(planned.index), segment_window(run, planned, chip).to_arrays())
+        for index, found in segment_each(run, todo):
+            journal.put(entry(index), found.to_arrays())
 
 
 def gather_pieces(station: Station, scene: Scene, part: Path) -> None:

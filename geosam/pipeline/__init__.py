@@ -19,6 +19,7 @@ forecast     windows, passes, time and memory, before starting
 
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -30,6 +31,7 @@ import pandas as pd
 from geopandas import GeoDataFrame
 
 from geosam import sinks
+from geosam.embeddings import at_once
 from geosam.execute import Journal, Progress, prefetch
 from geosam.pipeline.everything import Strips, find_everything
 from geosam.pipeline.forecast import Forecast, forecast
@@ -258,9 +260,8 @@ def encode(
         run = Run(request, journal, open_store(store), progress or Progress())
         plan = run.plan()
         full = [planned.window for planned in plan if run.scene.has_data(planned.window)]
-        chips = prefetch(run.scene.read(window) for window in full)
-        for chip in run.progress.track(chips, "encode", total=len(full)):
-            run.embed(run.scene, chip)
+        chips = prefetch((run.scene.read(window) for window in full), ahead=max(2, at_once(run.network)))
+        deque(run.progress.track(run.embed_each(run.scene, chips), "encode", total=len(full)), maxlen=0)
     run.report.windows, run.report.empty = len(plan), len(plan) - len(full)
     run.report.seconds = time.perf_counter() - begin
     return run.report

@@ -1,13 +1,15 @@
 """Everything mode: every object of the scene, each once, none overlapping another."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from geopandas import GeoDataFrame
 from rasterio.windows import Window
 
 from geosam.arrays import Valid
-from geosam.execute import prefetch
+from geosam.embeddings import Embedding, at_once
+from geosam.execute import prefetch, run_in_order
 from geosam.instances import InstanceSet, Load, WindowInstances, assemble, count_pixels, flatten, stitch
 from geosam.masks import segment_everything
 from geosam.pipeline.request import Request
@@ -17,6 +19,12 @@ from geosam.scene import Chip
 from geosam.windows import PlannedWindow, WindowPlan
 
 Strips = Iterator[tuple[int, np.ndarray]]
+
+AHEAD = 2
+"""Windows that are read before they are asked for."""
+
+ABREAST = 2
+"""Windows that are segmented at a time where the network computes elsewhere: it and the processor take turns."""
 
 
 def find_everything(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
@@ -57,10 +65,9 @@ def segment_windows(run: Run, plan: WindowPlan) -> Callable[[int], WindowInstanc
     run.report.windows += len(plan)
     run.report.empty += len(plan) - len(full)
     run.report.resumed += len(full) - len(todo)
-    chips = prefetch(run.scene.read(planned.window) for planned in todo)
     with run.progress.stage("segment", len(full), done=len(full) - len(todo)) as stage:
-        for planned, chip in zip(todo, chips, strict=True):
-            run.journal.put(entry(planned.index, run.prefix), segment_window(run, planned, chip).to_arrays())
+        for index, found in segment_each(run, todo):
+            run.journal.put(entry(index, run.prefix), found.to_arrays())
             stage.advance()
 
     def load(index: int) -> WindowInstances | None:
@@ -68,15 +75,41 @@ def segment_windows(run: Run, plan: WindowPlan) -> Callable[[int], WindowInstanc
         if planned is None:
             return None
         name = entry(index, run.prefix)
-        again = run.once(name, lambda: segment_window(run, planned, run.scene.read(planned.window)).to_arrays())
-        return WindowInstances.from_arrays(index, again)
+
+        def make() -> dict[str, np.ndarray]:
+            return next(segment_each(run, [planned]))[1].to_arrays()
+
+        return WindowInstances.from_arrays(index, run.once(name, make))
 
     return load
 
 
-def segment_window(run: Run, planned: PlannedWindow, chip: Chip) -> WindowInstances:
+def segment_each(run: Run, todo: Sequence[PlannedWindow]) -> Iterator[tuple[int, WindowInstances]]:
+    """Every object that the network finds in each of some windows, in their order, by the windows' indices.
+
+    Windows are read ahead. If the network takes several at once, it computes elsewhere: then the next ones are embedded
+    while some are segmented, `ABREAST` at a time.
+    """
+    several = at_once(run.network)
+    chips = prefetch((run.scene.read(planned.window) for planned in todo), ahead=max(AHEAD, several))
+    embedded = zip(todo, run.embed_each(run.scene, chips), strict=True)
+    looks = (Look(planned, *seen) for planned, seen in embedded)
+    threads = ABREAST if several > 1 else 0
+    yield from run_in_order(lambda look: (look.planned.index, segment_look(run, look)), looks, threads=threads)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A window, read and embedded."""
+
+    planned: PlannedWindow
+    chip: Chip = field(repr=False)
+    embedding: Embedding = field(repr=False)
+
+
+def segment_look(run: Run, look: Look) -> WindowInstances:
     """Every object that the network finds in one window, without overlaps."""
-    embedding = run.embed(run.scene, chip)
+    planned, chip, embedding = look.planned, look.chip, look.embedding
     options = run.request.options.everything(run.network)
     asked = within(planned.window, planned.asked)
     return flatten(segment_everything(embedding, run.network, chip.valid, options, asked=asked), planned.index)

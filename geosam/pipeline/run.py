@@ -1,13 +1,15 @@
 """One run: a request, and where its results are kept while it goes on."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
+from rasterio.windows import Window
 
-from geosam.embeddings import Embedding, embed, recall
+from geosam.embeddings import Embedding, at_once, embed_many, recall
 from geosam.errors import StoreError
 from geosam.execute import Journal, Progress
 from geosam.pipeline.options import Report
@@ -71,28 +73,41 @@ class Run:
 
     def embed(self, scene: Scene, chip: Chip) -> Embedding:
         """The chip's embedding, from the store where it has one, else encoded and kept if the store has room."""
-        if self.store is None:
-            self.report.encoded += 1
-            return embed(chip, self.network)
-        key = self.store.key(scene.fingerprint, chip.window, model_key=self.network.key)
-        arrays = self.store.get(key)
-        if arrays is not None:
-            self.report.recalled += 1
-            return recall(chip, arrays, self.network.key)
-        self.report.encoded += 1
-        embedding = embed(chip, self.network)
-        self._keep(key, embedding)
-        return embedding
+        return self._embed(scene, [chip])[0]
 
-    def _keep(self, key: str, embedding: Embedding) -> None:
+    def embed_each(self, scene: Scene, chips: Iterable[Chip]) -> Iterator[tuple[Chip, Embedding]]:
+        """Chips in their order, each with its embedding; as many as the network takes at once are encoded together."""
+        following = iter(chips)
+        while some := list(islice(following, at_once(self.network))):
+            yield from zip(some, self._embed(scene, some), strict=True)
+
+    def _embed(self, scene: Scene, chips: Sequence[Chip]) -> list[Embedding]:
+        found = [self._recall(scene, chip) for chip in chips]
+        missing = [row for row, embedding in enumerate(found) if embedding is None]
+        made = embed_many([chips[row] for row in missing], self.network)
+        for row, embedding in zip(missing, made, strict=True):
+            found[row] = embedding
+            self._keep(scene, embedding)
+        self.report.encoded += len(missing)
+        self.report.recalled += len(chips) - len(missing)
+        return [each for each in found if each is not None]
+
+    def _recall(self, scene: Scene, chip: Chip) -> Embedding | None:
+        arrays = None if self.store is None else self.store.get(self._key(scene, chip.window))
+        return None if arrays is None else recall(chip, arrays, self.network.key)
+
+    def _keep(self, scene: Scene, embedding: Embedding) -> None:
         """Put an embedding into the store; a store that cannot be written is no longer used, and the run goes on."""
         if self.store is None:
             return
         try:
-            self.store.put(key, embedding.arrays)
+            self.store.put(self._key(scene, embedding.window), embedding.arrays)
         except StoreError as error:
             _log.warning("the run goes on without its store: %s", error)
             self.store = None
+
+    def _key(self, scene: Scene, window: Window) -> str:
+        return EmbeddingStore.key(scene.fingerprint, window, model_key=self.network.key)
 
     def once(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """The journal's entry `name`, made and kept if it is not there."""

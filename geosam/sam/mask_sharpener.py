@@ -33,6 +33,9 @@ ROUNDS, TOLERANCE = 5, 0.05
 BINS, EDGE = 8, 2.0
 """Intervals of each colour, and deviations from the mean that they span to either side."""
 
+PARTS = 1 << 24
+"""Whole numbers to 1 in which weights are added up where their order is not fixed; float32 has as many."""
+
 CHANNELS = 12
 """Maps that the network looks at: see `MaskSharpener.evidence`."""
 
@@ -272,9 +275,27 @@ def colour_odds(colours: Float[Tensor, "n 3 h w"], inside: Maps) -> Maps:
     least = 0.02 / BINS**3
     odds = 0
     for sign, weight in ((1, inside), (-1, 1 - inside)):
-        count = inside.new_zeros(len(inside), BINS**3).scatter_add_(1, place, weight.flatten(1))  # n bins
+        count = sum_by_bin(weight.flatten(1), place)  # n bins
         odds = odds + sign * torch.log(count / count.sum(1, keepdim=True).clamp(min=1) + least)  # n bins
     return torch.as_tensor(odds).gather(1, place).view_as(inside)  # n h w
+
+
+def sum_by_bin(weights: Float[Tensor, "n k"], place: Int[Tensor, "n k"]) -> Float[Tensor, "n bins"]:
+    """Add up weights of 0 to 1 by the bin that each falls into.
+
+    A graphics card adds in any order, and sums of fractions would differ from run to run. There they are counted in
+    whole numbers.
+
+    Examples
+    --------
+    >>> sum_by_bin(torch.tensor([[0.5, 0.25, 1.0]]), torch.tensor([[2, 2, 0]]))[0, :4].tolist()
+    [1.0, 0.0, 0.75, 0.0]
+    """
+    n = len(weights)
+    if weights.device.type == "cpu":
+        return weights.new_zeros(n, BINS**3).scatter_add_(1, place, weights)  # n bins
+    parts = (weights * PARTS).round().long()  # n k
+    return parts.new_zeros(n, BINS**3).scatter_add_(1, place, parts).to(weights.dtype) / PARTS  # n bins
 
 
 def prompt_maps(

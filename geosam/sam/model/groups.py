@@ -1,7 +1,8 @@
 """Prompts that have been put to a window or to a part of it, and the masks that are drawn of them."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from geosam.arrays import Patch
 from geosam.sam.model.canvas import OUTSIDE, SAMPLING, Canvas
 from geosam.sam.model.network import STRIDE
 from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
+from geosam.sam.prepared.transfer import fetch
 
 PARTS = 16
 """Parts of a view that are kept while it is asked."""
@@ -32,13 +34,19 @@ class Lot(NamedTuple):
     place: Place | None
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Group:
     """Some prompts that have been put to a window.
+
+    Masks are drawn prompt by prompt on a processor, whose cache holds few; on a graphics card those of all prompts at
+    once, so that the host waits for them once.
 
     Attributes
     ----------
     rows
         Their places among all prompts.
+    place
+        The surroundings in which they were put; None for the whole window.
     """
 
     rows: Sequence[int]
@@ -48,64 +56,78 @@ class Group(NamedTuple):
     asked: Asked
     place: Place | None = None
 
-    @property
+    @cached_property
     def iou(self) -> np.ndarray:
         """Predicted IoUs, ``n 1+k``, the one for clear prompts first."""
-        return self.asked.iou.float().cpu().numpy()
-
-    def draw(self, place: int, masks: slice | list[int]) -> np.ndarray:
-        """Logits of some masks of one of the prompts, as they cover the window: ``k mh mw``."""
-        logits = self.decoder.draw(self.view, self.asked, place, masks)  # k 4gh 4gw
-        return self.canvas.crop(logits[None])[0].cpu().numpy()  # k mh mw
+        return fetch(self.asked.iou.float())[0]
 
     def draw_and_tell(self, place: int, masks: list[int]) -> tuple[np.ndarray, Bool[np.ndarray, "k"]]:
-        """Logits of some masks as they cover the window, ``k mh mw``, and which the edge of the surroundings cuts.
+        """Logits of some masks of one of the prompts, ``k mh mw``, and which the edge of the surroundings cuts.
 
-        Around the surroundings is nothing.
+        They cover the window; around the surroundings is nothing.
         """
-        if self.place is None:
-            return self.draw(place, masks), np.zeros(len(masks), bool)
-        seen = self.decoder.draw(self.view, self.asked, place, masks)  # k 4h 4w
-        return self._around(seen), self._cut(seen, self.place).cpu().numpy()
+        if self._one_by_one:
+            seen = self.decoder.draw(self.view, self.asked, place, masks)  # k 4h 4w
+            logits, cut = fetch(self._cover(seen), self._cut(seen))
+            return logits, cut
+        logits, cut = self._drawn
+        return logits[place, masks], cut[place, masks]
 
     def patches(self, wanted: Bool[np.ndarray, "n k"]) -> list[list[Patch | None]]:
         """Logits of the masks that are wanted of each prompt; None for those that the edge of the surroundings cuts."""
         masks = [np.flatnonzero(row).tolist() for row in wanted]
-        if self.place is None:
-            drawn = [self.draw(place, some) if some else () for place, some in enumerate(masks)]
+        if self.place is None and self._one_by_one:
+            drawn = [self.draw_and_tell(row, some)[0] if some else () for row, some in enumerate(masks)]
             return [[Patch.of(each) for each in some] for some in drawn]
-        places = [place for place, some in enumerate(masks) if some]
+        some = np.flatnonzero(wanted.any(1))
+        if not len(some):
+            return [[] for _ in masks]
+        seen = self.decoder.draw_several(self.view, self.asked, some.tolist())  # n 1+k 4h 4w
+        rows, which = (torch.from_numpy(each) for each in np.nonzero(wanted[some]))  # m, m
+        seen = seen[rows, which]  # m 4h 4w
+        covers = self.place is None or self.canvas.extent != self.canvas.logits
+        logits, cut = fetch(self._cover(seen) if covers else seen, self._cut(seen))
         found: list[list[Patch | None]] = [[] for _ in masks]
-        if not places:
-            return found
-        seen = self.decoder.draw_several(self.view, self.asked, places)  # n 1+k 4h 4w
-        cut = self._cut(seen, self.place).tolist()
-        for place, drawn, gone in zip(places, seen, cut, strict=True):
-            found[place] = [None if gone[each] else self._patch(drawn[each], self.place) for each in masks[place]]
+        for row, each, gone in zip(some[rows].tolist(), logits, cut.tolist(), strict=True):
+            found[row].append(None if gone else Patch.of(each) if covers else self._patch(each))
         return found
 
-    def _patch(self, seen: Tensor, place: Place) -> Patch:
+    @property
+    def _one_by_one(self) -> bool:
+        return self.decoder.device.type == "cpu"
+
+    @cached_property
+    def _drawn(self) -> tuple[np.ndarray, np.ndarray]:
+        """All masks of all prompts as they cover the window, ``n 1+k mh mw``, and which of them are cut."""
+        seen = self.decoder.draw_several(self.view, self.asked, range(len(self.rows)))  # n 1+k 4h 4w
+        logits, cut = fetch(self._cover(seen.flatten(0, 1)), self._cut(seen))
+        return logits.reshape(*cut.shape, *logits.shape[1:]), cut
+
+    def _patch(self, seen: np.ndarray) -> Patch:
         """What was drawn in the surroundings, as far as the window goes."""
-        mh, mw = self.canvas.logits
-        if self.canvas.extent != (mh, mw):
-            return Patch.of(self._around(seen[None])[0])
-        x, y = place[0] * FINE, place[1] * FINE
-        return Patch(seen[: mh - y, : mw - x].cpu().numpy(), (x, y), (mh, mw))
+        (mh, mw), (x0, y0, *_) = self.canvas.logits, cast(Place, self.place)
+        x, y = x0 * FINE, y0 * FINE
+        return Patch(seen[: mh - y, : mw - x], (x, y), (mh, mw))
 
-    def _around(self, seen: Tensor) -> np.ndarray:
-        """Masks ``k 4h 4w`` of the surroundings as they cover the window, ``k mh mw``."""
-        (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, cast(Place, self.place)
-        logits = seen.new_full((len(seen), gh * FINE, gw * FINE), OUTSIDE)
-        logits[:, y0 * FINE : y1 * FINE, x0 * FINE : x1 * FINE] = seen
-        return self.canvas.crop(logits[None])[0].cpu().numpy()
+    def _cover(self, seen: Tensor) -> Tensor:
+        """Masks ``k 4h 4w`` as they cover the window, ``k mh mw``."""
+        if self.place is not None:
+            (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, self.place
+            around = seen.new_full((len(seen), gh * FINE, gw * FINE), OUTSIDE)
+            around[:, y0 * FINE : y1 * FINE, x0 * FINE : x1 * FINE] = seen
+            seen = around
+        return self.canvas.crop(seen[None])[0]
 
-    def _cut(self, seen: Tensor, place: Place) -> Tensor:
+    def _cut(self, seen: Tensor) -> Tensor:
         """Which of the masks ``*k 4h 4w`` reach an edge of the surroundings beyond which the window goes on."""
-        (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, place
-        inner = ((x0, seen[..., 0]), (y0, seen[..., 0, :]), (gw - x1, seen[..., -1]), (gh - y1, seen[..., -1, :]))
         cut = seen.new_zeros(seen.shape[:-2], dtype=torch.bool)
+        if self.place is None:
+            return cut
+        (gh, gw), (x0, y0, x1, y1) = self.canvas.grid, self.place
+        inner = ((x0, seen[..., 0]), (y0, seen[..., 0, :]), (gw - x1, seen[..., -1]), (gh - y1, seen[..., -1, :]))
         for beyond, edge in inner:
-            cut |= (edge > 0).any(-1) & bool(beyond)
+            if beyond:
+                cut |= (edge > 0).any(-1)
         return cut
 
 

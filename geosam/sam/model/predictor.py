@@ -1,6 +1,6 @@
 """A `Sam` that speaks numpy: windows of pixels in, mask logits out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cached_property
 from threading import Lock
@@ -23,6 +23,7 @@ from geosam.sam.model.remembered import Remembered
 from geosam.sam.model.sharpening import sharpen_masks
 from geosam.sam.prepared import PreparedDecoder, Question, View
 from geosam.sam.prepared.memory import give_back
+from geosam.sam.prepared.transfer import fetch, send
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
 
@@ -36,6 +37,9 @@ Result = TypeVar("Result")
 
 _preparing = Lock()
 """Held while weights are laid out: threads that share a predictor must not do it twice."""
+
+GPU_WINDOWS = 4
+"""Windows that are embedded together on a graphics card."""
 
 VIEWS = 4
 """Windows that stay prepared for prompts, 20 MB each at 1,024 pixels; the next click on one of them answers at once."""
@@ -144,13 +148,39 @@ class Predictor:
             cannot be written to: what prompts need of them is prepared once, and kept as long as they are. Last, if
             the weights hold a sharpener of masks, the picture itself at half its sampling.
         """
-        canvas = self.canvas((pixels.shape[1], pixels.shape[2]))
+        return self._encode([pixels])[0]
+
+    @property
+    def at_once(self) -> int:
+        """Windows that are best embedded together; one keeps a processor busy."""
+        return 1 if self.device.type == "cpu" else GPU_WINDOWS
+
+    def encode_many(self, windows: Sequence[Pixels]) -> list[tuple[np.ndarray, ...]]:
+        """Embed windows as `encode` does, in their order; on a graphics card those of one shape together.
+
+        There features agree with those of `encode` up to rounding; on a processor they are the same.
+        """
+        found: dict[int, tuple[np.ndarray, ...]] = {}
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for row, pixels in enumerate(windows):
+            alike.setdefault(pixels.shape, []).append(row)
+        for rows in alike.values():
+            for start in range(0, len(rows), self.at_once):
+                some = rows[start : start + self.at_once]
+                found |= zip(some, self._encode([windows[row] for row in some]), strict=True)
+        return [found[row] for row in range(len(windows))]
+
+    def _encode(self, windows: list[Pixels]) -> list[tuple[np.ndarray, ...]]:
+        """Embed windows of one shape together."""
+        canvas = self.canvas((windows[0].shape[1], windows[0].shape[2]))
         with torch.inference_mode(), self._precision():
-            shown = canvas.show(torch.tensor(pixels, device=self.device).float())  # 3 sh sw
-            image = canvas.pad(self.sam.normalise(shown))  # 3 ph pw
-            coarse, fine = self._encoder(image[None].contiguous(memory_format=torch.channels_last))  # 1 c gh gw
-            kept = () if self.sam.mask_sharpener is None else (keep_picture(shown, canvas),)
-            return tuple(_fixed(a.half().cpu().numpy()) for a in (*(each[0] for each in (coarse, *fine)), *kept))
+            shown = [canvas.show(send(torch.tensor(pixels), self.device).float()) for pixels in windows]  # 3 sh sw each
+            images = torch.stack([canvas.pad(self.sam.normalise(each)) for each in shown])  # b 3 ph pw
+            coarse, fine = self._encoder(images.contiguous(memory_format=torch.channels_last))  # b c gh gw
+            keeps = self.sam.mask_sharpener is not None
+            kept = [torch.stack([keep_picture(each, canvas) for each in shown])] if keeps else []  # b 3 _ _
+            arrays = fetch(*(each.half() for each in (coarse, *fine, *kept)))
+        return [tuple(_fixed(array[row]) for array in arrays) for row in range(len(windows))]
 
     def decode(
         self,
@@ -304,7 +334,7 @@ class Predictor:
     def features(self, arrays: tuple[np.ndarray, ...]) -> Features:
         """Give what `encode` gave as tensors for a batch of one image, without the picture that may lie with it."""
         kept = arrays[:-1] if self.sharpens else arrays
-        coarse, *fine = (self._tensor(array)[None] for array in kept)  # 1 c gh gw
+        coarse, *fine = (send(torch.tensor(array), self.device).float()[None] for array in kept)  # 1 c gh gw
         return Features(coarse, tuple(fine))
 
     def survey(
@@ -430,19 +460,16 @@ class Predictor:
         self, points: Points, labels: PointLabels, boxes: Boxes | None, masks: MaskPrompts | None, *, canvas: Canvas
     ) -> Question:
         """Prompts in pixels of the network's input."""
-        scale = torch.tensor(canvas.scale, device=self.device)
+        scale = torch.tensor(canvas.scale)
         return Question(
-            self._tensor(points) * scale,
-            torch.tensor(labels, device=self.device),
-            None if boxes is None else self._tensor(boxes) * scale.repeat(2),
-            None if masks is None else canvas.place(self._tensor(masks)),
+            _tensor(points) * scale,
+            torch.tensor(labels),
+            None if boxes is None else _tensor(boxes) * scale.repeat(2),
+            None if masks is None else canvas.place(_tensor(masks)),
         )
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.tensor(array, dtype=torch.float32, device=self.device)
 
     def _look(self, arrays: tuple[np.ndarray, ...]) -> View:
         return self._decoder.look(self.features(arrays))
@@ -454,6 +481,10 @@ class Predictor:
                 expected=f"{(self.sam.spec.width, *canvas.grid)} from {self.name}",
                 hint="encode the window with the same model",
             )
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.tensor(array, dtype=torch.float32)
 
 
 def _fixed(array: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from geosam.sam.mask_sharpener import MaskSharpener
 from geosam.sam.model.canvas import OUTSIDE, Canvas
 from geosam.sam.model.close_up import CloseUp, window_cells
 from geosam.sam.prepared import Question
+from geosam.sam.prepared.transfer import fetch, send
 from geosam.sam.prepared.workers import map_alone
 
 LOT_CELLS = 1 << 15
@@ -33,7 +34,7 @@ def sharpen_masks(
     Parameters
     ----------
     sharpener
-        The network that does it, on its device.
+        The network that does it, on its device. Close-ups are cut out and put back by the processor.
     arrays
         What is kept of the window: the encoder's features, the coarsest first, and the picture.
     logits, iou
@@ -54,21 +55,18 @@ def sharpen_masks(
     closes = [CloseUp.of_mask(each, canvas) for each in logits]
     empty = Patch.of(np.full(window_cells(canvas), OUTSIDE, np.float32))
     masks, expected = [empty] * len(closes), np.zeros(len(closes), np.float32)
-    device = asked.points.device
-
-    def tensor(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(device)
+    device = next(sharpener.parameters()).device
 
     def shown(row: int, close: CloseUp) -> dict[str, Tensor]:
         """What the sharpener sees of a mask."""
         coarse, *_, fine, picture = arrays
         box = asked.points.new_full((2, 2), torch.nan) if asked.boxes is None else asked.boxes[row].view(2, 2)
         return {
-            "pixels": tensor(close.picture(picture)),
-            "fine": tensor(close.fine(fine)),
-            "coarse": tensor(close.coarse(coarse)),
-            "logits": close.logits(tensor(logits[row])),
-            "iou": tensor(iou[row : row + 1])[0],
+            "pixels": torch.from_numpy(close.picture(picture)),
+            "fine": torch.from_numpy(close.fine(fine)),
+            "coarse": torch.from_numpy(close.coarse(coarse)),
+            "logits": close.logits(torch.from_numpy(logits[row])),
+            "iou": torch.from_numpy(iou[row : row + 1])[0],
             "boxes": close.place(box).flatten(),
             "points": close.place(asked.points[row]),
             "labels": asked.labels[row],
@@ -76,8 +74,9 @@ def sharpen_masks(
 
     def work(lot: list[tuple[int, CloseUp]]) -> None:
         each = [shown(row, close) for row, close in lot]
-        given = {name: torch.stack([one[name] for one in each]) for name in each[0]}
-        sharper, reached = sharpener.look_again(**given, once=once)
+        given = {name: send(torch.stack([one[name] for one in each]), device) for name in each[0]}
+        seen = fetch(*sharpener.look_again(**given, once=once or asked.boxes is None))
+        sharper, reached = (torch.from_numpy(part) for part in seen)
         for (row, close), one, mask, expects in zip(lot, each, sharper, reached.tolist(), strict=True):
             cut = close.cuts(mask)
             masks[row] = close.patch(one["logits"] if cut else mask)

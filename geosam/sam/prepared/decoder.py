@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from geosam.sam.blocks import Features
 from geosam.sam.mask_decoder import MaskDecoder
-from geosam.sam.prepared.drawing import PreparedDrawing, Surroundings, likeness
+from geosam.sam.prepared.drawing import PreparedDrawing, Surroundings, kinds, likeness, lone_places
 from geosam.sam.prepared.nesting import nest
+from geosam.sam.prepared.transfer import send
 from geosam.sam.prepared.two_way import PreparedTransformer
-from geosam.sam.prepared.upscaling import DEPTH, Hints, PreparedUpscaling, SharedMaps
+from geosam.sam.prepared.upscaling import DEPTH, Hints, PreparedUpscaling, SharedMaps, pick
 from geosam.sam.prompt_encoder import PromptEncoder
 from geosam.sam.prompt_map import PromptMap
 
@@ -87,7 +88,10 @@ class View:
 
 
 class Question(NamedTuple):
-    """``n`` prompts, as `geosam.sam.prompt_encoder.PromptEncoder` takes them."""
+    """``n`` prompts, as `geosam.sam.prompt_encoder.PromptEncoder` takes them, in the processor's memory.
+
+    What is computed depends on what is asked, and so no device has to be waited for to know it.
+    """
 
     points: Float[Tensor, "n p 2"]
     labels: Int[Tensor, "n p"]
@@ -107,6 +111,18 @@ class Question(NamedTuple):
         some = list(rows)
         boxes, masks = (None if each is None else each[some] for each in (self.boxes, self.masks))
         return Question(self.points[some], self.labels[some], boxes, masks)
+
+    def present(self) -> "Question":
+        """The same single prompt without places that are no points; several prompts as they are."""
+        if len(self.labels) > 1:
+            return self
+        there = self.labels[0] >= 0  # p
+        return self._replace(points=self.points[:, there], labels=self.labels[:, there])
+
+    def to(self, device: torch.device) -> "Question":
+        """The same prompts in a device's memory."""
+        boxes, masks = (None if each is None else send(each, device) for each in (self.boxes, self.masks))
+        return Question(send(self.points, device), send(self.labels, device), boxes, masks)
 
 
 class Asked(NamedTuple):
@@ -191,26 +207,25 @@ class PreparedDecoder:
         On a processor groups are small, and what a prompt gets does not depend on its group. On an image of few
         ``cells`` many go together, for a fraction of the time; their answers then agree up to rounding.
         """
-        size = self.group if self.outputs.device.type == "cpu" else GPU_GROUP
+        size = self.group if self.device.type == "cpu" else GPU_GROUP
         if cells is not None:
             size = max(size, TOGETHER_VALUES // (cells * self.outputs.shape[1]))
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def ask(self, view: View, question: Question) -> Asked:
         """Put ``n`` prompts to an image."""
-        points, labels, boxes, masks = question
-        n = len(points)
-        if n == 1:  # a place that is no point can be left out of a row of its own
-            points, labels = points[:, labels[0] >= 0], labels[:, labels[0] >= 0]
-        full = n == 1 or bool((labels >= 0).all())
+        question = question.present()
+        n, full = len(question.points), bool((question.labels >= 0).all())
+        points, labels, boxes, masks = question.to(self.device)
         sparse, present, dense = self.prompts(points, labels, side=view.side, boxes=boxes, masks=masks)
         tokens = torch.cat([self.outputs.expand(n, -1, -1), sparse], 1)  # n 1+k+t c
         everywhere = present.new_ones(n, len(self.outputs))  # n 1+k
         present = None if full else torch.cat([everywhere, present], 1)  # n 1+k+t
         cells, hints = view.cells + dense.flatten(2).mT.to(self.dtype), None  # m N c
         if self.drawing is not None and view.around is not None:
-            hints = likeness(view.around, points, labels, boxes)
-            cells = self.drawing.add(cells, view.around, hints, prompts=(points, labels, boxes))  # n N c
+            hints = likeness(view.around, points, labels, boxes, kinds=kinds(question.labels))
+            lone = lone_places(question.points, question.labels, question.boxes)
+            cells = self.drawing.add(cells, view.around, hints, prompts=(points, labels, boxes), lone=lone)  # n N c
         tokens, pixels = self.transformer(tokens, self._parts(cells, n), view.pe, present)  # n 1+k+t c, n N c
         outputs = len(self.outputs)
         iou = self.iou_head(tokens[:, :outputs])[:, 0]  # n 1+k
@@ -221,12 +236,17 @@ class PreparedDecoder:
         hints = None if asked.hints is None else Hints(asked.hints.maps[row], asked.hints.which)
         return self.upscaling.masks(asked.classifiers[row, masks], asked.cells(row), view.shared, hints, grid=view.grid)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.outputs.device
+
     def draw_several(self, view: View, asked: Asked, rows: Sequence[int]) -> Float[Tensor, "n k mh mw"]:
         """Logits of all masks of some prompts on a small image, in few products: those of `draw` up to rounding."""
         some = list(rows)
         cells = torch.stack([asked.cells(row) for row in some])  # n N c
-        hints = None if asked.hints is None else Hints(asked.hints.maps[some], asked.hints.which)
-        return self.upscaling.several(asked.classifiers[some], cells, view.shared, hints, grid=view.grid)
+        hints = None if asked.hints is None else Hints(pick(asked.hints.maps, some), asked.hints.which)
+        return self.upscaling.several(pick(asked.classifiers, some), cells, view.shared, hints, grid=view.grid)
 
     def _parts(self, cells: Tensor, n: int) -> list[Tensor]:
         """Cells of ``n`` prompts as they go through the layers: all at once, or one by one if a cache is too small."""

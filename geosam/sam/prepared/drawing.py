@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from geosam.sam.likeness import SHARPNESS, STRIDE, box_cells
 from geosam.sam.prepared.nesting import nest, nested_index
-from geosam.sam.prepared.upscaling import DEPTH, Hints
+from geosam.sam.prepared.upscaling import DEPTH, Hints, pick
 from geosam.sam.prompt_map import PromptMap
 
 PHASE = 8.0
@@ -25,6 +25,9 @@ WIDE = int(16 // PHASE) ** 2
 
 CELL = 4**DEPTH
 """Pixels of the finest features in one cell of the image embedding."""
+
+Kind = tuple[int, int]
+"""A pair of channels, and the label of the clicks that it is about."""
 
 INSIDE, OUTSIDE, BOX = 0, 1, 2
 """Pairs of channels: like inside clicks, like outside clicks; from BOX on, the box's inside and its surroundings."""
@@ -52,17 +55,26 @@ class Surroundings(NamedTuple):
         return Surroundings(features, squares, (y1 - y0, x1 - x0))
 
 
-def likeness(around: Surroundings, points: Tensor, labels: Tensor, boxes: Tensor | None) -> Hints:
+def kinds(labels: Tensor) -> list[Kind]:
+    """Tell which pairs of channels clicks have anything to say in.
+
+    Examples
+    --------
+    >>> kinds(torch.tensor([[1, -1]])), kinds(torch.tensor([[1, 0]]))
+    ([(0, 1)], [(0, 1), (1, 0)])
+    """
+    return [(pair, label) for pair, label in ((INSIDE, 1), (OUTSIDE, 0)) if bool((labels == label).any())]
+
+
+def likeness(around: Surroundings, points: Tensor, labels: Tensor, boxes: Tensor | None, *, kinds: list[Kind]) -> Hints:
     """Tell how much every pixel looks like what ``n`` prompts mark, as `geosam.sam.likeness.Likeness` does."""
     found: list[Tensor] = []
     pairs: list[int] = []
-    if labels.shape[1]:
+    if kinds:
         squares = _distances(around, _anchors(around, points)).unflatten(0, labels.shape)  # n p 16N
-        for pair, label in ((INSIDE, 1), (OUTSIDE, 0)):
-            other = labels != label  # n p
-            if not bool(other.all()):
-                found.append(squares.masked_fill(other[..., None], float("inf")).amin(1))  # n 16N
-                pairs.append(pair)
+        for pair, label in kinds:
+            found.append(squares.masked_fill((labels != label)[..., None], float("inf")).amin(1))  # n 16N
+            pairs.append(pair)
     if boxes is not None:
         gh, gw = around.grid
         inside, core, ring = box_cells(boxes / STRIDE, gh << DEPTH, gw << DEPTH)  # n q r, three times
@@ -79,6 +91,19 @@ def _anchors(around: Surroundings, points: Tensor) -> Tensor:
     col, row = (points / STRIDE).long().flatten(0, 1).unbind(-1)  # np, np
     row, col = row.clamp(0, (gh << DEPTH) - 1), col.clamp(0, (gw << DEPTH) - 1)
     return around.features[:, nested_index(row, col, gw, DEPTH)].T  # np e
+
+
+def lone_places(points: Tensor, labels: Tensor, boxes: Tensor | None) -> list[tuple[float, float]] | None:
+    """Places of prompts that are each a single inside click and nothing else; None if some are not.
+
+    Examples
+    --------
+    >>> lone_places(torch.tensor([[[4.0, 8.0]]]), torch.tensor([[1]]), None)
+    [(4.0, 8.0)]
+    """
+    if boxes is not None or labels.shape[1] != 1 or not bool((labels == 1).all()):
+        return None
+    return [(x, y) for x, y in points[:, 0].tolist()]
 
 
 def _prototypes(around: Surroundings, weights: Tensor) -> Tensor:
@@ -136,21 +161,27 @@ class PreparedDrawing:
         hints: Hints,
         *,
         prompts: tuple[Tensor, Tensor, Tensor | None],
+        lone: list[tuple[float, float]] | None,
     ) -> Tensor:
-        """Draw ``n`` prompts, ``points, labels, boxes``, over cells ``m N c``: ``n N c``."""
+        """Draw ``n`` prompts, ``points, labels, boxes``, over cells ``m N c``: ``n N c``.
+
+        ``lone`` are their `lone_places`.
+        """
         points, labels, boxes = prompts
-        drawn = self._drawn(points, labels, boxes, around.grid).flatten(1, 2)  # n N c
+        drawn = self._shared(lone or [], around.grid)  # n gh gw c
+        if drawn is None:
+            drawn = self.prompt_map(points, labels, grid=around.grid, boxes=boxes).permute(0, 2, 3, 1).to(self.dtype)
+        drawn = drawn.flatten(1, 2)  # n N c
         cells = cells + drawn  # n N c
         if not hints.which:
             return cells + self.bias.to(self.dtype)  # n N c
         near = hints.maps.unflatten(2, (-1, CELL)).mean(-1)  # n l N
-        liked = self.weight[hints.which].expand(len(near), -1, -1)  # n l c
+        liked = pick(self.weight, hints.which).expand(len(near), -1, -1)  # n l c
         return torch.baddbmm(cells, near.mT.to(self.dtype), liked.to(self.dtype)).add_(self.bias)  # n N c
 
-    def _drawn(self, points: Tensor, labels: Tensor, boxes: Tensor | None, grid: tuple[int, int]) -> Tensor:
-        if boxes is None and labels.shape[1] == 1 and bool((labels == 1).all()):
-            lone = [self._lone(x, y, grid) for x, y in points[:, 0].tolist()]
-            known = [each for each in lone if each is not None]
-            if len(known) == len(lone):
-                return known[0][None] if len(known) == 1 else torch.stack(known)  # n gh gw c
-        return self.prompt_map(points, labels, grid=grid, boxes=boxes).permute(0, 2, 3, 1).to(self.dtype)  # n gh gw c
+    def _shared(self, places: list[tuple[float, float]], grid: tuple[int, int]) -> Tensor | None:
+        """The parts of shared drawings that lone inside clicks take, ``n gh gw c``; None if one of them shares none."""
+        known = [each for x, y in places if (each := self._lone(x, y, grid)) is not None]
+        if not known or len(known) < len(places):
+            return None
+        return known[0][None] if len(known) == 1 else torch.stack(known)  # n gh gw c

@@ -21,6 +21,9 @@ DEPTH = 2
 BAND_VALUES = 1 << 18
 """Values of the finest maps in one band; a band's tensors then fit a core's own cache."""
 
+GPU_BAND_VALUES = 1 << 26
+"""The same on a graphics card, where it only bounds the memory: 256 MB in float32."""
+
 
 class Hints(NamedTuple):
     """Maps of likeness of some prompts, or of one.
@@ -77,7 +80,8 @@ class PreparedUpscaling:
         self.dtype = dtype
         self.first, self.second = _matrix(up1, dtype), _matrix(up2, dtype)  # c 4·c1, c1 4·c2
         self.biases = [cast(Tensor, up.bias).repeat(4) for up in (up1, up2)]  # 4·c1, 4·c2
-        self.band = max(1, BAND_VALUES // (up2.out_channels << 2 * DEPTH))
+        values = BAND_VALUES if up2.weight.device.type == "cpu" else GPU_BAND_VALUES
+        self.band = max(1, values // (up2.out_channels << 2 * DEPTH))
         self.norm = cast(LayerNorm2d, norm)
         projections = [cast(nn.Conv2d, each) for each in decoder.fine_projections]
         self.fine = [each.weight[:, :, 0, 0].T for each in projections]  # c8 c1, c4 c2
@@ -108,7 +112,7 @@ class PreparedUpscaling:
         gh, gw = grid
         classifiers = classifiers.to(self.dtype)
         logits = cells.new_empty(len(classifiers), gh << DEPTH, gw << DEPTH, dtype=torch.float32)
-        rows = max(1, self.band // gw) if cells.device.type == "cpu" else gh
+        rows = max(1, self.band // gw)
         for top in range(0, gh, rows):
             here = min(rows, gh - top)
             band = slice(top * gw, (top + here) * gw)
@@ -142,7 +146,7 @@ class PreparedUpscaling:
         x = functional.layer_norm(x, width, self.norm.weight, self.norm.bias, self.norm.eps)  # 4n c1
         x = torch.addmm(quarter, self.act1(x), self.second).unflatten(1, (4, -1)).flatten(0, 1)  # 16n c2
         if hints is not None and self.hint_weight is not None and hints.which:
-            x.addmm_(hints.maps.T.to(self.dtype), self.hint_weight[hints.which])  # 16n c2
+            x.addmm_(hints.maps.T.to(self.dtype), pick(self.hint_weight, hints.which))  # 16n c2
         return self.act2(x)  # 16n c2
 
     def classifiers(self, tokens: Tensor) -> Tensor:
@@ -151,6 +155,11 @@ class PreparedUpscaling:
         for index, (weight, bias) in enumerate(self.heads):
             x = torch.baddbmm(bias, functional.relu(x) if index else x, weight)  # k n c
         return x.transpose(0, 1)  # n k c2
+
+
+def pick(rows: Tensor, which: list[int]) -> Tensor:
+    """Some rows, on whatever device: an index would have to be sent there first."""
+    return torch.stack([rows[each] for each in which])
 
 
 def _rows(maps: Tensor, band: slice, depth: int) -> Tensor:
