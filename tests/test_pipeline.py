@@ -49,6 +49,22 @@ class Counting(TruthNetwork):
     stop_after: int | None
 
 
+class Together(Counting):
+    """A network that takes three windows at once, as a graphics card does."""
+
+    at_once = 3
+
+    def __init__(self, side: int = 128, stop_after: int | None = None) -> None:
+        super().__init__(side, stop_after)
+        object.__setattr__(self, "lots", [])
+
+    def encode_many(self, windows) -> list[tuple[np.ndarray, ...]]:
+        self.lots.append(len(windows))
+        return [self.encode(pixels) for pixels in windows]
+
+    lots: list[int]
+
+
 @pytest.fixture(scope="module")
 def truth() -> np.ndarray:
     return blob_labels(SHAPE, count=25, large=2, seed=4)
@@ -416,6 +432,34 @@ def test_what_was_encoded_once_is_recalled(path: Path, tmp_path: Path):
     again = geosam.segment_to_file(path, tmp_path / "out.gpkg", model=second, store=store, **SMALL)
     assert second.calls == again.encoded == 0
     assert again.recalled == first.calls
+
+
+@pytest.mark.parametrize("known", [0, 5])
+def test_windows_embedded_together_give_the_same_bytes(path: Path, tmp_path: Path, known: int):
+    """Also where the store knows some of them; each is encoded once."""
+    store, network = EmbeddingStore(tmp_path / "store"), Together()
+    if known:
+        with pytest.raises(KeyboardInterrupt):
+            geosam.encode(path, model=Counting(stop_after=known), store=store, **SMALL)
+    wanted, table = (
+        geosam.segment(path, model=model, store=place, **SMALL)
+        for model, place in ((TruthNetwork(side=128), None), (network, store))
+    )
+    assert rows(table) == rows(wanted)
+    windows = geosam.encode(path, model=Counting(), store=tmp_path / "another", **SMALL).windows
+    assert network.calls == sum(network.lots) == windows - known
+    assert max(network.lots) == 3
+
+
+def test_a_run_of_windows_embedded_together_goes_on_where_it_stopped(path: Path, tmp_path: Path):
+    output = tmp_path / "out.gpkg"
+    with pytest.raises(KeyboardInterrupt):
+        geosam.segment_to_file(path, output, model=Together(stop_after=7), **SMALL)
+    report = geosam.segment_to_file(path, output, model=(second := Together()), **SMALL)
+    assert report.resumed >= 3
+    assert second.calls == report.windows - report.empty - report.resumed
+    geosam.segment_to_file(path, tmp_path / "whole.gpkg", model=TruthNetwork(side=128), **SMALL)
+    assert layer(output) == layer(tmp_path / "whole.gpkg")
 
 
 def test_a_full_disk_does_not_end_the_run(

@@ -44,6 +44,8 @@ class Backend(_DummyBackendModule):
 
 _setup_privateuseone_for_python_backend("away", backend_module=Backend())
 AWAY = torch.device("away", 0)
+AUTOCAST = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")  # lasts as long as this name
+AUTOCAST.fallback(torch.library.fallthrough_kernel)  # autocast changes nothing there; what is cast by hand is
 
 
 class Away(torch.Tensor):
@@ -145,9 +147,9 @@ def there(nano) -> Predictor:
     return moved(nano.copy_network(), nano.key)
 
 
-def moved(sam: Sam, key: str) -> Predictor:
+def moved(sam: Sam, key: str, dtype: torch.dtype = torch.float32) -> Predictor:
     with counting():
-        return Predictor(sam.to(AWAY), key)
+        return Predictor(sam.to(AWAY), key, dtype=dtype)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +200,7 @@ def test_a_window_is_embedded_alike(there, arrays, pixels):
     with counting():
         found = there.encode(pixels)
     for a, b in zip(found, arrays, strict=True):
-        np.testing.assert_allclose(a.astype(float), b.astype(float), atol=2e-3)
+        np.testing.assert_allclose(a.astype(float), b.astype(float), rtol=2e-3, atol=2e-3)
 
 
 def test_windows_of_a_shape_are_embedded_together(nano, there):
@@ -211,7 +213,7 @@ def test_windows_of_a_shape_are_embedded_together(nano, there):
     assert few == 3  # 4 and 1 of 96 px, 2 of 128 px
     for pixels, arrays in zip(windows, found, strict=True):
         for a, b in zip(arrays, nano.encode(pixels), strict=True):
-            np.testing.assert_allclose(a.astype(float), b.astype(float), atol=2e-3)
+            np.testing.assert_allclose(a.astype(float), b.astype(float), rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("asked", [CLICKS, BOXES, PAIRS], ids=["clicks", "boxes", "pairs"])
@@ -251,8 +253,9 @@ def test_a_window_is_surveyed_alike(nano, there, arrays, near):
         np.testing.assert_allclose(a[3].logits, b[3].logits, atol=2e-4)
 
 
-def test_a_transformer_answers_alike(tiny):
-    here, there = Predictor(tiny, "tiny"), moved(deepcopy(tiny), "tiny")
+@pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-3), (torch.bfloat16, 5e-2)])
+def test_a_transformer_answers_alike(tiny, dtype, off):
+    here, there = Predictor(tiny, "tiny"), moved(deepcopy(tiny), "tiny", dtype)
     pixels = render(4, 256).pixels
     asked = {"points": np.array([[[60.0, 90]], [[200, 30]]], np.float32), "labels": np.ones((2, 1), int)}
     arrays = here.encode(pixels)
@@ -260,9 +263,8 @@ def test_a_transformer_answers_alike(tiny):
     with counting():
         again = there.encode(pixels)
         found = there.decode(arrays, (256, 256), **asked)
-    np.testing.assert_allclose(again[0].astype(float), arrays[0].astype(float), rtol=2e-3, atol=2e-3)
-    for a, b in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+    for a, b in zip((again[0].astype(float), *found), (arrays[0].astype(float), *wanted), strict=True):
+        assert np.linalg.norm(a - b) < off * np.linalg.norm(b)
 
 
 def cost(work) -> dict[str, int]:
