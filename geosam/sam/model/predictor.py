@@ -373,22 +373,25 @@ class Predictor:
             If the arrays are not an embedding of such a window by this model.
         """
 
-        def answer(group: Group) -> list[tuple[int, list[Result]]]:
+        def answer(group: Group) -> list[tuple[int, Result]]:
             iou = group.iou
             good = iou >= least_iou
             good[:, 0] = False  # the answer to clear prompts
-            seen = []
-            for row, scores, wanted, drawn in zip(group.rows, iou, good, group.patches(good), strict=True):
-                pairs = zip(np.flatnonzero(wanted).tolist(), drawn, strict=True)
-                some = [(mask, patch) for mask, patch in pairs if patch is not None]
-                seen.append((row, [look(row, mask - 1, float(scores[mask]), patch) for mask, patch in some]))
-            return seen
+            seen = [
+                (row, mask - 1, float(scores[mask]), patch)
+                for row, scores, wanted, drawn in zip(group.rows, iou, good, group.patches(good), strict=True)
+                for mask, patch in zip(np.flatnonzero(wanted).tolist(), drawn, strict=True)
+                if patch is not None
+            ]
+            # on a processor each group has a core already; beside a graphics card the cores are free
+            looked = map_alone(lambda each: look(*each), seen, threads=1 if self.device.type == "cpu" else None)
+            return [(row, result) for (row, *_), result in zip(seen, looked, strict=True)]
 
         near = min(self.sam.spec.focus_px, default=0)
         sides = np.zeros(len(points), int) if local is None else np.where(local, near, 0)
         found = self._each_group(arrays, shape, (points, labels, None, None), answer, sides, together=True)
         by_row = sorted((each for some in found for each in some), key=lambda each: each[0])
-        return [each for _, some in by_row for each in some]
+        return [each for _, each in by_row]
 
     @property
     def _encoder(self) -> Callable[[Tensor], Features]:
