@@ -9,6 +9,7 @@ from torch import Tensor
 
 from geosam.sam.blocks import Features
 from geosam.sam.model import Sam
+from geosam.sam.prepared.transfer import send
 from geosam.training.batches import Batch
 from geosam.training.corrections import draw_corrections
 from geosam.training.losses import answer_loss, choice_loss, mask_losses, reached_iou, weigh_pixels
@@ -52,7 +53,7 @@ def batch_to_truth(batch: Batch, device: torch.device) -> Truth:
     """Bring a batch to a device."""
 
     def tensor(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(device, non_blocking=True)
+        return send(torch.from_numpy(array), device)
 
     targets = tensor(batch.targets).flatten(0, 1).float() / 255
     boxes = tensor(batch.boxes).flatten(0, 1)

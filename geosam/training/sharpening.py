@@ -112,7 +112,14 @@ class Course:
 
 
 def with_sharpener(
-    network: Sam, config: TrainConfig, options: SharpenerOptions, *, folder: Path, data: Path | None, workers: int
+    network: Sam,
+    config: TrainConfig,
+    options: SharpenerOptions,
+    *,
+    folder: Path,
+    data: Path | None,
+    workers: int,
+    device: torch.device | None = None,
 ) -> Sam:
     """Give a copy of a network that holds a sharpener of its masks.
 
@@ -130,17 +137,20 @@ def with_sharpener(
         Folder of real pictures, as `geosam.training.train` takes it.
     workers
         Processes that make batches.
+    device
+        Where it is trained; None for where the network is, to which it comes back.
     """
-    network = deepcopy(network).eval().requires_grad_(requires_grad=False)
+    home = network.pixel_mean.device
+    network = deepcopy(network).to(device or home).eval().requires_grad_(requires_grad=False)
     course = Course.begin(network, config, options)
     if (folder / NAME).is_file():
         course.load(folder / NAME)
     learn(course, network, folder=folder, data=data, workers=workers)
     course.average.apply(course.sharpener)
-    network.mask_sharpener = lay_out(course.sharpener, torch.contiguous_format).cpu().eval()
+    network.mask_sharpener = lay_out(course.sharpener, torch.contiguous_format).eval()
     network.mask_sharpener.requires_grad_(requires_grad=False)
     network.spec = replace(network.spec, sharpened=True)
-    return network
+    return network.to(home)
 
 
 def learn(course: Course, network: Sam, *, folder: Path, data: Path | None, workers: int) -> None:

@@ -178,9 +178,12 @@ def _sit(team: Team, config: TrainConfig, sitting: Sitting) -> None:
         export(run, sitting.folder, sitting.data, started=sitting.folder / START / NAME, workers=sitting.workers)
 
 
-def start(config: TrainConfig, team: Team = ALONE) -> Run:
-    """Build the network with random weights and what it takes to train it; the seed decides all of it."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def start(config: TrainConfig, team: Team = ALONE, *, device: torch.device | None = None) -> Run:
+    """Build the network with random weights and what it takes to train it; the seed decides all of it.
+
+    ``device`` is where it computes; None for the graphics card where there is one.
+    """
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build(spec_of(config))
@@ -291,7 +294,7 @@ def run_step(run: Run, batch: Batch) -> dict[str, float]:
     for group in run.optimiser.param_groups:
         group["lr"] = rate_at(config, step)
     run.network.prompt_encoder.pe_layer.origin.copy_(3 * torch.rand(2, generator=generator))
-    with _precision(run.device), sdpa_kernel(SDPBackend.MATH):  # its backward is the quickest on a CPU
+    with _precision(run.device), _attention(run.device):
         loss, row = losses_of(run, truth, generator)
     run.optimiser.zero_grad()
     loss.backward()
@@ -352,6 +355,11 @@ def losses_of(run: Run, truth: Truth, generator: torch.Generator) -> tuple[Tenso
     return config.losses.dense * dense + masks + config.losses.iou * ious, row
 
 
+def _attention(device: torch.device) -> Any:
+    """Leave the kernel of attention to PyTorch, but on a processor, where this one's backward is the quickest."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
 def _precision(device: torch.device) -> Any:
     """Compute in bfloat16 where the processor does so quickly."""
     if device.type == "cpu":
@@ -383,7 +391,8 @@ def export(run: Run, folder: Path, data: Path | None = None, *, started: Path | 
     if data is not None:
         network = with_judge(calibrated(network, data), data)
     if run.config.sharpener is not None:
-        network = with_sharpener(network, run.config, run.config.sharpener, folder=folder, data=data, workers=workers)
+        where = {"folder": folder, "data": data, "workers": workers, "device": run.device}
+        network = with_sharpener(network, run.config, run.config.sharpener, **where)
     path = folder / f"{run.config.name}.safetensors"
     write_sam(network, path)
     return path

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from geosam.testing import blob_labels, labels_to_pixels
-from geosam.training.config import TrainConfig, read_config
+from geosam.training.config import SharpenerOptions, TrainConfig, read_config
 from geosam.training.real import HELD_OUT
 
 
@@ -35,6 +35,13 @@ def tiny() -> TrainConfig:
     )
     optimiser = replace(whole.optimiser, steps=6, decay=1.0, warm_up=2, dense_steps=1, rate=3e-3, blend=1.0)
     return TrainConfig("tiny", 3, model, data, optimiser, whole.losses)
+
+
+@pytest.fixture
+def options() -> SharpenerOptions:
+    """A sharpener's course of a few steps."""
+    small = {"batch": 2, "prompts": 2, "sides": (64,), "minimum_px": 30, "object_px": (12.0, 50.0)}
+    return replace(read_config().sharpener, steps=4, warm_up=1, least_iou=0.0, **small)
 
 
 @pytest.fixture

@@ -10,17 +10,9 @@ from geosam.sam.registry import read_sam
 from geosam.training import sharpening, trainer
 from geosam.training.answers import batch_to_truth
 from geosam.training.checkpoints import NAME
-from geosam.training.config import read_config
 from geosam.training.losses import reached_iou
 
 QUIET = {"workers": 0, "peek_minutes": 0.0}
-
-
-@pytest.fixture
-def options():
-    """A course of a few steps."""
-    small = {"batch": 2, "prompts": 2, "sides": (64,), "minimum_px": 30, "object_px": (12.0, 50.0)}
-    return replace(read_config().sharpener, steps=4, warm_up=1, least_iou=0.0, **small)
 
 
 def test_it_learns_to_undo_what_it_is_shown(tiny, options, tmp_path):
