@@ -57,11 +57,12 @@ def write(path: Path) -> None:
     torch.save(peer.state_dict(), path)
 
 
-def ours(path: Path, dtype: Dtype) -> Predictor:
+def ours(path: Path, dtype: Dtype, device: str = "cpu") -> Predictor:
     """The checkpoint in geosam."""
-    return load_model(path, device="cpu", dtype=dtype)
+    return load_model(path, device=device, dtype=dtype)
 
 
-def theirs(path: Path) -> PeerSam:
+def theirs(path: Path, device: str = "cpu") -> PeerSam:
     """The checkpoint in `segment_anything`."""
-    return segment_anything.sam_model_registry["vit_b"](str(path)).eval().requires_grad_(requires_grad=False)
+    peer = segment_anything.sam_model_registry["vit_b"](str(path)).eval().requires_grad_(requires_grad=False)
+    return peer.to(device)

@@ -13,6 +13,7 @@ import geopandas
 import pytest
 import rasterio
 import shapely
+import torch
 from geopandas.testing import assert_geodataframe_equal
 from typer.testing import CliRunner
 
@@ -31,7 +32,7 @@ def perfect(monkeypatch, tmp_path):
     real = geosam.pipeline.request.load_model
     truth = TruthNetwork(side=SIDE)
     monkeypatch.setattr(
-        geosam.pipeline.request, "load_model", lambda name: truth if str(name) == "nano" else real(name)
+        geosam.pipeline.request, "load_model", lambda name, **how: truth if str(name) == "nano" else real(name, **how)
     )
     monkeypatch.setenv("GEOSAM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
@@ -75,6 +76,27 @@ class TestSegment:
     def test_a_picture_is_drawn_from_every_format(self, scene, tmp_path, suffix):
         run("segment", scene, "-o", tmp_path / f"out{suffix}", "--picture", tmp_path / "look.png", "--spacing", 8)
         assert (tmp_path / "look.png").stat().st_size > 0
+
+    def test_where_and_how_the_model_computes(self, scene, tmp_path, monkeypatch):
+        told, cores = {}, torch.get_num_threads()
+        truth = TruthNetwork(side=SIDE)
+        monkeypatch.setattr(geosam.pipeline.request, "load_model", lambda _, **how: told.update(how) or truth)
+        try:
+            how = ("--device", "cpu", "--dtype", "bfloat16", "--threads", 1)
+            run("segment", scene, "-o", tmp_path / "out.gpkg", "--spacing", 8, *how)
+            assert torch.get_num_threads() == 1
+        finally:
+            torch.set_num_threads(cores)
+        assert told == {"device": "cpu", "dtype": "bfloat16"}
+
+    def test_a_device_that_is_not_there_is_said_in_a_line(self, scene, tmp_path, monkeypatch):
+        monkeypatch.setattr(geosam.pipeline.request, "load_model", geosam.load_model)
+        assert "'toaster'" in complaint("segment", scene, "-o", tmp_path / "out.gpkg", "--device", "toaster")
+        assert not (tmp_path / "out.gpkg").exists()
+
+    def test_another_precision_is_wrong_usage(self, scene, tmp_path):
+        done = run("segment", scene, "-o", tmp_path / "out.gpkg", "--dtype", "float64", code=2)
+        assert "bfloat16" in done.stderr
 
     def test_clicks_and_boxes_each_give_a_polygon(self, scene, tmp_path):
         out = tmp_path / "out.gpkg"
@@ -274,7 +296,7 @@ def started(*words, folder: Path, windows: int = 1000) -> subprocess.Popen:
         "            time.sleep(600)\n"
         "        Sleepy.left -= 1\n"
         "        return super().encode(pixels)\n"
-        f"request.load_model = lambda name: Sleepy(side={SIDE})\n"
+        f"request.load_model = lambda name, **how: Sleepy(side={SIDE})\n"
         "main()\n"
     )
     return subprocess.Popen(
@@ -341,7 +363,7 @@ def test_a_bug_is_one_line_that_says_how_to_see_more(scene, tmp_path):
     code = (
         "import geosam.pipeline.request as request\n"
         "from geosam.cli import main\n"
-        "request.load_model = lambda name: 1 / 0\n"
+        "request.load_model = lambda name, **how: 1 / 0\n"
         "main()\n"
     )
     words = [sys.executable, "-c", code, "segment", str(scene), "-o", str(tmp_path / "out.gpkg")]

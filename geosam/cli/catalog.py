@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from geosam.cli.machine import Model
 from geosam.cli.options import (
     OUTPUT,
     PROMPTS,
@@ -25,7 +26,6 @@ from geosam.cli.scenes import (
     Aoi,
     AoiCrs,
     Bands,
-    Model,
     Nodata,
     Overlap,
     Quiet,

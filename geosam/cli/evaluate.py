@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from geosam.cli.failures import INTERRUPTED
+from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
 from geosam.cli.options import EVERYTHING, OUTPUT, Spacing
-from geosam.cli.scenes import Model, Quiet
+from geosam.cli.scenes import Quiet
 
 HEADINGS = {
     "box": "box",
@@ -61,6 +62,9 @@ def evaluate(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Also write the table as CSV here.", rich_help_panel=OUTPUT)
     ] = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Score a model on labelled pictures: IoU from a box, one click, three clicks; outlines; everything mode.
@@ -69,13 +73,12 @@ def evaluate(
     far.
     """
     from geosam.execute import progress_bar
-    from geosam.pipeline.request import to_network
     from geosam.sinks.staging import check_path
     from geosam.training.evaluation import Evaluation, list_pictures, score_pictures
 
     targets = [check_path(path, (suffix,)) for path, suffix in ((json, ".json"), (csv, ".csv")) if path]
     pictures = list_pictures(labelled, sources=[name for name in sources.split(",") if name], limit=limit)
-    network = to_network(model)
+    network = open_model(model, device=device, dtype=dtype, threads=threads)
     result = Evaluation(network.key, labelled.resolve().name)
     asked = {"objects": objects, "everything": (windows or None) if everything else 0, "hierarchy": hierarchy}
     try:

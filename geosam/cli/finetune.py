@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from geosam.cli.scenes import Model, Quiet
+from geosam.cli.machine import Model
+from geosam.cli.scenes import Quiet
 
 
 class Learning(StrEnum):

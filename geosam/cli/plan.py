@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
+from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
 from geosam.cli.options import Spacing
 from geosam.cli.scenes import (
     Aoi,
     AoiCrs,
     Bands,
-    Model,
     Nodata,
     Overlap,
     Quiet,
@@ -40,6 +40,9 @@ def plan(
     window: Window = None,
     overlap: Overlap = None,
     spacing: Spacing = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    threads: Threads = None,
 ) -> None:
     """Say what segmenting a scene will cost, before starting; the first time one window is measured."""
     from rich.console import Console
@@ -49,7 +52,8 @@ def plan(
 
     seen = {"bands": bands, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
     opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen)
-    forecast = geosam.plan(opened, prompts, model=model, window=window, overlap=overlap, spacing_px=spacing)
+    network = open_model(model, device=device, dtype=dtype, threads=threads)
+    forecast = geosam.plan(opened, prompts, model=network, window=window, overlap=overlap, spacing_px=spacing)
     show_forecast(forecast, Console(soft_wrap=True))
 
 
@@ -66,6 +70,9 @@ def encode(
     window: Window = None,
     overlap: Overlap = None,
     store: Store = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Encode all windows of a scene into the embedding store, so that later prompts need no encoder."""
@@ -80,6 +87,7 @@ def encode(
         raise OptionError("--store none", expected="a folder, or auto", hint="encoding without a store keeps nothing")
     seen = {"bands": bands, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
     opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen)
+    network = open_model(model, device=device, dtype=dtype, threads=threads)
     with progress_bar(quiet=quiet) as progress:
-        report = run(opened, model=model, store=store, progress=progress, window=window, overlap=overlap)
+        report = run(opened, model=network, store=store, progress=progress, window=window, overlap=overlap)
     show_passes(report, Console(soft_wrap=True))

@@ -11,7 +11,6 @@ from geosam.errors import OptionError
 _SEEN, _WINDOWS = "How the scene is seen", "Windows and embeddings"
 
 SceneArgument = Annotated[str, typer.Argument(help="GeoTIFF, COG, VRT, JP2, /vsi… or s3:// path; anything GDAL opens.")]
-Model = Annotated[str, typer.Option(help="Name of a model (see `geosam models`) or path of a weights file.")]
 Bands = Annotated[
     str | None,
     typer.Option(help="One band or three, from 1, as `4,3,2`; or colours, as `nir,red,green`.", rich_help_panel=_SEEN),

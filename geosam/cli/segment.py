@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
 from geosam.cli.options import (
     OUTPUT,
     PROMPTS,
@@ -27,7 +28,6 @@ from geosam.cli.scenes import (
     Aoi,
     AoiCrs,
     Bands,
-    Model,
     Nodata,
     Overlap,
     Quiet,
@@ -96,6 +96,9 @@ def segment(
     window: Window = None,
     overlap: Overlap = None,
     store: Store = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    threads: Threads = None,
     simplify: Simplify = 0.0,
     outline: Outline = None,
     labels: Annotated[
@@ -132,6 +135,7 @@ def segment(
     check_outputs(output, labels, picture, overwrite=overwrite)
     asked = read_prompts(opened, prompts, layer=prompts_layer, id_column=id_column, group_column=group_column)
     clicked = read_clicks(opened, point or [], box or [], prompts_crs)
+    network = open_model(model, device=device, dtype=dtype, threads=threads)
     with progress_bar(quiet=quiet) as progress:
         report = geosam.segment_to_file(
             opened,
@@ -141,7 +145,7 @@ def segment(
             picture=picture,
             layer=layer,
             overwrite=overwrite,
-            model=model,
+            model=network,
             store=None if store == "none" else store,
             progress=progress,
             window=window,

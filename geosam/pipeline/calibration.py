@@ -123,9 +123,10 @@ def calibrated(request: Request, window: Window) -> Calibration:
 
 
 def identity(request: Request, window: Window) -> str:
-    """Whatever changes what a window takes: machine, threads, versions, model, size of the window and grid."""
+    """Whatever changes what a window takes: machine, device, threads, versions, model, size of the window and grid."""
     told: dict[str, Any] = {
         "machine": [platform.node(), platform.machine(), _processor(), os.cpu_count()],
+        "device": str(getattr(request.network, "device", "cpu")),
         "threads": torch.get_num_threads(),
         "versions": [__version__, torch.__version__],
         "model": request.network.key,

@@ -109,9 +109,9 @@ def changed(options: SegmentOptions, changes: Mapping[str, Any]) -> SegmentOptio
     return replace(options, **changes)
 
 
-def to_network(model: Any) -> Network:
-    """The network itself, or the one that a name or a path stands for."""
-    return load_model(model) if isinstance(model, str | PathLike) else model
+def to_network(model: Any, **how: Any) -> Network:
+    """The network itself, or the one that a name or a path stands for, loaded as `geosam.load_model` is told to."""
+    return load_model(model, **how) if isinstance(model, str | PathLike) else model
 
 
 def to_prompts(prompts: Any, scene: Scene) -> Prompts:

@@ -253,7 +253,7 @@ def test_all_rounds_answer_all_objects(tmp_path, labels):
 class TestCommand:
     @pytest.fixture(autouse=True)
     def perfect(self, monkeypatch, tmp_path, labels):
-        monkeypatch.setattr(geosam.pipeline.request, "load_model", lambda name: NETWORK)
+        monkeypatch.setattr(geosam.pipeline.request, "load_model", lambda name, **how: NETWORK)
         save_picture(tmp_path / "a.png", labels)
         Image.fromarray(labels.astype(np.uint16)).save(tmp_path / "a_ids.png")
 

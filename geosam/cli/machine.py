@@ -1,0 +1,51 @@
+"""Options that say where the model computes and how precisely, and the model that they describe."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+_MACHINE = "Model and machine"
+
+Model = Annotated[
+    str,
+    typer.Option(help="Name of a model (see `geosam models`) or path of a weights file.", rich_help_panel=_MACHINE),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="`cpu`, `cuda`, `cuda:1`, …; `auto`: the graphics card where there is one.", rich_help_panel=_MACHINE
+    ),
+]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option(
+        help="Precision of the arithmetic; `auto`: what suits the model and the machine.", rich_help_panel=_MACHINE
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(help="Processor cores that the model may use; default: all.", min=1, rich_help_panel=_MACHINE),
+]
+
+
+def open_model(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    threads: int | None = None,
+) -> Any:
+    """The model that the options describe, with so many of the processor's cores.
+
+    Raises
+    ------
+    ModelError, WeightsError
+        If it cannot be had so.
+    """
+    import torch
+
+    from geosam.pipeline.request import to_network
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return to_network(name, device=device, dtype=dtype)
