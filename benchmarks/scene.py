@@ -42,6 +42,10 @@ class Timed:
         """The network's, timed."""
         return self._during("encode", self._network.encode, given, named)
 
+    def encode_many(self, *given: Any, **named: Any) -> Any:
+        """The network's, timed."""
+        return self._during("encode", self._network.encode_many, given, named)
+
     def decode(self, *given: Any, **named: Any) -> Any:
         """The network's: prompted mode, which is not measured."""
         return self._network.decode(*given, **named)

@@ -118,7 +118,7 @@ def embed_many(chips: Sequence[Chip], encoder: ImageEncoder) -> list[Embedding]:
     ModelError
         If the features are not finite, as after an overflow of half precision.
     """
-    if not isinstance(encoder, ManyEncoder):
+    if len(chips) < 2 or not isinstance(encoder, ManyEncoder):
         return [embed(chip, encoder) for chip in chips]
     found = encoder.encode_many([chip.pixels for chip in chips])
     return [_checked(chip, arrays, encoder) for chip, arrays in zip(chips, found, strict=True)]

@@ -114,7 +114,7 @@ class Question(NamedTuple):
 
     def present(self) -> "Question":
         """The same single prompt without places that are no points; several prompts as they are."""
-        if len(self.labels) > 1:
+        if len(self.labels) != 1:
             return self
         there = self.labels[0] >= 0  # p
         return self._replace(points=self.points[:, there], labels=self.labels[:, there])
