@@ -175,10 +175,12 @@ class Predictor:
         canvas = self.canvas((windows[0].shape[1], windows[0].shape[2]))
         with torch.inference_mode(), self._precision():
             shown = [canvas.show(send(torch.tensor(pixels), self.device).float()) for pixels in windows]  # 3 sh sw each
-            images = torch.stack([canvas.pad(self.sam.normalise(each)) for each in shown])  # b 3 ph pw
-            coarse, fine = self._encoder(images.contiguous(memory_format=torch.channels_last))  # b c gh gw
             keeps = self.sam.mask_sharpener is not None
             kept = [torch.stack([keep_picture(each, canvas) for each in shown])] if keeps else []  # b 3 _ _
+            images = torch.stack([canvas.pad(self.sam.normalise(each)) for each in shown])  # b 3 ph pw
+            del shown  # as large as the images
+            images = images.contiguous(memory_format=torch.channels_last)  # b 3 ph pw
+            coarse, fine = self._encoder(images)  # b c gh gw
             arrays = fetch(*(each.half() for each in (coarse, *fine, *kept)))
         return [tuple(_fixed(array[row]) for array in arrays) for row in range(len(windows))]
 
