@@ -22,6 +22,9 @@ from numpy import ndarray
 Pixels = UInt8[ndarray, "3 h w"]
 """Display-ready pixels of a window, red green blue."""
 
+AnyPixels = UInt8[ndarray, "3 _ _"]
+"""The same of one of several windows, which need not have one shape."""
+
 Bands = Float32[ndarray, "b h w"]
 """Source values before the stretch."""
 

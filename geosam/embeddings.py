@@ -9,7 +9,7 @@ from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
-from geosam.arrays import Pixels
+from geosam.arrays import AnyPixels, Pixels
 from geosam.errors import ModelError
 from geosam.scene import Chip
 
@@ -45,7 +45,7 @@ class ManyEncoder(ImageEncoder, Protocol):
         """Windows that are best given to it together."""
         ...
 
-    def encode_many(self, windows: Sequence[Pixels]) -> list[tuple[np.ndarray, ...]]:
+    def encode_many(self, windows: Sequence[AnyPixels]) -> list[tuple[np.ndarray, ...]]:
         """Features of windows, in their order: of each what `encode` gives, up to rounding."""
         ...
 

@@ -91,10 +91,10 @@ def test_windows_of_a_shape_are_embedded_together(nano, there):
     """In their order, whatever lies between."""
     windows = [render(seed, side).pixels for seed, side in enumerate((96, 128, 96, 96, 128, 96, 96))]
     assert (nano.at_once, there.at_once) == (1, 4)
-    with counting() as seen:
+    with counting():
         found = there.encode_many(windows)
-        few = seen["waits"] / len(found[0])
-    assert few == 3  # 4 and 1 of 96 px, 2 of 128 px
+    waits = cost(lambda: there.encode_many(windows))["waits"]
+    assert waits == 3 * len(found[0])  # 4 and 1 of 96 px, 2 of 128 px
     for pixels, arrays in zip(windows, found, strict=True):
         for a, b in zip(arrays, nano.encode(pixels), strict=True):
             np.testing.assert_allclose(a.astype(float), b.astype(float), rtol=2e-3, atol=2e-3)
@@ -152,6 +152,9 @@ def test_a_transformer_answers_alike(tiny, dtype, off):
 
 
 def cost(work) -> dict[str, int]:
+    """What goes over when it is done again: the first time weights and drawings are laid out."""
+    with counting():
+        work()
     with counting() as seen:
         work()
     return dict(seen)
@@ -180,7 +183,7 @@ def test_of_a_survey_the_host_waits_for_scores_and_for_masks(there, arrays, near
     one, every = (cost(lambda n=n: survey(n)) for n in (1, 16))
     assert every == one
     assert one["waits"] <= 3
-    assert found[1] > 10 * found[0] > 0
+    assert found[-1] > 10 * found[0] > 0
 
 
 def test_masks_of_a_size_are_sharpened_in_one_wait(nano, there, arrays):

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
-from geosam.arrays import Boxes, Logits, MaskScores, Patch, Pixels, PointLabels, Points
+from geosam.arrays import AnyPixels, Boxes, Logits, MaskScores, Patch, Pixels, PointLabels, Points
 from geosam.errors import ModelError
 from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.vit import VitEncoder
@@ -155,7 +155,7 @@ class Predictor:
         """Windows that are best embedded together; one keeps a processor busy."""
         return 1 if self.device.type == "cpu" else GPU_WINDOWS
 
-    def encode_many(self, windows: Sequence[Pixels]) -> list[tuple[np.ndarray, ...]]:
+    def encode_many(self, windows: Sequence[AnyPixels]) -> list[tuple[np.ndarray, ...]]:
         """Embed windows as `encode` does, in their order; on a graphics card those of one shape together.
 
         There features agree with those of `encode` up to rounding; on a processor they are the same.
