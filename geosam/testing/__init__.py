@@ -6,6 +6,7 @@
 - `TruthNetwork` (`TruthEncoder` and `TruthDecoder` in one) is the perfect network for such a scene: what comes out of
   the pipeline must be the truth, and whatever is not is the pipeline's fault.
 - `StubNetwork` answers at constant cost, for measurements of memory and time.
+- `geosam.testing.device`, imported by itself, stands in for a graphics card: it shows what one would complain of.
 
 Examples
 --------

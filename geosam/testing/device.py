@@ -35,8 +35,7 @@ aten = torch.ops.aten
 WHOLE = {"linear", "matmul"}
 """Operators made of others that may stay whole."""
 
-
-SHUFFLED = {"scatter_add", "scatter_add_", "index_add", "index_add_", "index_put", "index_put_"}
+SHUFFLED = {"scatter_add", "scatter_add_", "index_add", "index_add_"}
 """Operators that add in any order, so that sums of fractions differ from run to run."""
 
 
