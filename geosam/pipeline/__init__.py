@@ -31,8 +31,7 @@ import pandas as pd
 from geopandas import GeoDataFrame
 
 from geosam import sinks
-from geosam.embeddings import at_once
-from geosam.execute import Journal, Progress, prefetch
+from geosam.execute import Journal, Progress
 from geosam.pipeline.everything import Strips, find_everything
 from geosam.pipeline.forecast import Forecast, forecast
 from geosam.pipeline.hierarchy import check_hierarchy, find_hierarchy
@@ -260,8 +259,7 @@ def encode(
         run = Run(request, journal, open_store(store), progress or Progress())
         plan = run.plan()
         full = [planned.window for planned in plan if run.scene.has_data(planned.window)]
-        chips = prefetch((run.scene.read(window) for window in full), ahead=max(2, at_once(run.network)))
-        deque(run.progress.track(run.embed_each(run.scene, chips), "encode", total=len(full)), maxlen=0)
+        deque(run.progress.track(run.embed_each(run.scene, full), "encode", total=len(full)), maxlen=0)
     run.report.windows, run.report.empty = len(plan), len(plan) - len(full)
     run.report.seconds = time.perf_counter() - begin
     return run.report

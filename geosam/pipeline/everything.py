@@ -9,7 +9,7 @@ from rasterio.windows import Window
 
 from geosam.arrays import Valid
 from geosam.embeddings import Embedding, at_once
-from geosam.execute import prefetch, run_in_order
+from geosam.execute import run_in_order
 from geosam.instances import InstanceSet, Load, WindowInstances, assemble, count_pixels, flatten, stitch
 from geosam.masks import segment_everything
 from geosam.pipeline.request import Request
@@ -19,9 +19,6 @@ from geosam.scene import Chip
 from geosam.windows import PlannedWindow, WindowPlan
 
 Strips = Iterator[tuple[int, np.ndarray]]
-
-AHEAD = 2
-"""Windows that are read before they are asked for."""
 
 ABREAST = 2
 """Windows that are segmented at a time where the network computes elsewhere: it and the processor take turns."""
@@ -90,11 +87,9 @@ def segment_each(run: Run, todo: Sequence[PlannedWindow]) -> Iterator[tuple[int,
     Windows are read ahead. If the network takes several at once, it computes elsewhere: then the next ones are embedded
     while some are segmented, `ABREAST` at a time.
     """
-    several = at_once(run.network)
-    chips = prefetch((run.scene.read(planned.window) for planned in todo), ahead=max(AHEAD, several))
-    embedded = zip(todo, run.embed_each(run.scene, chips), strict=True)
-    looks = (Look(planned, *seen) for planned, seen in embedded)
-    threads = ABREAST if several > 1 else 0
+    embedded = run.embed_each(run.scene, (planned.window for planned in todo))
+    looks = (Look(planned, *seen) for planned, seen in zip(todo, embedded, strict=True))
+    threads = ABREAST if at_once(run.network) > 1 else 0
     yield from run_in_order(lambda look: (look.planned.index, segment_look(run, look)), looks, threads=threads)
 
 

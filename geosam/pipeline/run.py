@@ -11,7 +11,7 @@ from rasterio.windows import Window
 
 from geosam.embeddings import Embedding, at_once, embed_many, recall
 from geosam.errors import StoreError
-from geosam.execute import Journal, Progress
+from geosam.execute import Journal, Progress, prefetch
 from geosam.pipeline.options import Report
 from geosam.pipeline.request import Network, Request
 from geosam.sam.registry import cache_folder
@@ -20,6 +20,9 @@ from geosam.store import EmbeddingStore
 from geosam.windows import WindowPlan
 
 _log = logging.getLogger(__name__)
+
+AHEAD = 2
+"""Windows that are read before they are asked for."""
 
 AUTO_STORE_BYTES = 4 << 30
 """Limit of the store in the cache folder."""
@@ -75,10 +78,11 @@ class Run:
         """The chip's embedding, from the store where it has one, else encoded and kept if the store has room."""
         return self._embed(scene, [chip])[0]
 
-    def embed_each(self, scene: Scene, chips: Iterable[Chip]) -> Iterator[tuple[Chip, Embedding]]:
-        """Chips in their order, each with its embedding; as many as the network takes at once are encoded together."""
-        following = iter(chips)
-        while some := list(islice(following, at_once(self.network))):
+    def embed_each(self, scene: Scene, windows: Iterable[Window]) -> Iterator[tuple[Chip, Embedding]]:
+        """Windows in their order, read ahead; as many as the network takes at once are encoded together."""
+        several = at_once(self.network)
+        chips = prefetch((scene.read(window) for window in windows), ahead=max(AHEAD, several))
+        while some := list(islice(chips, several)):
             yield from zip(some, self._embed(scene, some), strict=True)
 
     def _embed(self, scene: Scene, chips: Sequence[Chip]) -> list[Embedding]:

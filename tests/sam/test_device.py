@@ -197,6 +197,9 @@ def test_masks_of_a_size_are_sharpened_in_one_wait(nano, there, arrays):
     assert one["waits"] <= 2  # the masks and what they are expected to reach
 
 
+PARAMETERS = {"window": 192, "overlap": 32, "spacing_px": 32, "store": None}
+
+
 class Card:
     """A network on the device, for threads that do not have it."""
 
@@ -227,9 +230,6 @@ def scene(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def objects(nano, scene) -> GeoDataFrame:
     return geosam.segment(scene, model=nano, **PARAMETERS)
-
-
-PARAMETERS = {"window": 192, "overlap": 32, "spacing_px": 32, "store": None}
 
 
 def test_a_scene_has_the_same_objects(there, scene, objects):
