@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from geosam.sam.blocks import Attention
+from geosam.sam.prepared.memory import scratch
 
 TokenRows = Float[Tensor, "n t c"]
 Pixels = Float[Tensor, "m N c"]
@@ -112,11 +113,12 @@ class PixelsToTokens:
         return Shown(keys, biases, values)
 
     def spread(self, shown: Shown, placed_pixels: Pixels, pixels: Pixels) -> Float[Tensor, "n N c"]:
-        """Add to every pixel what it gathers from the tokens."""
+        """Add to every pixel what it gathers from the tokens; the next call writes over it (`scratch`)."""
         n = len(shown.keys)
         scores = torch.baddbmm(shown.biases, shown.keys, placed_pixels.mT.expand(n, -1, -1))  # n Ht N
         weights = scores.unflatten(1, (self.heads, -1)).softmax(2).flatten(1, 2)  # n Ht N
-        return torch.baddbmm(pixels, weights.mT, shown.values)  # n N c
+        out = scratch("spread", pixels.expand(n, -1, -1))  # n N c
+        return torch.baddbmm(pixels, weights.mT, shown.values, out=out)
 
 
 def _by_head(weight: Tensor, heads: int, *, scale: bool = False) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from geosam.sam.prepared.attention import PixelsToTokens, Shown, TokensToPixels, merge
+from geosam.sam.prepared.memory import scratch
 
 BAND_VALUES = 1 << 17
 """Values of the pixels in one band in float32; products in bfloat16 are quicker over all pixels at once."""
@@ -37,7 +38,8 @@ class Exchange(NamedTuple):
         size = max(1, BAND_VALUES // c)
         if n > 1 or count <= size or pixels.dtype != torch.float32 or pixels.device.type != "cpu":
             changed = self._change(shown, pixels, pe)
-            return changed, self.look.gather(queries, changed + pe, changed)
+            placed = torch.add(changed, pe, out=scratch("placed", changed))  # n N c
+            return changed, self.look.gather(queries, placed, changed)
         changed, seen = torch.empty_like(pixels), []
         for start in range(0, count, size):
             band = slice(start, start + size)
@@ -47,4 +49,5 @@ class Exchange(NamedTuple):
         return changed, merge(seen)
 
     def _change(self, shown: Shown, pixels: Tensor, pe: Tensor) -> Tensor:
-        return self.norm(self.show.spread(shown, pixels + pe, pixels))  # n N c
+        placed = torch.add(pixels, pe, out=scratch("placed", pixels))  # m N c
+        return self.norm(self.show.spread(shown, placed, pixels))  # n N c

@@ -1,11 +1,16 @@
-"""Memory that is free, given back to the system.
+"""Memory that is used again, and memory that is free, given back to the system.
 
 The C library keeps what is freed for later, and between blocks in use it may keep it for ever: after a vision
-transformer was laid out anew, as much as its weights.
+transformer was laid out anew, as much as its weights. What lies at the end of its heap it gives back at once, and large
+tensors that come and go at that end cost a page fault for every 4 kB, each time.
 """
 
 import ctypes
+import threading
 from functools import cache
+
+import torch
+from torch import Tensor
 
 
 def give_back() -> None:
@@ -21,3 +26,34 @@ def _trim() -> "ctypes._NamedFuncPointer | None":
         return getattr(ctypes.CDLL(None), "malloc_trim", None)
     except (OSError, TypeError):  # a system on which a program is no library
         return None
+
+
+class _Scratch(threading.local):
+    """Memory that one thread writes to over and over: flat tensors by what they are for."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, torch.dtype], Tensor] = {}
+
+
+_scratch = _Scratch()
+
+
+def scratch(name: str, like: Tensor) -> Tensor:
+    """A tensor of one's own to write to, of the shape and kind of another; its values are whatever was there.
+
+    On a processor it is the memory that this thread got by this name the time before: it may be read until the next
+    call and is not to be handed out.
+
+    Examples
+    --------
+    >>> first = scratch("sum", torch.ones(2, 3))
+    >>> scratch("sum", torch.ones(4)).data_ptr() == first.data_ptr()
+    True
+    """
+    if like.device.type != "cpu":
+        return torch.empty_like(like, memory_format=torch.contiguous_format)  # PyTorch keeps a card's memory itself
+    key, size = (name, like.dtype), like.numel()
+    kept = _scratch.kept.get(key)
+    if kept is None or len(kept) < size:
+        kept = _scratch.kept[key] = torch.empty(size, dtype=like.dtype)
+    return kept[:size].view(like.shape)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from geosam.sam.blocks import LayerNorm2d, Mlp
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.prepared.nesting import unnest
+from geosam.sam.prepared.precision import Linear
 
 DEPTH = 2
 """Times that a cell is cut into four."""
@@ -78,7 +79,6 @@ class PreparedUpscaling:
         up1, norm, self.act1, up2, self.act2 = decoder.output_upscaling
         up1, up2 = cast(nn.ConvTranspose2d, up1), cast(nn.ConvTranspose2d, up2)
         self.dtype = dtype
-        self.first, self.second = _matrix(up1, dtype), _matrix(up2, dtype)  # c 4·c1, c1 4·c2
         self.biases = [cast(Tensor, up.bias).repeat(4) for up in (up1, up2)]  # 4·c1, 4·c2
         values = BAND_VALUES if up2.weight.device.type == "cpu" else GPU_BAND_VALUES
         self.band = max(1, values // (up2.out_channels << 2 * DEPTH))
@@ -91,6 +91,10 @@ class PreparedUpscaling:
         if decoder.hint_projection is not None:
             self.hint_weight = decoder.hint_projection.weight[:, :, 0, 0].T.to(dtype)  # l c2
             self.biases[1] = self.biases[1] + cast(Tensor, decoder.hint_projection.bias).repeat(4)  # 4·c2
+        bent = not (self.fine or decoder.hint_projection) and isinstance(self.act2, nn.GELU)
+        self.first = Up(up1, self.biases[0], dtype)  # c to 4·c1
+        self.second = Up(up2, self.biases[1], dtype, gelu=bent)  # c1 to 4·c2
+        self.act2 = nn.Identity() if bent else self.act2
         heads = [cast(Mlp, head).layers for head in decoder.output_hypernetworks_mlps]
         self.heads = [_stack([cast(nn.Linear, layer) for layer in layers]) for layers in zip(*heads, strict=True)]
 
@@ -142,9 +146,9 @@ class PreparedUpscaling:
     def _pixels(self, cells: Tensor, shared: SharedMaps, hints: Hints | None) -> Tensor:
         width = self.norm.weight.shape
         eighth, quarter = shared
-        x = torch.addmm(eighth, cells, self.first).unflatten(1, (4, -1)).flatten(0, 1)  # 4n c1
+        x = self.first(cells, eighth).unflatten(1, (4, -1)).flatten(0, 1)  # 4n c1
         x = functional.layer_norm(x, width, self.norm.weight, self.norm.bias, self.norm.eps)  # 4n c1
-        x = torch.addmm(quarter, self.act1(x), self.second).unflatten(1, (4, -1)).flatten(0, 1)  # 16n c2
+        x = self.second(self.act1(x), quarter).unflatten(1, (4, -1)).flatten(0, 1)  # 16n c2
         if hints is not None and self.hint_weight is not None and hints.which:
             x.addmm_(hints.maps.T.to(self.dtype), pick(self.hint_weight, hints.which))  # 16n c2
         return self.act2(x)  # 16n c2
@@ -155,6 +159,30 @@ class PreparedUpscaling:
         for index, (weight, bias) in enumerate(self.heads):
             x = torch.baddbmm(bias, functional.relu(x) if index else x, weight)  # k n c
         return x.transpose(0, 1)  # n k c2
+
+
+class Up:
+    """A transposed convolution of kernel and stride 2 as one product; what an image shares is added.
+
+    Parameters
+    ----------
+    up
+        The layer to follow.
+    bias
+        What is added where an image shares nothing else, ``4·out``.
+    dtype
+        Precision of the product.
+    gelu
+        Whether a GELU follows: only where images share nothing.
+    """
+
+    def __init__(self, up: nn.ConvTranspose2d, bias: Tensor, dtype: torch.dtype, *, gelu: bool = False) -> None:
+        self.weight = up.weight.detach().permute(0, 2, 3, 1).flatten(1).to(dtype).contiguous()  # c 4·out
+        self.alone = Linear(self.weight.T.contiguous(), bias, dtype, gelu=gelu)
+
+    def __call__(self, x: Tensor, shared: Tensor) -> Tensor:
+        """Turn ``N c`` into ``N 4·out``, ``shared`` of the image included: ``N 4·out``, or ``4·out`` for its biases."""
+        return self.alone(x) if shared.ndim == 1 else torch.addmm(shared, x, self.weight)
 
 
 def pick(rows: Tensor, which: list[int]) -> Tensor:
@@ -170,11 +198,6 @@ def _rows(maps: Tensor, band: slice, depth: int) -> Tensor:
 def _band(hints: Hints | None, band: slice) -> Hints | None:
     """Maps of one prompt where some cells are."""
     return hints and Hints(hints.maps[:, band.start << 2 * DEPTH : band.stop << 2 * DEPTH], hints.which)
-
-
-def _matrix(up: nn.ConvTranspose2d, dtype: torch.dtype) -> Tensor:
-    """A transposed convolution of kernel and stride 2 as a matrix ``c 4·out``."""
-    return up.weight.permute(0, 2, 3, 1).flatten(1).to(dtype).contiguous()
 
 
 def _stack(layers: list[nn.Linear]) -> tuple[Tensor, Tensor]:
