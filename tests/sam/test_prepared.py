@@ -4,7 +4,6 @@ import copy
 import platform
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from geosam.sam.blocks import Features
 from geosam.sam.model import Predictor, Sam
 from geosam.sam.model.groups import Parts
 from geosam.sam.prepared import PreparedDecoder, Question, exchange
-from geosam.sam.prepared.memory import give_back
+from geosam.sam.prepared.memory import Growth, give_back, resident, scratch
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
@@ -288,7 +287,7 @@ def test_workers_raise_what_goes_wrong_first():
 
 
 def resident_mb():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+    return resident() / 1e6
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is known to give memory back when asked")
@@ -300,3 +299,30 @@ def test_memory_that_is_free_is_given_back():
     give_back()
     assert resident_mb() < before - 80
     assert all(block.all() for block in kept)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is known to give memory back when asked")
+def test_memory_is_given_back_once_a_process_has_grown():
+    growth = Growth(50 << 20)
+    growth.bound()
+    blocks = [np.ones(8000) for _ in range(2000)]  # 128 MB
+    kept = blocks[::100]
+    growth.bound()
+    full = resident_mb()
+    blocks.clear()
+    growth.bound()
+    assert resident_mb() > full - 10, "it has hardly grown since the last time"
+    Growth(50 << 20).bound()
+    assert resident_mb() < full - 30
+    assert all(block.all() for block in kept)
+
+
+def test_scratch_is_a_threads_own():
+    like = torch.ones(2, 3)
+    mine = scratch("test", like)
+    assert (mine.shape, mine.dtype) == (like.shape, like.dtype)
+    assert scratch("test", torch.ones(6)).data_ptr() == mine.data_ptr()
+    assert scratch("test", like.double()).dtype == torch.float64
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(scratch, "test", like).result().data_ptr() != mine.data_ptr()
+    assert scratch("test", torch.ones(100)).shape == (100,)

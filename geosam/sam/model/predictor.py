@@ -22,7 +22,7 @@ from geosam.sam.model.network import Sam
 from geosam.sam.model.remembered import Remembered
 from geosam.sam.model.sharpening import sharpen_masks
 from geosam.sam.prepared import PreparedDecoder, Question, View
-from geosam.sam.prepared.memory import give_back
+from geosam.sam.prepared.memory import give_back, growth
 from geosam.sam.prepared.transfer import fetch, send
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
@@ -331,7 +331,9 @@ class Predictor:
         with torch.inference_mode():
             self._check(arrays, canvas)
             asked = self._to_input(points, labels, boxes, None, canvas=canvas)
-            return sharpen_masks(sharpener, arrays, logits, iou, asked, canvas, once=once)
+            found = sharpen_masks(sharpener, arrays, logits, iou, asked, canvas, once=once)
+        growth.bound()
+        return found
 
     def features(self, arrays: tuple[np.ndarray, ...]) -> Features:
         """Give what `encode` gave as tensors for a batch of one image, without the picture that may lie with it."""
@@ -459,7 +461,9 @@ class Predictor:
                 return answer(Group(lot.rows, canvas, decoder, seen, decoder.ask(seen, question), lot.place))
 
             lots = parts.lots(given, sides, decoder, together=together)
-            return map_alone(work, lots, threads=1 if self.device.type != "cpu" else None)
+            found = map_alone(work, lots, threads=1 if self.device.type != "cpu" else None)
+        growth.bound()
+        return found
 
     def _to_input(
         self, points: Points, labels: PointLabels, boxes: Boxes | None, masks: MaskPrompts | None, *, canvas: Canvas

@@ -6,11 +6,16 @@ tensors that come and go at that end cost a page fault for every 4 kB, each time
 """
 
 import ctypes
+import os
 import threading
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+SPARE_BYTES = 200 << 20
+"""What a process may grow by before free memory is given back; with less, the same pages are soon asked for anew."""
 
 
 def give_back() -> None:
@@ -18,6 +23,51 @@ def give_back() -> None:
     trim = _trim()
     if trim is not None:
         trim(0)
+
+
+class Growth:
+    """Gives freed memory back whenever the process has grown by so much since the last time.
+
+    The C library keeps what is free for each thread by itself, and the longer a process runs, the more threads have
+    once needed much. Where the system doesn't tell what a process holds (Linux does), nothing is given back.
+
+    Parameters
+    ----------
+    spare
+        Bytes by which it may grow.
+
+    Examples
+    --------
+    >>> growth = Growth(200 << 20)
+    >>> growth.bound()
+    >>> growth.held > 0 or not Path("/proc").exists()
+    True
+    """
+
+    def __init__(self, spare: int) -> None:
+        self.spare = spare
+        self.held = 0  # bytes, after the last time
+
+    def bound(self) -> None:
+        """Give back what is free if it is time to."""
+        held = resident()
+        if held > self.held + self.spare:
+            give_back()
+            held = self.held = resident()
+        self.held = min(self.held, held)
+
+
+growth = Growth(SPARE_BYTES)
+"""Of this process."""
+
+
+def resident() -> int:
+    """Bytes of memory that the process holds; 0 where the system doesn't tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @cache
