@@ -91,7 +91,7 @@ class PreparedUpscaling:
         if decoder.hint_projection is not None:
             self.hint_weight = decoder.hint_projection.weight[:, :, 0, 0].T.to(dtype)  # l c2
             self.biases[1] = self.biases[1] + cast(Tensor, decoder.hint_projection.bias).repeat(4)  # 4·c2
-        bent = not (self.fine or decoder.hint_projection) and isinstance(self.act2, nn.GELU)
+        bent = not self.fine and self.hint_weight is None and isinstance(self.act2, nn.GELU)  # with the product
         self.first = Up(up1, self.biases[0], dtype)  # c to 4·c1
         self.second = Up(up2, self.biases[1], dtype, gelu=bent)  # c1 to 4·c2
         self.act2 = nn.Identity() if bent else self.act2
