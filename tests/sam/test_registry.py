@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from geosam.errors import ModelError, WeightsError
 from geosam.sam import registry
 from geosam.sam.registry import SPECS, downloads, load_model, models, read_sam, spec, weights_path, write_sam
-from geosam.sam.registry.downloads import download
+from geosam.sam.registry.downloads import download, hash_file
 from geosam.sam.registry.weights import differences, recognise, shapes_of
 from geosam.training.config import read_config
 from geosam.training.trainer import spec_of
@@ -293,7 +293,7 @@ def remote(server):
 
 def test_download_lands_whole(server, remote, cache):
     download(remote, cache / "w.pth")
-    assert (cache / "w.pth").read_bytes() == CONTENT
+    assert hash_file(cache / "w.pth") == remote.sha256
     assert [path.name for path in cache.iterdir()] == ["w.pth"]
     assert server.requests == [None]
 
@@ -301,21 +301,21 @@ def test_download_lands_whole(server, remote, cache):
 def test_a_broken_connection_is_taken_up_where_it_broke(server, remote, cache):
     server.cuts = [100_000, 200_000]
     download(remote, cache / "w.pth")
-    assert (cache / "w.pth").read_bytes() == CONTENT
+    assert hash_file(cache / "w.pth") == remote.sha256
     assert server.requests == [None, "bytes=100000-", "bytes=200000-"]
 
 
 def test_a_server_without_ranges_sends_all_again(server, remote, cache):
     server.cuts, server.ranges = [100_000], False
     download(remote, cache / "w.pth")
-    assert (cache / "w.pth").read_bytes() == CONTENT
+    assert hash_file(cache / "w.pth") == remote.sha256
 
 
 def test_a_later_process_goes_on(server, remote, cache):
     cache.mkdir()
     (cache / "w.pth.part").write_bytes(CONTENT[:123_456])
     download(remote, cache / "w.pth")
-    assert (cache / "w.pth").read_bytes() == CONTENT
+    assert hash_file(cache / "w.pth") == remote.sha256
     assert server.requests == ["bytes=123456-"]
 
 
@@ -323,7 +323,8 @@ def test_a_connection_that_keeps_breaking_keeps_what_arrived(server, remote, cac
     server.cuts = [50_000] * 9
     with pytest.raises(WeightsError, match="50000 bytes are kept"):
         download(remote, cache / "w.pth")
-    assert [path.name for path in cache.iterdir()] == ["w.pth.part"]
+    assert not (cache / "w.pth").exists()
+    assert (cache / "w.pth.part").stat().st_size == 50_000
     assert len(server.requests) == downloads.ATTEMPTS
 
 
@@ -331,7 +332,7 @@ def test_a_wrong_hash_leaves_nothing_in_place(remote, cache):
     wrong = replace(remote, sha256="0" * 64)
     with pytest.raises(WeightsError, match="expected 000000000000…; what arrived was deleted"):
         download(wrong, cache / "w.pth")
-    assert list(cache.iterdir()) == []
+    assert [path.name for path in cache.iterdir()] == ["w.pth.lock"]
 
 
 def test_a_stale_part_of_another_file_is_found_out_and_the_next_try_is_clean(remote, cache):
@@ -340,14 +341,34 @@ def test_a_stale_part_of_another_file_is_found_out_and_the_next_try_is_clean(rem
     with pytest.raises(WeightsError, match="has SHA-256"):
         download(remote, cache / "w.pth")
     download(remote, cache / "w.pth")
-    assert (cache / "w.pth").read_bytes() == CONTENT
+    assert hash_file(cache / "w.pth") == remote.sha256
 
 
-def test_two_at_a_time_do_not_spoil_each_other(server, remote, cache):
+def test_of_several_at_a_time_one_fetches_and_the_others_find_it_there(server, remote, cache):
+    """They once wrote to one file together, and a half-written one could be moved into place."""
     server.cuts = [90_000, 170_000]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: download(remote, cache / "w.pth"), range(4)))
-    assert (cache / "w.pth").read_bytes() == CONTENT
+    assert server.requests == [None, "bytes=90000-", "bytes=170000-"]
+    assert hash_file(cache / "w.pth") == remote.sha256
+    assert [path.name for path in cache.iterdir()] == ["w.pth"]
+
+
+def test_one_takes_over_from_another_that_failed(server, remote, cache):
+    server.cuts = [50_000] * (2 * downloads.ATTEMPTS - 1)
+
+    def fetch(_):
+        try:
+            download(remote, cache / "w.pth")
+        except WeightsError as error:
+            return str(error)
+        return "all there"
+
+    with ThreadPoolExecutor(2) as pool:
+        said = sorted(pool.map(fetch, range(2)))
+    assert said[0] == "all there"
+    assert "50000 bytes are kept" in said[1]
+    assert hash_file(cache / "w.pth") == remote.sha256
 
 
 def test_progress_shows_on_a_terminal_and_only_there(remote, cache, monkeypatch, capsys):

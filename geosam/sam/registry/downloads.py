@@ -6,11 +6,12 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -33,42 +34,38 @@ log = logging.getLogger(__name__)
 
 
 def download(spec: SamSpec, target: Path) -> None:
-    """Fetch the weights of a spec to ``target``.
+    """Fetch the weights of a spec to ``target``; one fetches, others that want the same file wait for it.
 
     What has arrived lies beside it under ``.part`` until all is there and its SHA-256 is right, so that an interrupted
-    download goes on where it stopped, in this process or a later one. Processes that fetch the same file at the same
-    time write the same bytes to the same places, and the first to finish puts it in place for all.
+    download goes on where it stopped, in this process or a later one.
 
     Raises
     ------
     WeightsError
         If the server cannot be reached or sends something else.
     """
-    part = target.with_name(target.name + ".part")
+    part, lock = (target.with_name(target.name + ending) for ending in (".part", ".lock"))
     target.parent.mkdir(parents=True, exist_ok=True)
-    log.info("downloading %s from %s", spec.name, spec.url)
-    _fetch_all(spec, part, target)
-    try:
+    with FileLock(lock):
         if not target.exists():
+            log.info("downloading %s from %s", spec.name, spec.url)
+            _fetch_all(spec, part, target)
             _settle(spec, part, target)
-    except FileNotFoundError:  # gone between two lines: another process has put it in place
-        if not target.exists():
-            raise
-    part.unlink(missing_ok=True)
+    with suppress(OSError):  # another may still hold it; whoever locks it from now on finds the target
+        lock.unlink()
 
 
 def _settle(spec: SamSpec, part: Path, target: Path) -> None:
     """Move what has arrived into place if it is what it should be."""
     found = hash_file(part)
-    if found == spec.sha256:
-        os.replace(part, target)
-    elif not target.exists():
-        part.unlink(missing_ok=True)
+    if found != spec.sha256:
+        part.unlink()
         raise WeightsError(
             f"{spec.url} has SHA-256 {found[:12]}…",
             expected=f"{spec.sha256[:12]}…",
             hint="what arrived was deleted; try again, or get the file elsewhere and give its path as the model",
         )
+    os.replace(part, target)
 
 
 def hash_file(path: Path) -> str:
@@ -84,8 +81,6 @@ def _fetch_all(spec: SamSpec, part: Path, target: Path) -> None:
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"weights of {spec.name}", total=spec.bytes or None)
         for attempt in range(1, ATTEMPTS + 1):
-            if target.exists():
-                return
             try:
                 _fetch(spec, part, lambda done: progress.update(task, completed=done))
                 return
@@ -103,22 +98,16 @@ def _fetch(spec: SamSpec, part: Path, report: Callable[[int], None]) -> None:
     if spec.bytes and done >= spec.bytes:
         return
     request = Request(spec.url, headers={"Range": f"bytes={done}-"} if done else {})
-    with urlopen(request, timeout=TIMEOUT_S) as response, _open(part) as file:
+    with urlopen(request, timeout=TIMEOUT_S) as response, part.open("ab") as file:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:  # the server sends all of it again
-            done = 0
+            done = file.truncate(0)
         total = spec.bytes or done + int(response.headers.get("Content-Length") or 0)
-        file.seek(done)
         while block := response.read(BLOCK):
             file.write(block)
             done += len(block)
             report(done)
     if done < total:
         raise ConnectionError(f"the connection ended after {done} of {total} bytes")
-
-
-def _open(part: Path) -> BinaryIO:
-    """Open for writing anywhere, made if absent, never emptied: another process may be writing too."""
-    return os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644), "r+b")
 
 
 def _unreachable(spec: SamSpec, part: Path, target: Path, error: Exception) -> WeightsError:
