@@ -104,10 +104,12 @@ class CloseUp:
     def _cut(self, maps: Kept, pool: int, coarser: int) -> Float32[np.ndarray, "c h w"]:
         """Cut maps out of which ``pool`` cells make one, to every so manyth of the surroundings' cells."""
         rows, cols = (
-            np.arange(first * pool // coarser, (first + count) * pool // coarser).clip(max=most - 1)
-            for (first, count), most in zip((self.rows, self.cols), maps.shape[1:], strict=True)
+            (first * pool // coarser, (first + count) * pool // coarser) for first, count in (self.rows, self.cols)
         )
-        cut = maps[:, rows[:, None], cols].astype(np.float32)  # c h w
+        cut = maps[:, slice(*rows), slice(*cols)].astype(np.float32)  # c h w, or less
+        down, across = rows[1] - rows[0] - cut.shape[1], cols[1] - cols[0] - cut.shape[2]
+        if down or across:
+            cut = np.pad(cut, ((0, 0), (0, down), (0, across)), mode="edge")  # c h w
         if pool == 1:
             return cut
         c, h, w = cut.shape
@@ -116,7 +118,7 @@ class CloseUp:
     def logits(self, seen: Float[Tensor, "mh mw"]) -> Float[Tensor, "h w"]:
         """Sample logits that cover the window."""
         matrices = [
-            _taps(self._centres(span, seen.device) * (cells / side), cells)
+            _taps(self._centres(span) * (cells / side), cells)
             for span, cells, side in zip((self.rows, self.cols), seen.shape, self.canvas.scaled, strict=True)
         ]  # h mh, w mw
         return matrices[0] @ seen @ matrices[1].T  # h w
@@ -153,7 +155,7 @@ class CloseUp:
             step = side / cells  # input pixels to one cell of the window
             low = max(0, math.ceil(first * self.cell / step - 0.5))
             high = min(cells, math.ceil((first + count) * self.cell / step - 0.5))
-            centres = (torch.arange(low, high, device=sharper.device) + 0.5) * step  # m
+            centres = (np.arange(low, high, dtype=np.float32) + 0.5) * step  # m
             matrices.append(_taps(centres / self.cell - first, count))
             corner.append(low)
         logits = matrices[0] @ sharper @ matrices[1].T  # m k
@@ -163,9 +165,9 @@ class CloseUp:
                     lines[line].clamp_(max=BEYOND)
         return Patch(np.ascontiguousarray(logits.cpu().numpy()), (corner[1], corner[0]), shape)
 
-    def _centres(self, span: Span, device: torch.device) -> Float[Tensor, "m"]:
+    def _centres(self, span: Span) -> Float32[np.ndarray, "m"]:
         first, count = span
-        return (torch.arange(first, first + count, device=device) + 0.5) * self.cell  # m
+        return (np.arange(first, first + count, dtype=np.float32) + 0.5) * self.cell  # m
 
 
 def window_cells(canvas: Canvas) -> tuple[int, int]:
@@ -201,10 +203,12 @@ def _span(low: Number, high: Number, side: int, cell: int) -> Span:
     return 0, there * MULTIPLE
 
 
-def _taps(places: Float[Tensor, "m"], count: int) -> Float[Tensor, "m c"]:
+def _taps(places: Float32[np.ndarray, "m"], count: int) -> Float[Tensor, "m c"]:
     """Weights that interpolate linearly between the centres of ``count`` cells; beyond these as at the outermost."""
-    at = (places - 0.5).clamp(0, count - 1)  # m
-    low = at.floor()  # m
-    cells = torch.arange(count, device=places.device)  # c
-    share = (at - low)[:, None]  # m 1
-    return (cells == low[:, None]) * (1 - share) + (cells == low[:, None] + 1) * share  # m c
+    at = (places - 0.5).clip(0, count - 1)  # m
+    low = at.astype(int)  # m
+    rows, share = np.arange(len(at)), at - low.astype(np.float32)  # m, m
+    taps = np.zeros((len(at), count), np.float32)  # m c
+    taps[rows, low] = 1 - share
+    taps[rows, (low + 1).clip(max=count - 1)] += share
+    return torch.from_numpy(taps)
