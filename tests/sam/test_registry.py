@@ -371,6 +371,13 @@ def test_one_takes_over_from_another_that_failed(server, remote, cache):
     assert hash_file(cache / "w.pth") == remote.sha256
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(server, remote, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(WeightsError, match=r"cannot write to '.*file.cache'.*; set GEOSAM_CACHE to one"):
+        download(remote, tmp_path / "file" / "cache" / "w.pth")
+    assert server.requests == []
+
+
 def test_progress_shows_on_a_terminal_and_only_there(remote, cache, monkeypatch, capsys):
     download(remote, cache / "quiet.pth")
     assert capsys.readouterr() == ("", "")

@@ -5,8 +5,8 @@ import http.client
 import logging
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -42,17 +42,35 @@ def download(spec: SamSpec, target: Path) -> None:
     Raises
     ------
     WeightsError
-        If the server cannot be reached or sends something else.
+        If the server cannot be reached or sends something else, or the folder cannot be written to.
     """
     part, lock = (target.with_name(target.name + ending) for ending in (".part", ".lock"))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    with _alone(lock):
         if not target.exists():
             log.info("downloading %s from %s", spec.name, spec.url)
             _fetch_all(spec, part, target)
             _settle(spec, part, target)
     with suppress(OSError):  # another may still hold it; whoever locks it from now on finds the target
         lock.unlink()
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a lock file, made if absent, once no other holds it."""
+    held = FileLock(lock)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held.acquire()
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write to {str(lock.parent)!r}: {error.strerror}",
+            expected="a folder for downloaded weights",
+            hint="set GEOSAM_CACHE to one, use the built-in model 'nano', or give a weights file's path as the model",
+        ) from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _settle(spec: SamSpec, part: Path, target: Path) -> None:
