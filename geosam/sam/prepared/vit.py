@@ -2,8 +2,8 @@
 
 Everything but attention concerns each patch alone, so some rows of patches at a time go through all of it while they
 are in a core's cache. Attention goes head by head, and of its scores, patches times patches, only a few rows exist at a
-time: the learned scores of distance are added to those in place. Windows are padded after the projection, where a patch
-of zeros is the projection's bias, and cropped before the next.
+time: first the learned scores of distance, to which the products are added. Windows are padded after the projection,
+where a patch of zeros is the projection's bias, and cropped before the next.
 """
 
 from typing import cast
@@ -105,15 +105,13 @@ class PreparedBlock:
         m, h, w, d = q.shape
         down = (q @ self.down.mT).flatten(1, 2)  # m hw h
         across = (q.transpose(1, 2) @ self.across.mT).transpose(1, 2).flatten(1, 2)  # m hw w
-        q, k, v = (q * d**-0.5).flatten(1, 2), k.flatten(1, 2), v.flatten(1, 2)  # m hw d
-        out = torch.empty_like(v, memory_format=torch.contiguous_format)  # m hw d
+        q, k, v = (each.flatten(1, 2).contiguous() for each in (q * d**-0.5, k, v))  # m hw d
+        out = torch.empty_like(v)  # m hw d
         rows = max(1, SCORES // (m * h * w))
         for start in range(0, h * w, rows):
             some = slice(start, start + rows)
-            scores = (q[:, some] @ k.mT).unflatten(2, (h, w))  # m r h w
-            scores += down[:, some, :, None]
-            scores += across[:, some, None, :]
-            out[:, some] = scores.flatten(2).softmax(-1) @ v  # m r d
+            scores = (down[:, some, :, None] + across[:, some, None, :]).flatten(2)  # m r hw
+            out[:, some] = scores.baddbmm_(q[:, some], k.mT).softmax(-1) @ v  # m r d
         return out.unflatten(1, (h, w))
 
 
