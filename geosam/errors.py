@@ -14,8 +14,11 @@
     ├── CatalogError     (ValueError)   a catalog without usable scenes, or a run folder that is none
     └── ClusterError     (OSError)      workers or a scheduler that cannot be reached
 
-Every message says what was given, what was expected and what to do next.
+Every message says what was given, what was expected and what to do next, without secrets and without signs that a
+terminal would obey.
 """
+
+from geosam.display import shown
 
 
 class GeosamError(Exception):
@@ -37,9 +40,9 @@ class GeosamError(Exception):
     """
 
     def __init__(self, problem: str, *, expected: str = "", hint: str = "") -> None:
-        self.problem, self.expected, self.hint = problem, expected, hint
-        detail = "; ".join(part for part in (f"expected {expected}" if expected else "", hint) if part)
-        super().__init__(f"{problem}: {detail}" if detail else problem)
+        self.problem, self.expected, self.hint = map(shown, (problem, expected, hint))
+        detail = "; ".join(part for part in (f"expected {self.expected}" if expected else "", self.hint) if part)
+        super().__init__(f"{self.problem}: {detail}" if detail else self.problem)
 
     def __reduce__(self):
         """Rebuild the error with its keywords, so that it survives the way between processes."""
