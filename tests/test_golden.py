@@ -1,4 +1,4 @@
-"""What the shipped model finds, on the bundled village and on real crops: the same as before, and never worse than a floor.
+"""What the shipped model finds, on the bundled village and on real crops: as before, and never below a floor.
 
 The layers in ``tests/golden`` are what the model gave when they were written. ``GEOSAM_GOLDEN=write`` writes them anew,
 for a model or a recipe that is meant to give something else.
