@@ -2,8 +2,8 @@
 
     python benchmarks/mutations.py
 
-Writes `mutations.csv` beside itself: constant, change, whether a test noticed, seconds. A constant that nobody notices is
-either idle or has no test.
+Writes `mutations.csv` beside itself: constant, change, whether a test noticed, seconds. A constant that nobody notices
+is either idle or has no test.
 """
 
 import csv
