@@ -5,21 +5,7 @@
 The scene has some hundred footprints, of which a fifth is held out. The other scenes are nowhere seen in training. xBD
 is for non-commercial use: the weights are measured here and thrown away (``--weights`` scores ones that are at hand).
 
-With nano-5159854f2d4a, whose sharpener learns (200 steps, 66 s on two cores): held out box 0.795 → 0.807, one click
-0.732 → 0.741, three clicks 0.810 → 0.825; on 99 footprints of the four other scenes 0.761 → 0.777, 0.639 → 0.661 and
-0.779 → 0.785; on 296 of eight others 0.804 → 0.819, 0.678 → 0.681 and 0.803 → 0.803. Where the decoder learned
-instead (``--part decoder``), on those eight 0.804 → 0.807, 0.678 → 0.666 and 0.803 → 0.792, and on 2,574 footprints
-of 35 scenes 0.800 → 0.800, 0.678 → 0.669 and 0.803 → 0.794, though one click on what was held out rose 0.732 → 0.746:
-clicks are answered in several steps now, which its lessons do not know.
-
-With the weights of nano-d6f2f8f06203, which had no sharpener, and 200 steps of the decoder, about 45 s of processor:
-
-- santa-rosa-wildfire 38, 81 footprints learned from, 23 held out: on those held out box 0.739 → 0.763, one click
-  0.696 → 0.719, three clicks 0.736 → 0.758; on 99 of scenes 242, 285, 52 and 343 box 0.710 → 0.728, one click
-  0.623 → 0.622 (0.550 without the blend and the share of what a user gets), three clicks 0.670 → 0.705.
-- hurricane-florence 364, 58 learned from, 17 held out: on those held out box 0.684 → 0.686, one click 0.541 → 0.553,
-  three clicks 0.657 → 0.689; on the 12 of scene 321 box 0.763 as before, one click 0.532 → 0.622, three clicks
-  0.682 → 0.704.
+Results: `docs/experiments.md`, "What fine-tuning trains".
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Masks that were found, asked for once more by their boxes.
 
 The boxes are a little larger than the masks (`geosam.masks.grown`). The answer is looked at once where the network can
-do so: as many objects are found as with a second look, in two thirds of the time (`benchmarks/README.md`, "Sharper
-masks").
+do so: as many objects are found as with a second look, in two thirds of the time (`docs/experiments.md`,
+"Second pass in everything mode").
 """
 
 from collections.abc import Iterable, Sequence

@@ -26,7 +26,7 @@ OUTSIDE = 10.0
 """Logits by which what lies outside is made less likely for each half of the box that it lies beyond a side, up to a
 quarter of the box.
 
-All four are chosen on pictures that are not trained on (`benchmarks/README.md`, "Boxes whose sides are reached")."""
+All four are chosen on pictures that are not trained on (`docs/experiments.md`, "Box sides")."""
 
 
 def reach_sides(logits: Float[Tensor, "n h w"], boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n h w"]:
