@@ -38,10 +38,10 @@ CROPS = {
 }
 """Raster (None: the bundled one) and the corner of the crop, column and row."""
 
-OBJECTS = 4
-"""Objects of a crop that prompts point at."""
+OBJECTS = (5, 2)
+"""Objects of a crop that prompts point at: whole ones, and such as the crop's edge cuts."""
 
-KINDS = ("box", "click", "three clicks", "polygon", "mask", "everything")
+KINDS = ("box", "click", "click aside", "three clicks", "polygon", "mask", "everything")
 
 SAME_IOU, SAME_SCORE = 0.995, 2e-3
 """How well a mask and its scores agree with what was stored."""
@@ -85,10 +85,13 @@ def crop_of(name: str, dev: Path | None) -> tuple[xarray.DataArray, np.ndarray]:
         boxes = table.loc[table.file == file, ["xmin", "ymin", "xmax", "ymax"]].to_numpy(float)
     pixels = read_pixels(source, Window(col, row, SIDE, SIDE))
     boxes = boxes - [col, row, col, row]
-    inside = (boxes[:, :2] >= 2).all(axis=1) & (boxes[:, 2:] <= SIDE - 2).all(axis=1)
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    chosen = np.argsort(np.where(inside, -areas, 0), kind="stable")[: min(OBJECTS, int(inside.sum()))]
-    return xarray.DataArray(pixels, dims=("band", "y", "x")), boxes[chosen]
+    seen = boxes.clip(0, SIDE)
+    areas = np.prod(seen[:, 2:] - seen[:, :2], axis=1)
+    whole = (boxes == seen).all(axis=1)
+    cut = ~whole & (areas >= 400)  # objects that the crop's edge cuts
+    largest = [np.flatnonzero(some)[np.argsort(-areas[some], kind="stable")] for some in (whole, cut)]
+    boxes = seen[np.concatenate([rows[:most] for rows, most in zip(largest, OBJECTS, strict=True)])]
+    return xarray.DataArray(pixels, dims=("band", "y", "x")), boxes
 
 
 def prompts_of(kind: str, boxes: np.ndarray, scene) -> Prompts:
@@ -100,6 +103,8 @@ def prompts_of(kind: str, boxes: np.ndarray, scene) -> Prompts:
         return Prompts.from_boxes(boxes, scene, crs="px")
     if kind == "click":
         return Prompts.from_points(middle, scene, crs="px")
+    if kind == "click aside":
+        return Prompts.from_points(middle + size * [0.15, 0.2], scene, crs="px")
     if kind == "three clicks":
         clicks = np.stack([middle, middle + size * [0.2, -0.2], middle - size * 0.55], axis=1)
         labels = np.tile([1, 1, 0], (len(boxes), 1))
