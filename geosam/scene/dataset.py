@@ -99,6 +99,17 @@ def dataset_of_thread(origin: Origin, level: int, fingerprint: str) -> DatasetRe
     return held[key]
 
 
+def forget(origin: Origin) -> None:
+    """Take a raster whose reading failed out of use in the calling thread, so that the next reading opens it anew.
+
+    GDAL remembers by a dataset's place in memory that a source of a VRT could not be opened, and the next reading gives
+    zeros without a word. So it is not closed either: nothing else may come to lie there.
+    """
+    held = _opened.__dict__.get("held", {})
+    failed = [held.pop(key) for key in list(held) if key[1] == origin.address]
+    _opened.__dict__.setdefault("failed", []).extend(failed)
+
+
 def environment(origin: Origin) -> rasterio.Env:
     """GDAL's options for a raster: what eases reading over a network, or what shuts it."""
     options: dict[str, Any] = {}

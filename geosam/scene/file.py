@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from geosam.display import shown
 from geosam.errors import SceneError, SceneReadError
 from geosam.paths import is_address
-from geosam.scene.dataset import RAISED, cannot_open, dataset_of_thread, environment, open_level, reason
+from geosam.scene.dataset import RAISED, cannot_open, dataset_of_thread, environment, forget, open_level, reason
 from geosam.scene.fingerprint import Stamp, files_of, fingerprint
 from geosam.scene.header import PALETTE, describe
 from geosam.scene.origin import Origin
@@ -134,6 +134,7 @@ class FileRaster:
                     values = dataset.read(bands, window=window, out_shape=(len(bands), *size), out_dtype="float32")
                     valid = self._valid(dataset, bands, window, values)
         except RAISED as error:
+            forget(self.origin)
             self._check_unchanged()  # which explains it better than what GDAL says of half a file
             where = f"window {_text(window)}" if window else "the whole raster, decimated"
             raise SceneReadError(

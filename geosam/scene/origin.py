@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -60,8 +59,8 @@ MARKS = {
 
 HEAD_BYTES = 4096
 MOST_TEXT_BYTES = 1 << 28
-MOST_FILES = 200_000
-"""Files that a VRT may be made of, through however many others."""
+MOST_FILES, MOST_DEEP = 200_000, 32
+"""Files that a VRT may be made of, and VRTs one in another."""
 
 TRUSTED = "vrt://"
 """Prefix that lets a local VRT refer to whatever it likes."""
@@ -117,7 +116,8 @@ class Origin:
             raise SceneError(f"{source!r} as a scene", expected="the path or URI of a raster", hint="save it to a file")
         local_path = _as_local(source)
         if local_path is None and _NO_LIMIT.match(source):
-            return cls(source, None, is_open=True, files=_only(local_file(source)))
+            file = local_file(source)
+            return cls(source, None, True, () if file is None else tuple(_made_of(file, trusted=True)))
         if local_path is None:
             return cls(source, _drivers(source), is_remote(source), _only(local_file(source)))
         place = check_regular(local_path, SceneError, "the path or URI of a raster")
@@ -127,7 +127,8 @@ class Origin:
             raise SceneError(
                 f"{place} has a name that is not UTF-8", expected="one that is", hint="rename it"
             ) from None
-        return cls(str(place), _drivers(place.name), is_open=False, files=tuple(_made_of(place)))
+        is_open = place.name.lower().endswith(tuple(end for driver in NETWORK for end in ASKED_BY[driver]))
+        return cls(str(place), _drivers(place.name), is_open, tuple(_made_of(place)))
 
 
 def local_file(name: str) -> Path | None:
@@ -177,24 +178,28 @@ def _known() -> tuple[str, ...]:
         return tuple(environment.drivers())
 
 
-def _made_of(place: Path) -> Iterator[Path]:
-    """A local file and, if it is a VRT, what it refers to, each once."""
-    pending, seen = [(place, True)], {place}
+def _made_of(place: Path, *, trusted: bool = False) -> Iterator[Path]:
+    """A local file and, if it is a VRT, what it refers to, through other VRTs too, each once."""
+    pending: list[tuple[Path, tuple[Path, ...]]] = [(place, ())]
+    seen = {place}
     while pending:
-        file, is_first = pending.pop()
+        file, above = pending.pop()
         yield file
-        kind = _kind(file) if file.is_file() else ""
-        if kind and (
-            not file.name.lower().endswith(ASKED_BY[kind] or "\0") or not (is_first or kind in ("VRT", "MRF"))
+        kind = _kind(file)
+        if (
+            not trusted
+            and kind
+            and (not file.name.lower().endswith(ASKED_BY[kind] or "\0") or (above and kind not in ("VRT", "MRF")))
         ):
             raise _refused(place, file, kind)
-        text = _text(file) if kind in ("VRT", "MRF") else b""
-        if kind == "MRF" and b"<cachedsource" in text.lower():
+        if not trusted and kind == "MRF" and b"<cachedsource" in _text(file).lower():
             raise _refused(place, file, "MRF that fetches and writes")
-        for other in _references(file, text, place) if kind == "VRT" else ():
+        for other in _references(file, place, trusted=trusted) if kind == "VRT" else ():
+            if other in (file, *above) or len(above) > MOST_DEEP:
+                raise _refused(place, file, "VRT that refers to itself" if other in (file, *above) else "VRT too deep")
             if other not in seen:
                 seen.add(other)
-                pending.append((other, False))
+                pending.append((other, (*above, file)))
         if len(seen) > MOST_FILES:
             raise SceneError(f"{place} is made of more than {MOST_FILES:,} files", expected="fewer")
 
@@ -203,7 +208,7 @@ def _kind(file: Path) -> str:
     """The driver of ASKED_BY whose format a file is in, as far as its beginning tells; else nothing."""
     check_regular(file, SceneError, "a raster")
     try:
-        with file.open("rb") as stream:
+        with file.open("rb") as stream:  # a folder raises
             head = stream.read(HEAD_BYTES).partition(b"\0")[0].lower()
     except OSError:
         return ""  # GDAL will say what is wrong
@@ -216,7 +221,7 @@ def _text(file: Path) -> bytes:
     return file.read_bytes()
 
 
-def _references(vrt: Path, text: bytes, first: Path) -> Iterator[Path]:
+def _references(vrt: Path, first: Path, *, trusted: bool) -> Iterator[Path]:
     """The files that a VRT refers to.
 
     Raises
@@ -225,26 +230,47 @@ def _references(vrt: Path, text: bytes, first: Path) -> Iterator[Path]:
         If it is no XML, or refers to what a local file may not reach.
     """
     try:
-        root = ElementTree.fromstring(text.partition(b"\0")[0].lstrip(b"\xef\xbb\xbf \t\r\n"))
+        root = ElementTree.fromstring(_text(vrt).partition(b"\0")[0].lstrip(b"\xef\xbb\xbf \t\r\n"))
     except (ElementTree.ParseError, ValueError) as error:
-        raise SceneError(f"{vrt} is no VRT that can be read ({error})", expected="XML in UTF-8") from None
+        line = getattr(error, "position", (1, 0))[0]
+        raise SceneError(f"{vrt} is no VRT that can be read, at line {line}", expected="XML in UTF-8") from None
+    raw = {child for band in root.iter() if _attribute(band, "subclass") == "VRTRawRasterBand" for child in band}
     for element in root.iter():
         tag, said = str(element.tag).lower(), (element.text or "").strip()
         if not said or tag in _SILENT:
             continue
         names_file = "filename" in tag or "dataset" in tag
-        if is_remote(said) or "/vsistdin" in said or (names_file and _REFUSED.match(said) and not Path(said).exists()):
+        if not trusted and (is_remote(said) or "/vsistdin" in said or (names_file and _REFUSED.match(said))):
             raise _refused(first, vrt, f"reference to {said[:200]}")
-        if names_file:
-            yield from _named(element, said, vrt)
+        if not names_file:
+            continue
+        for file in _named(element, said, vrt):
+            if not trusted and element in raw and not file.resolve().is_relative_to(vrt.resolve().parent):
+                raise _refused(first, vrt, f"reference to the bytes of {file}, in another folder")
+            yield file
 
 
-def _named(element: Any, said: str, vrt: Path) -> Iterator[Path]:
-    beside = {key.lower(): value for key, value in element.attrib.items()}.get("relativetovrt") == "1"
-    file = local_file(said) if is_address(said) else vrt.parent / said if beside else Path(said).absolute()
-    with suppress(OSError, ValueError):  # no name of a file
-        if file is not None and file.exists():
-            yield from (file, *_beside(file))
+def _attribute(element: ElementTree.Element, name: str) -> str:
+    """An attribute, whatever its case, as GDAL reads it."""
+    return next((value for key, value in element.attrib.items() if key.lower() == name), "")
+
+
+def _named(element: ElementTree.Element, said: str, vrt: Path) -> Iterator[Path]:
+    beside = _attribute(element, "relativetovrt") == "1"
+    if is_address(said) or said.startswith("<"):
+        file = local_file(said)
+        yield from () if file is None else (file,)
+        return
+    file = (vrt.parent / said).absolute() if beside else Path(said).absolute()
+    try:
+        exists = file.exists()
+    except (OSError, ValueError):  # no name of a file
+        return
+    if exists:
+        yield from (file, *_beside(file))
+    elif str(element.tag).lower().startswith("source"):  # GDAL might read zeros
+        problem = f"{vrt} refers to {said[:200]}, which does not exist"
+        raise SceneError(problem, expected="every file of a VRT", hint="build it anew")
 
 
 def _beside(file: Path) -> Iterator[Path]:
