@@ -195,17 +195,17 @@ class _Axis:
     def core(self, position: int) -> int:
         return self.bound(position + 1) - self.bound(position)
 
-    def meeting(self, low: float, high: float) -> range:
+    def meeting(self, low: float | int, high: float | int) -> range:
         """Positions of the windows that reach into ``[low, high)``."""
         positions = range(self.count)
         first, last = (bisect_right(positions, edge, key=self.start) for edge in (low - self.size, high))
         return range(first, last)
 
-    def owner(self, coordinate: float) -> int:
+    def owner(self, coordinate: float | int) -> int:
         position = bisect_right(range(self.count + 1), coordinate, key=self.bound) - 1
         return min(max(position, 0), self.count - 1)
 
-    def best(self, low: float, high: float) -> int:
+    def best(self, low: float | int, high: float | int) -> int:
         """Position of the window that shows ``[low, high]`` best, among those that reach it and one on either side."""
         near = self.meeting(low, high)
         first = min(max(near.start - 1, 0), self.count - 1)

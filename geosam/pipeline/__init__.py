@@ -256,7 +256,7 @@ def encode(
     begin = time.perf_counter()
     request = Request.of(scene, None, model=model, options=options, changes=changes)
     with temporary_journal(request) as journal, request.bounded_cache():
-        run = Run(request, journal, open_store(store), progress or Progress())
+        run = Run(request, journal, open_store(store, needed=True), progress or Progress())
         plan = run.plan()
         full = [planned.window for planned in plan if run.scene.has_data(planned.window)]
         deque(run.progress.track(run.embed_each(run.scene, full), "encode", total=len(full)), maxlen=0)
