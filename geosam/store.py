@@ -136,12 +136,12 @@ class EmbeddingStore:
     def get(self, key: str) -> tuple[np.ndarray, ...] | None:
         """The arrays of an entry, or None if there is none; an entry that is damaged is removed."""
         path = self._path(key)
-        if not path.exists():
-            return None
         try:
+            if not path.exists():
+                return None
             arrays = _read(path)
         except Exception as error:  # whatever a damaged file makes zarr raise, the entry is of no use
-            if path.exists():  # else another process removed it while it was read
+            if os.path.exists(path):  # else another process removed it while it was read
                 log.warning("embedding %s in %s is damaged and was removed: %r", key, self.folder, error)
                 self._remove(path)
             return None
@@ -158,9 +158,9 @@ class EmbeddingStore:
             If the folder cannot be written, as when the disk is full.
         """
         path, draft = self._path(key), self._temporary / uuid.uuid4().hex
-        if path.exists():
-            return
         try:
+            if path.exists():
+                return
             _write(draft, arrays)
             path.parent.mkdir(parents=True, exist_ok=True)
             _publish(draft, path)

@@ -5,11 +5,10 @@ every window is full size (where the scene is), neighbours share at least the as
 the middle of each overlap, partition the scene: every pixel has exactly one owner.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from math import ceil
 
 import numpy as np
 from rasterio.windows import Window
@@ -92,27 +91,32 @@ class WindowPlan:
     def grid(self) -> tuple[int, int]:
         """Rows and columns of windows."""
         rows, cols = self._axes
-        return len(rows.starts), len(cols.starts)
+        return rows.count, cols.count
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Number of windows, also where it is too large for `len`."""
         rows, cols = self.grid
         return rows * cols
 
+    def __len__(self) -> int:
+        return self.count
+
     def __getitem__(self, index: int) -> PlannedWindow:
         """The window at `index`, counted row by row."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"window {index} of a plan of {len(self)}")
+        if not 0 <= index < self.count:
+            raise IndexError(f"window {index} of a plan of {self.count}")
         row, col = divmod(index, self.grid[1])
         rows, cols = self._axes
-        window = Window(cols.starts[col], rows.starts[row], cols.size, rows.size)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
-        core = Window(cols.cuts[col], rows.cuts[row], cols.core(col), rows.core(row))  # pyright: ignore[reportCallIssue]  # likewise
+        window = Window(cols.start(col), rows.start(row), cols.size, rows.size)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
+        core = Window(cols.bound(col), rows.bound(row), cols.core(col), rows.core(row))  # pyright: ignore[reportCallIssue]  # likewise
         reach = -(-self.overlap // 2)
         left, top, w, h = core.col_off - reach, core.row_off - reach, core.width + 2 * reach, core.height + 2 * reach
         grown = Window(left, top, w, h)  # pyright: ignore[reportCallIssue]  # likewise
         return PlannedWindow(index, row, col, window, core, _intersection(window, grown) or core)
 
     def __iter__(self) -> Iterator[PlannedWindow]:
-        return (self[index] for index in range(len(self)))
+        return (self[index] for index in range(self.count))
 
     def neighbours(self) -> Iterator[tuple[int, int, Window]]:
         """Pairs of windows that share pixels, with the strip that both see.
@@ -165,41 +169,54 @@ class WindowPlan:
 
 @dataclass(frozen=True)
 class _Axis:
-    """Windows along one axis: where they start, and where their cores are cut."""
+    """Windows along one axis, spread evenly: where they start, and where their cores are cut; none is laid out."""
 
     n: int
     size: int
-    starts: tuple[int, ...]
-    cuts: tuple[int, ...]
+    count: int
 
     @classmethod
     def cut(cls, n: int, size: int, overlap: int) -> "_Axis":
         size = min(size, n)
-        count = max(1, ceil((n - overlap) / (size - overlap))) if n > size else 1
-        starts = np.round(np.linspace(0, n - size, count)).astype(int).tolist()
-        middles = [(left + size + right) // 2 for left, right in pairwise(starts)]
-        return cls(n, size, tuple(starts), (0, *middles, n))
+        return cls(n, size, -(-(n - overlap) // (size - overlap)) if n > size else 1)
+
+    def start(self, position: int) -> int:
+        """First pixel of a window."""
+        if position == self.count - 1:
+            return self.n - self.size
+        return round(position * ((self.n - self.size) / (self.count - 1)))
+
+    def bound(self, position: int) -> int:
+        """Where the core of a window begins: the middle of what it shares with the one before."""
+        if position in (0, self.count):
+            return 0 if position == 0 else self.n
+        return (self.start(position - 1) + self.size + self.start(position)) // 2
 
     def core(self, position: int) -> int:
-        return self.cuts[position + 1] - self.cuts[position]
+        return self.bound(position + 1) - self.bound(position)
 
-    def meeting(self, low: int, high: int) -> range:
+    def meeting(self, low: float | int, high: float | int) -> range:
         """Positions of the windows that reach into ``[low, high)``."""
-        starts = np.array(self.starts)
-        return range(*np.searchsorted(starts, [low - self.size, high], side="right").tolist())
+        positions = range(self.count)
+        first, last = (bisect_right(positions, edge, key=self.start) for edge in (low - self.size, high))
+        return range(first, last)
 
-    def owner(self, coordinate: float) -> int:
-        last = len(self.starts) - 1
-        return int(np.clip(np.searchsorted(self.cuts, coordinate, side="right") - 1, 0, last))
+    def owner(self, coordinate: float | int) -> int:
+        position = bisect_right(range(self.count + 1), coordinate, key=self.bound) - 1
+        return min(max(position, 0), self.count - 1)
 
-    def best(self, low: float, high: float) -> int:
-        starts = np.array(self.starts, float)
+    def best(self, low: float | int, high: float | int) -> int:
+        """Position of the window that shows ``[low, high]`` best, among those that reach it and one on either side."""
+        near = self.meeting(low, high)
+        first = min(max(near.start - 1, 0), self.count - 1)
+        positions = range(first, max(min(near.stop + 1, self.count), first + 1))
+        starts = np.array([self.start(position) for position in positions], float)
         ends = starts + self.size
         seen = np.minimum(ends, high) - np.maximum(starts, low)
         before = np.where(starts == 0, np.inf, low - starts)
         after = np.where(ends == self.n, np.inf, ends - high)
         margin = np.minimum(np.minimum(before, after), self.size)
-        return int(np.lexsort((-margin, -seen))[0])
+        return first + int(np.lexsort((-margin, -seen))[0])
 
 
 def _intersection(one: Window, other: Window) -> Window | None:

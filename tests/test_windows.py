@@ -95,6 +95,28 @@ def test_a_senseless_overlap_is_refused(overlap):
         WindowPlan((100, 100), size=64, overlap=overlap)
 
 
+@given(plans(), st.floats(-9, 160), st.floats(0, 160))
+def test_windows_lie_where_evenly_spaced_numbers_are_rounded_to(plan, low, length):
+    """What is computed one by one is what laying all of them out gives."""
+    for n, axis in zip(plan.shape, plan._axes, strict=True):
+        starts = np.round(np.linspace(0, n - axis.size, axis.count)).astype(int)
+        assert [axis.start(position) for position in range(axis.count)] == starts.tolist()
+        ends = starts + axis.size
+        assert list(axis.meeting(low, low + length)) == np.flatnonzero((ends > low) & (starts <= low + length)).tolist()
+        seen = np.minimum(ends, low + length) - np.maximum(starts, low)
+        best = axis.best(low, low + length)
+        assert seen[best] == seen.max()
+
+
+def test_a_plan_of_any_size_is_counted_and_asked_without_laying_it_out():
+    plan = WindowPlan((2**31, 2**31))
+    assert plan.count == 2_396_745**2
+    index = plan.containing(2**30 + 0.5, 2**31 - 0.5)
+    assert plan[index].row == 2_396_744
+    assert plan.best((2**30, 2**31 - 9, 2**30 + 9, 2**31)) == index
+    assert [planned.index for planned in plan.meeting(plan[index].core)][4:5] == [index]
+
+
 def test_an_empty_grid_is_refused():
     with pytest.raises(OptionError, match="at least one row"):
         WindowPlan((0, 5))

@@ -25,6 +25,7 @@ from geosam.catalog.station import Station
 from geosam.errors import GeosamError, SceneError
 from geosam.pipeline import Report, encode, segment_to_file
 from geosam.scene import Scene
+from geosam.scene.origin import TRUSTED
 
 _log = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ def _path_of(item: Item, folder: RunFolder) -> str:
     if len(item.paths) == 1:
         return item.paths[0]
     folder.stacks.mkdir(exist_ok=True)
-    return str(stack_bands(item.paths, folder.stacks / f"{item.name}.vrt"))
+    return f"{TRUSTED}{stack_bands(item.paths, folder.stacks / f'{item.name}.vrt')}"
 
 
 def _told_crs(scene: Scene) -> str | None:

@@ -1,8 +1,8 @@
 """The command line: ``geosam segment | plan | encode | catalog | models | train | finetune | evaluate | demo``.
 
 Each command is a thin door to one library call. An error is one line on stderr and exit code 1, wrong usage exit
-code 2; set ``GEOSAM_DEBUG=1`` for a traceback. Ctrl-C and a polite kill end with 130 and leave what is done for the
-next run. Nothing heavy is imported before a command begins its work, so that ``--help`` is quick.
+code 2; set ``GEOSAM_DEBUG=1`` for a traceback. Ctrl-C, a polite kill and a closed terminal end with 130 and leave what
+is done for the next run. Nothing heavy is imported before a command begins its work, so that ``--help`` is quick.
 """
 
 import logging
@@ -14,7 +14,7 @@ import geosam
 from geosam.cli.catalog import catalog
 from geosam.cli.demo import demo
 from geosam.cli.evaluate import evaluate
-from geosam.cli.failures import Commands, run
+from geosam.cli.failures import Commands, OneLine, run
 from geosam.cli.finetune import finetune
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
@@ -49,12 +49,10 @@ def options(
 ) -> None:
     """Segment maps with Segment Anything: from a GeoTIFF to georeferenced polygons."""
     handler = logging.StreamHandler()
-    handler.addFilter(lambda record: verbose or record.name != "geosam.prompts")  # the report says it at the end
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        handlers=[handler],
-    )
+    handler.setFormatter(OneLine())
+    if not verbose:  # of other libraries nothing; of prompts the report says it at the end
+        handler.addFilter(lambda record: record.name.startswith("geosam") and record.name != "geosam.prompts")
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
 
 
 def main() -> None:

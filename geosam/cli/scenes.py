@@ -1,7 +1,7 @@
 """Options that say how a scene is seen, and the scene that they describe."""
 
+import os
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -125,7 +125,7 @@ def read_aoi(text: str | None) -> Any:
     >>> read_aoi("POLYGON ((0 0, 2 0, 2 1, 0 0))").area, read_aoi("fields.gpkg")
     (1.0, 'fields.gpkg')
     """
-    if text is None or Path(text).exists() or not _WKT.match(text):
+    if text is None or os.path.exists(text) or not _WKT.match(text):
         return text
     import shapely
 

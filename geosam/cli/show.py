@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from geosam import display
 from geosam.pipeline import Forecast, Report
 
 SHOWN = 5
@@ -15,7 +16,7 @@ def show_report(report: Report, console: Console) -> None:
     console.print(counted(report.objects, "object"))
     show_passes(report, console)
     for name, reason in report.skipped[:SHOWN]:
-        console.print(f"skipped prompt {name}: {reason}", style="yellow", markup=False)
+        console.print(display.shown(f"skipped prompt {name}: {reason}"), style="yellow", markup=False)
     if len(report.skipped) > SHOWN:
         console.print(f"… and {len(report.skipped) - SHOWN} more prompts skipped", style="yellow")
     for path in report.outputs:
@@ -72,4 +73,4 @@ def seconds(value: float | int) -> str:
 def shown(path: Path) -> str:
     """A path as short as it can be said from here."""
     here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return display.shown(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -7,6 +7,7 @@ store, `plan` says beforehand what a run will cost.
 module       responsibility
 ===========  ===========================================================
 options      what a run is asked for, and what it says at its end
+limits       how much that may be
 request      the same with every name and path resolved
 run          a request being carried out: journal, store, progress
 everything   every object of the scene, stitched across windows
@@ -160,7 +161,6 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     picture_target = (
         sinks.check_writable(picture, formats=sinks.PICTURE_FORMATS, overwrite=overwrite) if picture else None
     )
-    request.options.plan(request.scene.shape, side=request.network.side)  # refuses senseless windows before any work
     report = Report(outputs=[path for path in (target, label_target, picture_target) if path])
     with Journal.beside(target, request.key) as journal, request.bounded_cache():
         run = Run(request, journal, open_store(store), progress or Progress(), report)
@@ -256,7 +256,7 @@ def encode(
     begin = time.perf_counter()
     request = Request.of(scene, None, model=model, options=options, changes=changes)
     with temporary_journal(request) as journal, request.bounded_cache():
-        run = Run(request, journal, open_store(store), progress or Progress())
+        run = Run(request, journal, open_store(store, needed=True), progress or Progress())
         plan = run.plan()
         full = [planned.window for planned in plan if run.scene.has_data(planned.window)]
         deque(run.progress.track(run.embed_each(run.scene, full), "encode", total=len(full)), maxlen=0)

@@ -42,6 +42,9 @@ PROMPTS = 16
 BOX_PX = 64
 """Side of the boxes and polygons among these, as far as the window goes."""
 
+MOST_KEPT_BYTES, MOST_KEPT = 1 << 16, 1e15
+"""Of a kept calibration, largest file and number: seconds and bytes that no machine takes."""
+
 now = time.perf_counter
 
 
@@ -109,8 +112,9 @@ def calibrated(request: Request, window: Window) -> Calibration:
         A window of the scene with data, on which it is measured if it has to be.
     """
     path = cache_folder() / "calibration" / f"{identity(request, window)}.json"
-    with suppress(OSError, ValueError, TypeError):  # absent, damaged, or of another version
-        return Calibration(**json.loads(path.read_text()))
+    kept = read_kept(path)
+    if kept is not None:
+        return kept
     found = measure(request, window)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +124,25 @@ def calibrated(request: Request, window: Window) -> Calibration:
     except OSError as error:
         _log.warning("the calibration is not kept: %s", error)
     return found
+
+
+def read_kept(path: Path) -> Calibration | None:
+    """What was kept in a file; None if there is nothing, or not what a measurement can have been.
+
+    Examples
+    --------
+    >>> read_kept(Path("nothing.json")) is None
+    True
+    """
+    with suppress(
+        OSError, ValueError, TypeError, AttributeError, RecursionError
+    ):  # absent, damaged, or of another version
+        if not path.is_file() or path.stat().st_size > MOST_KEPT_BYTES:
+            return None
+        told = json.loads(path.read_bytes())
+        if all(type(value) in (int, float) and 0 <= value < MOST_KEPT for value in told.values()):
+            return Calibration(**told)
+    return None
 
 
 def identity(request: Request, window: Window) -> str:

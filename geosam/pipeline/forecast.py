@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rasterio.windows import Window
@@ -13,6 +13,7 @@ from geosam.pipeline.calibration import NOTHING, calibrated
 from geosam.pipeline.hierarchy import VIEWS
 from geosam.pipeline.prompted import on_level, pyramid, sight
 from geosam.pipeline.request import Request
+from geosam.windows import WindowPlan
 
 
 @dataclass(frozen=True)
@@ -51,38 +52,52 @@ class Forecast:
 
 def forecast(request: Request) -> Forecast:
     """Count the windows, points or prompts of a run, and say what they will take on this machine."""
-    scene, network, options = request.scene, request.network, request.options
-    plan = options.plan(scene.shape, side=network.side)
-    full = [planned for planned in plan if scene.has_data(planned.window)]
-    spacing_px = options.everything(network).spacing_px
-    asked = [planned.asked for planned in full]
-    windows, passes, points, prompts = len(plan), len(full), count_points(asked, spacing_px), 0
-    if options.hierarchy:
+    plan = request.options.plan(request.scene.shape, side=request.network.side)
+    counted = _everything(request, plan) if request.prompts is None else _prompted(request, plan)
+    return Forecast(shape=request.scene.shape, window=plan.size, overlap=plan.overlap, **counted)
+
+
+def _everything(request: Request, plan: WindowPlan) -> dict[str, Any]:
+    """What every object of the scene takes."""
+    full = [planned for planned in plan if request.scene.has_data(planned.window)]
+    spacing_px = request.options.everything(request.network).spacing_px
+    windows, passes = plan.count, len(full)
+    if request.options.hierarchy:
         windows, passes, points = count_views(request)
-    middle = full[len(full) // 2].window if full else None
+    else:
+        points = count_points([planned.asked for planned in full], spacing_px)
+    cost = calibrated(request, full[len(full) // 2].window) if full else NOTHING
+    return {
+        "windows": windows,
+        "empty": windows - passes,
+        "points": points,
+        "prompts": 0,
+        "seconds": cost.seconds(passes=passes, points=points),
+        "peak_bytes": cost.peak_bytes,
+    }
+
+
+def _prompted(request: Request, plan: WindowPlan) -> dict[str, Any]:
+    """What the windows take that prompts fall into."""
+    windows, sights = count_prompted(request)
+    places = (plan[plan.best(tuple(prompt.extent_px))].window for prompt in request.prompts or ())
+    middle = next((window for window in places if request.scene.has_data(window)), None) if sights else None
     cost = NOTHING if middle is None else calibrated(request, middle)
-    seconds = cost.seconds(passes=passes, points=points)
-    if request.prompts is not None:
-        windows, sights = count_prompted(request)
-        passes, points, prompts = len(sights), 0, sum(seen.prompts.total() for seen in sights)
-        shares = [1.0 if middle is None else seen.pixels / (middle.height * middle.width) for seen in sights]
-        seconds = cost.seconds(
-            passes=sum(shares),
-            clicks=sum(seen.clicks * share for seen, share in zip(sights, shares, strict=True)),
-            boxes=sum(seen.prompts["box"] * share for seen, share in zip(sights, shares, strict=True)),
-            polygons=sum(seen.prompts["polygon"] * share for seen, share in zip(sights, shares, strict=True)),
-        )
-    return Forecast(
-        shape=scene.shape,
-        window=plan.size,
-        overlap=plan.overlap,
-        windows=windows,
-        empty=windows - passes,
-        points=points,
-        prompts=prompts,
-        seconds=seconds,
-        peak_bytes=cost.peak_bytes,
+    shares = [1.0 if middle is None else seen.pixels / (middle.height * middle.width) for seen in sights]
+    seconds = cost.seconds(
+        passes=sum(shares),
+        clicks=sum(seen.clicks * share for seen, share in zip(sights, shares, strict=True)),
+        boxes=sum(seen.prompts["box"] * share for seen, share in zip(sights, shares, strict=True)),
+        polygons=sum(seen.prompts["polygon"] * share for seen, share in zip(sights, shares, strict=True)),
     )
+    return {
+        "windows": windows,
+        "empty": windows - len(sights),
+        "points": 0,
+        "prompts": sum(seen.prompts.total() for seen in sights),
+        "seconds": seconds,
+        "peak_bytes": cost.peak_bytes,
+    }
 
 
 def count_points(places: list[Window], spacing_px: float | int) -> int:
@@ -98,7 +113,7 @@ def count_views(request: Request) -> tuple[int, int, int]:
         view = request.scene.coarsened(2.0**number) if number else request.scene
         plan = request.options.plan(view.shape, side=request.network.side)
         full = [planned.asked for planned in plan if view.has_data(planned.window)]
-        windows, passes = windows + len(plan), passes + len(full)
+        windows, passes = windows + plan.count, passes + len(full)
         points += count_points(full, request.options.everything(request.network).spacing_px)
     return windows, passes, points
 

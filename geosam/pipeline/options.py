@@ -1,6 +1,7 @@
 """What a run is asked for, and what it says at its end."""
 
 from dataclasses import asdict, dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -8,6 +9,9 @@ from geosam.errors import OptionError
 from geosam.masks import EverythingOptions
 from geosam.polygons import Outline
 from geosam.windows import WindowPlan
+
+MOST_PX, MOST_ROUNDS = 1 << 14, 100
+"""Longest side of a window, which is read as a whole, and most rounds of refinement."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class SegmentOptions:
     refine: int = 0
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if not 0 <= self.min_area <= self.max_area:
             raise OptionError(
                 f"min_area={self.min_area}, max_area={self.max_area}", expected="0 <= min_area <= max_area"
@@ -78,10 +83,23 @@ class SegmentOptions:
             raise OptionError(f"outline={self.outline!r}", expected="'regular' or 'smooth'")
         if self.outline and self.simplify:
             raise OptionError("simplify together with outline", expected="one of them", hint="leave one out")
-        for name in ("window", "spacing_px"):
+
+    def _check_kinds(self) -> None:
+        """Refuse values of a wrong kind, and pixels and rounds out of all proportion."""
+        for name in ("min_area", "max_area", "simplify", "pred_iou_threshold", "stability_threshold"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise OptionError(f"{name}={value}", expected="a positive number of pixels")
+            if value is not None and not isinstance(value, Real):
+                raise OptionError(f"{name}={value!r}", expected="a number")
+        ranges = {
+            "window": (1, MOST_PX),
+            "spacing_px": (1, MOST_PX),
+            "overlap": (0, MOST_PX),
+            "refine": (0, MOST_ROUNDS),
+        }
+        for name, (least, most) in ranges.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, Integral) and least <= value <= most):
+                raise OptionError(f"{name}={value!r}", expected=f"a whole number from {least} to {most}")
 
     @property
     def style(self) -> Outline:

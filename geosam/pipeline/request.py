@@ -15,6 +15,7 @@ from geosam import __version__
 from geosam.embeddings import ImageEncoder
 from geosam.errors import OptionError
 from geosam.masks import MaskDecoder
+from geosam.pipeline.limits import check_size
 from geosam.pipeline.options import SegmentOptions
 from geosam.prompts import Prompts
 from geosam.sam.registry import load_model
@@ -59,8 +60,10 @@ class Request:
         """Open the scene, read the prompts, load the model and check the options; see `geosam.segment`."""
         chosen = changed(options or SegmentOptions(), changes)
         opened = open_scene(scene)
+        network = to_network(model)
+        check_size(opened, chosen, side=network.side, asks_everything=prompts is None)
         found = None if prompts is None else to_prompts(prompts, opened)
-        return cls(opened, to_network(model), chosen, found)
+        return cls(opened, network, chosen, found)
 
     @property
     def m2_per_px(self) -> float:

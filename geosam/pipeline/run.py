@@ -122,10 +122,24 @@ class Run:
         return arrays
 
 
-def open_store(store: Any) -> EmbeddingStore | None:
-    """A store from its folder, ``"auto"`` for the one in the cache folder, None for none."""
+def open_store(store: Any, *, needed: bool = False) -> EmbeddingStore | None:
+    """A store from its folder, ``"auto"`` for the one in the cache folder, None for none.
+
+    One that cannot be opened is said, and the run goes on without it, unless it is `needed`.
+
+    Raises
+    ------
+    StoreError
+        If a store that is needed cannot be opened.
+    """
     if store is None or isinstance(store, EmbeddingStore):
         return store
-    if store == "auto":
-        return EmbeddingStore(cache_folder() / "embeddings", AUTO_STORE_BYTES)
-    return EmbeddingStore(store)
+    try:
+        if store == "auto":
+            return EmbeddingStore(cache_folder() / "embeddings", AUTO_STORE_BYTES)
+        return EmbeddingStore(store)
+    except StoreError as error:
+        if needed:
+            raise
+        _log.warning("the run goes on without its store: %s", error)
+        return None

@@ -12,6 +12,9 @@ from geosam.scene.resample import Axis
 
 STRIP_PIXELS = 2**22
 
+LEAST, MOST = 1e-30, 1e30
+"""Sizes of a pixel between which arithmetic holds; what a run can bear is told by its windows."""
+
 Unit = Literal["crs", "m"]
 
 
@@ -70,7 +73,7 @@ def parse_resolution(resolution: float | int | str, unit: Unit) -> tuple[float, 
         size = float(text[1]) if text else float("nan")
     except ValueError:
         size = float("nan")
-    if unit not in ("crs", "m") or not 0 < size < float("inf"):
+    if unit not in ("crs", "m") or not LEAST < size < MOST:
         raise OptionError(
             f"resolution={resolution!r}, unit={unit!r}", expected='a positive number, in "crs" units or "m", or "0.5 m"'
         )
