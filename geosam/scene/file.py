@@ -5,7 +5,6 @@ import threading
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, fields
-from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,14 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geosam.errors import SceneError, SceneReadError
-from geosam.scene.header import PALETTE, describe
-from geosam.scene.raster import IGNORE_NODATA, BandValid, BandValues, Nodata, RasterInfo
+from geosam.scene.header import describe
+from geosam.scene.raster import BandValid, BandValues, Nodata, RasterInfo
+from geosam.scene.stored import read_stored
 
 MOST_DATASETS = 4
+NO_OVERVIEWS = -1
+"""Level that is the native grid, decimated from its own pixels and not from overviews."""
+
 REMOTE = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_MAX_RETRY": "4",
@@ -74,7 +77,7 @@ class FileRaster:
         """See `Raster.thumbnail`; served from overviews."""
         factor = max(1.0, max(self.info.shape) / side)
         h, w = (max(1, round(n / factor)) for n in self.info.shape)
-        return self._read(bands, 0, shape=(h, w))
+        return self._read(bands, NO_OVERVIEWS if self.info.distrusted else 0, shape=(h, w))
 
     def block_bytes(self, bands: tuple[int, ...], side: int) -> int:
         """Most bytes that GDAL decodes for a window of `side` native pixels: whole blocks, and a mask.
@@ -104,11 +107,9 @@ class FileRaster:
             with _environment(self.path):
                 dataset = _dataset(self.path, level, self.info.fingerprint)
                 size = (round(window.height), round(window.width)) if window else shape or dataset.shape
-                if self._palette is not None:
-                    values, valid = self._read_palette(dataset, bands, window, size)
-                else:
-                    values = dataset.read(bands, window=window, out_shape=(len(bands), *size), out_dtype="float32")
-                    valid = self._valid(dataset, bands, window, values)
+                values, valid = read_stored(
+                    dataset, self.info, bands, window=window, size=size, override=self.override
+                )
         except (RasterioError, OSError) as error:
             where = f"window {_text(window)}" if window else "the whole raster, decimated"
             raise SceneReadError(
@@ -117,39 +118,6 @@ class FileRaster:
                 hint="check it with `gdalinfo -checksum`, or fetch it again",
             ) from None
         return values, _share(valid) if all(self.info.unsigned(band) for band in bands) else valid
-
-    def _valid(
-        self, dataset: DatasetReader, bands: tuple[int, ...], window: Window | None, values: BandValues
-    ) -> BandValid:
-        if self.info.all_valid:
-            return np.ones(values.shape, bool)
-        finite = np.isfinite(values)
-        if self.override == IGNORE_NODATA:
-            return finite
-        if self.override is not None:
-            return finite & (values != np.float32(self.override))
-        return finite & (dataset.read_masks(bands, window=window, out_shape=values.shape) > 0)
-
-    def _read_palette(
-        self, dataset: DatasetReader, bands: tuple[int, ...], window: Window | None, size: tuple[int, int]
-    ) -> tuple[BandValues, BandValid]:
-        index = dataset.read(1, window=window, out_shape=size)
-        palette = self._palette
-        colours = np.zeros((4, 256**index.dtype.itemsize), np.uint8) if palette is None else palette
-        valid = (dataset.read_masks(1, window=window, out_shape=size) > 0) & (colours[3][index] > 0)
-        values = colours[[band - 1 for band in bands]][:, index].astype(np.float32)
-        return values, np.broadcast_to(valid, values.shape).copy()
-
-    @cached_property
-    def _palette(self) -> np.ndarray | None:
-        """Red, green, blue, alpha of each index of a palette."""
-        if self.info.descriptions != PALETTE:
-            return None
-        dataset = _dataset(self.path, 0, self.info.fingerprint)
-        colours = np.zeros((4, 256 ** np.dtype(dataset.dtypes[0]).itemsize), np.uint8)
-        for index, colour in dataset.colormap(1).items():
-            colours[:, index] = colour
-        return colours
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -164,7 +132,7 @@ def _open(path: str, level: int) -> DatasetReader:
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         if level:
-            return rasterio.open(path, sharing=False, OVERVIEW_LEVEL=str(level - 1))
+            return rasterio.open(path, sharing=False, OVERVIEW_LEVEL="NONE" if level == NO_OVERVIEWS else str(level - 1))
         return rasterio.open(path, sharing=False)
 
 
