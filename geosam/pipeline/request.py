@@ -64,8 +64,8 @@ class Request:
 
     @property
     def m2_per_px(self) -> float:
-        """Ground area of a pixel in m²; 1 for a scene without a CRS, whose areas are in pixels."""
-        return self.scene.resolution_m**2 if self.scene.crs else 1.0
+        """Ground area of a pixel in m²; 1 for a scene without metres, whose areas are in pixels."""
+        return self.scene.resolution_m**2 if np.isfinite(self.scene.resolution_m) else 1.0
 
     def bounded_cache(self) -> AbstractContextManager[None]:
         """Bound what GDAL keeps of the scene while its windows are read; see `geosam.scene.bounded_cache`."""
@@ -80,7 +80,7 @@ class Request:
             "fingerprint": self.scene.fingerprint,
             "bands": list(self.scene.bands),
             "stretch": self.scene.stretch.to_dict(),
-            "resolution_m": self.scene.resolution_m if self.scene.crs else None,
+            "resolution_m": self.scene.resolution_m if np.isfinite(self.scene.resolution_m) else None,
             "model": self.network.name,
             "model_key": self.network.key,
             "options": self.options.to_dict(),

@@ -143,9 +143,9 @@ class RasterInfo:
         return self.levels[0]
 
     @property
-    def nodata(self) -> float | int | None:
+    def nodata(self) -> float | None:
         """The first band's value for no data that there is; None if there is none."""
-        return next((value for value in self.nodatas if value is not None), None)
+        return next((float(value) for value in self.nodatas if value is not None), None)
 
     def unsigned(self, band: int) -> bool:
         """True if a 1-based band holds unsigned integers."""

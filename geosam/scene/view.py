@@ -20,6 +20,7 @@ from geosam.arrays import Valid
 from geosam.errors import OptionError, SceneError
 from geosam.scene.area import crop_to, inside, load_area
 from geosam.scene.chip import Chip
+from geosam.scene.collar import collar_notes
 from geosam.scene.frame import Frame
 from geosam.scene.grid import Unit, clip, parse_resolution, span, strips
 from geosam.scene.raster import Raster
@@ -113,6 +114,14 @@ class Scene:
     def resolution_m(self) -> float:
         """Metres on the ground per working pixel at the scene's centre; NaN without a CRS."""
         return self.frame.resolution_m
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed where the raster does not say enough, and what looks like no data but is not marked as such.
+
+        A decimated look at the pixels is taken, where that is cheap.
+        """
+        return (*self.raster.info.notes, *collar_notes(self.raster, self.bands))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -217,8 +226,9 @@ class Scene:
         """
         size, unit = parse_resolution(resolution, unit)
         native = self._native_frame
-        if unit == "m" and native.crs is None:
-            raise SceneError(f"{self.name} has no CRS", expected="a resolution in pixels of the raster, not in metres")
+        if unit == "m" and not np.isfinite(native.resolution_m):
+            what = "no CRS" if native.crs is None else f"a CRS without metres, {native.crs.name}"
+            raise SceneError(f"{self.name} has {what}", expected="a resolution in pixels of the raster, not in metres")
         factor = size / (native.resolution_m if unit == "m" else native.resolution)
         h, w = (max(1, round(n / factor)) for n in self.raster.info.shape)
         if h * w > 2**50:

@@ -1,0 +1,75 @@
+"""Collars: constant pixels around what a scene shows, white or black, that nothing marks as no data.
+
+Mosaics and rotated images are often filled with one value and saved without saying so; the fill is then taken for
+ground, and becomes an object. It is noticed and said, with the option that masks it, but not masked: it may be snow.
+"""
+
+import numpy as np
+from jaxtyping import Bool
+from scipy import ndimage
+
+from geosam.scene.raster import BandValid, BandValues, Raster
+
+SIDE = 512
+"""Side of the decimated look in pixels."""
+
+LEAST_SHARE = 0.02
+"""Share of a scene that a collar covers at least."""
+
+LEAST_BORDER = 0.05
+"""Share of the scene's border that is of one value, where a collar is looked for."""
+
+CHEAP_PX = 2**25
+"""Pixels of a raster without overviews that is looked at decoded as a whole."""
+
+
+def collar_notes(raster: Raster, bands: tuple[int, ...]) -> tuple[str, ...]:
+    """What is to be said of collars; nothing of palettes, whose values are classes, or where a look is not cheap."""
+    info = raster.info
+    if info.palette or (len(info.levels) == 1 and info.shape[0] * info.shape[1] > CHEAP_PX):
+        return ()
+    values, valid = raster.thumbnail(bands, SIDE)
+    return tuple(_note(value, share) for value, share in find_collars(values, valid))
+
+
+def find_collars(values: BandValues, valid: BandValid) -> list[tuple[float, float]]:
+    """Values that fill an area along the border in all bands alike, and the shares of the scene that they fill.
+
+    Examples
+    --------
+    >>> values = np.random.default_rng(0).uniform(1, 254, (3, 50, 50)).astype(np.float32)
+    >>> values[:, :, :20] = 255
+    >>> find_collars(values, np.ones(values.shape, bool))
+    [(255.0, 0.4)]
+    """
+    known = valid.all(axis=0)
+    grey = (values == values[:1]).all(axis=0) & known
+    found = []
+    for value in _of_border(values[0], grey):
+        alike = grey & (values[0] == value)
+        share = float(_joined_to_border(alike).mean())
+        if LEAST_SHARE <= share < 1 and not (alike == known).all():  # a scene of one value has no collar
+            found.append((value, round(share, 4)))
+    return found
+
+
+def _note(value: float, share: float) -> str:
+    return (
+        f"{share:.0%} of it, along its border, has the value {value:g} in all bands and is taken for ground: "
+        f"if it is no data, say so with nodata={value:g} (--nodata {value:g})"
+    )
+
+
+def _of_border(band: np.ndarray, grey: Bool[np.ndarray, "h w"]) -> list[float]:
+    """Values that many pixels of the border have in all bands."""
+    edge = np.zeros_like(grey)
+    edge[[0, -1]], edge[:, [0, -1]] = True, True
+    values, counts = np.unique(band[edge & grey], return_counts=True)
+    return values[counts >= LEAST_BORDER * edge.sum()].tolist()
+
+
+def _joined_to_border(alike: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The connected parts that touch the border."""
+    labels, _ = ndimage.label(alike)
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    return np.isin(labels, edge[edge > 0])
