@@ -11,8 +11,7 @@ HIDDEN = "***"
 """What stands where a secret stood."""
 
 OPEN = frozenset(
-    "asset assets band bands bbox collection collections crs datetime format height id ids item items layer layers "
-    "level limit page request resolution service srs style styles tilematrix time url version width".split()
+    ["asset", "assets", "band", "bands", "bbox", "collection", "collections", "crs", "datetime", "format", "height", "id", "ids", "item", "items", "layer", "layers", "level", "limit", "page", "request", "resolution", "service", "srs", "style", "styles", "tilematrix", "time", "url", "version", "width"]
 )
 """Parameters of an address whose values are shown; those of all others may be secrets."""
 

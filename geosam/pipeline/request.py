@@ -1,5 +1,6 @@
 """What a run is asked for, with every name and path resolved."""
 
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields, replace
@@ -12,6 +13,7 @@ import numpy as np
 from shapely import to_wkb
 
 from geosam import __version__
+from geosam.display import shown
 from geosam.embeddings import ImageEncoder
 from geosam.errors import OptionError
 from geosam.masks import MaskDecoder
@@ -19,6 +21,8 @@ from geosam.pipeline.options import SegmentOptions
 from geosam.prompts import Prompts
 from geosam.sam.registry import load_model
 from geosam.scene import Scene, bounded_cache, open_scene
+
+_log = logging.getLogger(__name__)
 
 RASTERS = {".tif", ".tiff", ".vrt", ".jp2", ".png"}
 """Extensions of prompt files that hold masks, not features."""
@@ -59,6 +63,8 @@ class Request:
         """Open the scene, read the prompts, load the model and check the options; see `geosam.segment`."""
         chosen = changed(options or SegmentOptions(), changes)
         opened = open_scene(scene)
+        for note in opened.notes:
+            _log.warning("%s: %s", shown(opened.name), shown(note))
         found = None if prompts is None else to_prompts(prompts, opened)
         return cls(opened, to_network(model), chosen, found)
 

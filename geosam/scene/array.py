@@ -198,9 +198,7 @@ def _dtype(part: Any) -> str:
     return str(dtype) if inside else str(part.dtype)
 
 
-def _nodatas(
-    parts: tuple[Any, ...], dtypes: tuple[str, ...]
-) -> tuple[tuple[float | int | None, ...], tuple[str, ...]]:
+def _nodatas(parts: tuple[Any, ...], dtypes: tuple[str, ...]) -> tuple[tuple[float | int | None, ...], tuple[str, ...]]:
     """The values that attributes name as no data, one per band, and those that cannot occur."""
     told = [value for part in parts for value in _told(part)]
     stored = [str(part.dtype) for part in parts for _ in range(part.shape[0])]

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 from scipy import ndimage
 
-from geosam.scene.raster import BandValid, BandValues, Raster
+from geosam.scene.raster import BandValid, BandValues, Raster, RasterInfo
 
 SIDE = 512
 """Side of the decimated look in pixels."""
@@ -25,11 +25,15 @@ CHEAP_PX = 2**25
 
 def collar_notes(raster: Raster, bands: tuple[int, ...]) -> tuple[str, ...]:
     """What is to be said of collars; nothing of palettes, whose values are classes, or where a look is not cheap."""
-    info = raster.info
-    if info.palette or (len(info.levels) == 1 and info.shape[0] * info.shape[1] > CHEAP_PX):
+    if raster.info.palette or not is_cheap(raster.info):
         return ()
     values, valid = raster.thumbnail(bands, SIDE)
     return tuple(_note(value, share) for value, share in find_collars(values, valid))
+
+
+def is_cheap(info: RasterInfo) -> bool:
+    """Whether a decimated look at a raster takes little: it has overviews, or is small."""
+    return len(info.levels) > 1 or info.shape[0] * info.shape[1] <= CHEAP_PX
 
 
 def find_collars(values: BandValues, valid: BandValid) -> list[tuple[float, float]]:

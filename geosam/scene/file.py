@@ -95,6 +95,21 @@ class FileRaster:
         h, w = (b * min(ceil((side - 1) / b) + 1, ceil(n / b)) for n, b in zip(shape, block, strict=True))
         return h * w * (1 + sum(np.dtype(self.info.dtypes[band - 1]).itemsize for band in decoded))
 
+    def layout(self) -> dict[str, Any]:
+        """How the file keeps its pixels, in plain values: driver, blocks, compression, scale and offset of bands."""
+        with _environment(self.path):
+            dataset = _dataset(self.path, 0, self.info.fingerprint)
+            scaled = any(scale != 1 for scale in dataset.scales) or any(offset != 0 for offset in dataset.offsets)
+            return {
+                "driver": dataset.driver,
+                "bands": dataset.count,
+                "block": list(dataset.block_shapes[0][::-1]),
+                "compression": dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION"),
+                "interleaving": dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE"),
+                "colour_space": dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE"),
+                "scale_offset": list(zip(dataset.scales, dataset.offsets, strict=True)) if scaled else None,
+            }
+
     def _read(
         self,
         bands: tuple[int, ...],
@@ -107,9 +122,7 @@ class FileRaster:
             with _environment(self.path):
                 dataset = _dataset(self.path, level, self.info.fingerprint)
                 size = (round(window.height), round(window.width)) if window else shape or dataset.shape
-                values, valid = read_stored(
-                    dataset, self.info, bands, window=window, size=size, override=self.override
-                )
+                values, valid = read_stored(dataset, self.info, bands, window=window, size=size, override=self.override)
         except (RasterioError, OSError) as error:
             where = f"window {_text(window)}" if window else "the whole raster, decimated"
             raise SceneReadError(
@@ -132,7 +145,9 @@ def _open(path: str, level: int) -> DatasetReader:
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         if level:
-            return rasterio.open(path, sharing=False, OVERVIEW_LEVEL="NONE" if level == NO_OVERVIEWS else str(level - 1))
+            return rasterio.open(
+                path, sharing=False, OVERVIEW_LEVEL="NONE" if level == NO_OVERVIEWS else str(level - 1)
+            )
         return rasterio.open(path, sharing=False)
 
 

@@ -23,6 +23,10 @@ SMALLEST_M = 1e-3
 """Side of a pixel in metres below which a transform in metres is likely one in degrees."""
 
 
+MISFIT_PX = 2.0
+"""How far a smooth map may pass by a ground control point without a word."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Native pixel → world, the CRS of that world as WKT (empty for none), and what was assumed."""
@@ -69,7 +73,10 @@ def from_points(path: str, pixels: tuple[tuple[float, float], ...], world: Any, 
         places[:, 0] %= 360
     if not np.isfinite(places).all() or not np.isfinite(pixels).all():
         raise SceneError(f"{path} has ground control points that are not finite", expected="numbers")
-    return Place(ControlPoints(pixels, tuple(map(tuple, places.tolist())), wkt), wkt)
+    found = ControlPoints(pixels, tuple(map(tuple, places.tolist())), wkt)
+    far = found.misfit_px > MISFIT_PX
+    note = f"its {len(pixels)} ground control points do not fit better than to {found.misfit_px:.2g} px"
+    return Place(found, wkt, (note,) if far else ())
 
 
 def settle(path: str, transform: Affine, wkt: str, shape: tuple[int, int], notes: tuple[str, ...] = ()) -> Place:

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from geosam.scene.raster import IGNORE_NODATA, BandValid, BandValues, Nodata, RasterInfo, can_hold
 
 PALETTE = ("red of the palette", "green of the palette", "blue of the palette")
-LIGHT = frozenset("red green blue gray alpha undefined palette nir swir panchromatic coastal rededge".split())
+LIGHT = frozenset(["red", "green", "blue", "gray", "alpha", "undefined", "palette", "nir", "swir", "panchromatic", "coastal", "rededge"])
 """Colour interpretations of measurements of light, and of what is none; bands of others are coordinates of colours."""
 
 MOST_COLOURS = 2**16
@@ -77,7 +77,7 @@ def stored_bands(dataset: DatasetReader) -> Stored:
     )
 
 
-def read_stored(  # noqa: PLR0913 - what is read, where, and how it is to be understood
+def read_stored(
     dataset: DatasetReader,
     info: RasterInfo,
     bands: tuple[int, ...],
@@ -124,7 +124,7 @@ def read_stored(  # noqa: PLR0913 - what is read, where, and how it is to be und
     return values, valid
 
 
-def _data(  # noqa: PLR0913
+def _data(
     dataset: DatasetReader,
     info: RasterInfo,
     band: int,
