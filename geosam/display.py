@@ -11,7 +11,8 @@ HIDDEN = "***"
 """What stands where a secret stood."""
 
 OPEN = frozenset(
-    ["asset", "assets", "band", "bands", "bbox", "collection", "collections", "crs", "datetime", "format", "height", "id", "ids", "item", "items", "layer", "layers", "level", "limit", "page", "request", "resolution", "service", "srs", "style", "styles", "tilematrix", "time", "url", "version", "width"]
+    "asset assets band bands bbox collection collections crs datetime format height id ids item items layer layers "
+    "level limit page request resolution service srs style styles tilematrix time url version width".split()
 )
 """Parameters of an address whose values are shown; those of all others may be secrets."""
 

@@ -66,7 +66,7 @@ def lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for number, band in enumerate(facts["bands"]):
         yield "" if number else "bands", _band(band)
     if facts["file"].get("scale_offset"):
-        said = ", ".join(f"{scale:g} × value + {offset:g}" for scale, offset in facts["file"]["scale_offset"])
+        said = ", ".join(f"{scale:g} * value + {offset:g}" for scale, offset in facts["file"]["scale_offset"])
         yield "scale", f"{said}; not applied: --stretch and --nodata count in stored values"
     looked = "of some windows" if facts["sampled"] else "decimated"
     yield "data", f"{facts['valid']:.1%} of the pixels ({looked})"
@@ -86,7 +86,8 @@ def _layout(file: dict[str, Any]) -> str:
     if not file:
         return ""
     colours = f", {file['colour_space']} made red, green, blue" if file["colour_space"] else ""
-    return f", {file['driver']}, blocks {_times(file['block'])}, {file['compression'] or 'not compressed'}{colours}"
+    compression = f", {file['compression']}" if file["compression"] else ""
+    return f", {file['driver']}, blocks {_times(file['block'])}{compression}{colours}"
 
 
 def _place(place: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -98,10 +98,10 @@ class ArrayRaster:
         with np.errstate(over="ignore"):
             values = np.stack([one.astype(np.float32) for one in stored])
         valid = np.isfinite(values)
-        for band, one, ok in zip(bands, stored, valid, strict=True):
+        for at, (band, one) in enumerate(zip(bands, stored, strict=True)):
             nodata = self.info.nodatas[band - 1]
             if self.masked and nodata is not None and np.isfinite(nodata):
-                ok &= one != np.asarray(nodata).astype(one.dtype)
+                valid[at] &= one != np.asarray(nodata).astype(one.dtype)
         if all(self.info.unsigned(band) for band in bands):
             values[~np.isfinite(values)] = 0  # where integers with gaps were made real numbers
             valid = np.broadcast_to(valid.any(axis=0), valid.shape)

@@ -7,10 +7,10 @@ import numpy as np
 from affine import Affine
 from pyproj import CRS
 
-from geosam.scene.collar import is_cheap
 from geosam.scene.control_points import ControlPoints
 from geosam.scene.file import FileRaster
 from geosam.scene.grid import window_at
+from geosam.scene.look import is_cheap
 from geosam.scene.raster import BandValid, BandValues, Raster
 from geosam.scene.reproject import projection
 from geosam.scene.view import Scene

@@ -16,8 +16,8 @@ from rasterio.windows import Window
 from geosam.scene.raster import IGNORE_NODATA, BandValid, BandValues, Nodata, RasterInfo, can_hold
 
 PALETTE = ("red of the palette", "green of the palette", "blue of the palette")
-LIGHT = frozenset(["red", "green", "blue", "gray", "alpha", "undefined", "palette", "nir", "swir", "panchromatic", "coastal", "rededge"])
-"""Colour interpretations of measurements of light, and of what is none; bands of others are coordinates of colours."""
+MIXED = frozenset(("hue", "saturation", "lightness", "cyan", "magenta", "yellow", "black", "Y", "Cb", "Cr"))
+"""Colour interpretations of bands that are no measurements of light, but coordinates of colours."""
 
 MOST_COLOURS = 2**16
 
@@ -60,9 +60,9 @@ def stored_bands(dataset: DatasetReader) -> Stored:
         seen = [colour for colour in colours[3:] if colour != "alpha"]
         if seen:
             notes.append(f"band {found} has a palette, whose colours are seen; not so its {len(seen)} other bands")
-    odd = [colour for colour in colours if colour not in LIGHT and not colour.startswith(("nir", "swir"))]
+    odd = [colour for colour in colours if colour in MIXED]
     if odd and not found:
-        notes.append(f"its bands are {', '.join(dict.fromkeys(odd))}: they are seen as if they were red, green, blue")
+        notes.append(f"its bands are {', '.join(odd)}: they are seen as if they were red, green, blue")
     return Stored(
         dtypes=tuple(dtypes),
         colours=tuple(colours),

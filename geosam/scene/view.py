@@ -20,9 +20,9 @@ from geosam.arrays import Valid
 from geosam.errors import OptionError, SceneError
 from geosam.scene.area import crop_to, inside, load_area
 from geosam.scene.chip import Chip
-from geosam.scene.collar import collar_notes
 from geosam.scene.frame import Frame
 from geosam.scene.grid import Unit, clip, parse_resolution, span, strips
+from geosam.scene.look import look_notes
 from geosam.scene.raster import Raster
 from geosam.scene.resample import Axis, resample
 from geosam.scene.stretch import Stretch
@@ -121,7 +121,7 @@ class Scene:
 
         A decimated look at the pixels is taken, where that is cheap.
         """
-        return (*self.raster.info.notes, *collar_notes(self.raster, self.bands))
+        return (*self.raster.info.notes, *look_notes(self.raster, self.bands, self.stretch))
 
     @cached_property
     def fingerprint(self) -> str:

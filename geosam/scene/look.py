@@ -1,7 +1,8 @@
-"""Collars: constant pixels around what a scene shows, white or black, that nothing marks as no data.
+"""What a decimated look at a scene's pixels finds amiss: collars that nothing marks as no data, bytes that look black.
 
-Mosaics and rotated images are often filled with one value and saved without saying so; the fill is then taken for
-ground, and becomes an object. It is noticed and said, with the option that masks it, but not masked: it may be snow.
+Mosaics and rotated images are often filled with one value, white or black, and saved without saying so; the fill is
+then taken for ground, and becomes an object. It is noticed and said, with the option that masks it, but not masked: it
+may be snow.
 """
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Bool
 from scipy import ndimage
 
 from geosam.scene.raster import BandValid, BandValues, Raster, RasterInfo
+from geosam.scene.stretch import Stretch
 
 SIDE = 512
 """Side of the decimated look in pixels."""
@@ -23,12 +25,25 @@ CHEAP_PX = 2**25
 """Pixels of a raster without overviews that is looked at decoded as a whole."""
 
 
-def collar_notes(raster: Raster, bands: tuple[int, ...]) -> tuple[str, ...]:
-    """What is to be said of collars; nothing of palettes, whose values are classes, or where a look is not cheap."""
+FEW_VALUES = 32
+"""Scenes of no more different values show classes or labels, whose areas may touch the border."""
+
+MOST_COLLARS = 2
+
+DARK = 1 / 16
+"""Share of the range of bytes below which what is seen of them as they are looks black."""
+
+
+def look_notes(raster: Raster, bands: tuple[int, ...], stretch: Stretch) -> tuple[str, ...]:
+    """What is to be said of the pixels; nothing of palettes, whose values are classes, or where a look is not cheap."""
     if raster.info.palette or not is_cheap(raster.info):
         return ()
     values, valid = raster.thumbnail(bands, SIDE)
-    return tuple(_note(value, share) for value, share in find_collars(values, valid))
+    dark = _dark_note(float(values.max(where=valid, initial=0)), stretch)
+    if len(np.unique(values[0][valid[0]])) <= FEW_VALUES:
+        return dark
+    collars = sorted(find_collars(values, valid), key=lambda found: -found[1])
+    return (*dark, *(_collar_note(value, share) for value, share in collars[:MOST_COLLARS]))
 
 
 def is_cheap(info: RasterInfo) -> bool:
@@ -57,7 +72,14 @@ def find_collars(values: BandValues, valid: BandValid) -> list[tuple[float, floa
     return found
 
 
-def _note(value: float, share: float) -> str:
+def _dark_note(highest: float, stretch: Stretch) -> tuple[str, ...]:
+    """A word on bytes of which only the lowest are used, as of masks and of counts."""
+    if stretch.method != "identity" or not 0 < highest < DARK * 255:
+        return ()
+    return (f'its bytes reach only {highest:g} of 255, and look black: stretch="minmax" (--stretch minmax) helps',)
+
+
+def _collar_note(value: float, share: float) -> str:
     return (
         f"{share:.0%} of it, along its border, has the value {value:g} in all bands and is taken for ground: "
         f"if it is no data, say so with nodata={value:g} (--nodata {value:g})"
