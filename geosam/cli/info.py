@@ -57,7 +57,7 @@ def lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     said = list(lines(facts_of(open_scene(coordinate_scene(f"{folder}/xy.tif", (40, 60))))))
     >>> said[1][1], said[-1]
-    ('WGS 84 / UTM zone 31N (EPSG:32631), by its transform; pixels of 0.5 (0.5 m)', ('assumed', 'nothing'))
+    ('WGS 84 / UTM zone 31N (EPSG:32631), by its transform; pixels of 0.5 (0.5002 m)', ('assumed', 'nothing'))
     """
     yield "scene", f"{facts['scene']}: {_times(facts['size'])} px{_layout(facts['file'])}"
     yield from _place(facts["place"])

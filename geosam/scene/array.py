@@ -96,7 +96,7 @@ class ArrayRaster:
     def _take(self, bands: tuple[int, ...], rows: slice, cols: slice) -> tuple[BandValues, BandValid]:
         stored = self._stored(bands, rows, cols)
         with np.errstate(over="ignore"):
-            values = np.stack([one.astype(np.float32) for one in stored])
+            values = np.stack([one.astype(self.info.precision(bands)) for one in stored])
         valid = np.isfinite(values)
         for at, (band, one) in enumerate(zip(bands, stored, strict=True)):
             nodata = self.info.nodatas[band - 1]

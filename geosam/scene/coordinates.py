@@ -48,7 +48,7 @@ class Axis:
         Coordinates are centres or corners of declared pixels, whichever they meet; rounded ones are centres.
         """
         way = -1 if self.step * step < 0 else 1
-        if self.size > 1 and abs(self.step / step - way) * self.size > 1 / 2:
+        if self.size > 1 and abs(self.step / step - way) * self.size > 1 / 2 + 2 * self.blur / abs(step):
             return None
         place = (self.first - origin) / step
         fuzz = max(PHASE, self.blur / abs(step))
@@ -58,12 +58,12 @@ class Axis:
             pixel = int(np.floor(place))
         else:
             return None
-        return float(pixel + (way < 0)), way
+        return None if pixel < 0 else (float(pixel + (way < 0)), way)
 
     def coarser(self, step: float) -> bool:
         """Whether it goes in whole steps of a declared grid, as after averaging or taking every n-th pixel."""
         ratio = abs(self.step / step) if self.size > 1 else 1.0
-        return ratio > 1 / 2 and abs(ratio - round(ratio)) * self.size <= 1 / 2
+        return ratio > 3 / 2 and abs(ratio - round(ratio)) * self.size <= 1 / 2
 
 
 def place_of_array(name: str, bands: Any) -> Place:
@@ -79,7 +79,7 @@ def place_of_array(name: str, bands: Any) -> Place:
     told = [transform for transform in declared if not transform.is_identity]
     y, x = (_axis(name, bands, dim) for dim in bands.dims[1:])
     if "gcps" in grid and not told:
-        return _control_points(name, grid["gcps"], wkt, x, y)
+        return _control_points(name, grid["gcps"], wkt, (x, y), shape)
     if told and set(SKEWED) <= set(bands.coords):
         return settle(name, _skewed(name, told[0], bands), wkt, shape)
     if told and x and y:
@@ -89,7 +89,7 @@ def place_of_array(name: str, bands: Any) -> Place:
         return settle(name, told[0], wkt, shape)
     swath = any(bands.coords[key].ndim == 2 for key in bands.coords if bands.coords[key].dims == bands.dims[1:])
     notes = ("the places in its 2-D coordinates are not used: resample it to a grid first",) if swath else ()
-    pixels = x and y and x.step == y.step == 1 and (bool(declared) or {x.first, y.first} <= {0, 0.5})
+    pixels = x and y and x.step == y.step == 1 and (bool(declared) or swath or {x.first, y.first} <= {0, 0.5})
     if x is None or y is None or (pixels and (wkt or swath)):
         return settle(name, Affine.identity(), wkt, shape, notes)
     transform, more = _of_coordinates(name, bands, x, y)
@@ -102,7 +102,8 @@ def _agreed(name: str, told: list[Affine], x: Axis, y: Axis) -> tuple[Affine, tu
     if found and np.allclose(~found[0] @ found[-1], Affine.identity(), atol=PHASE):
         return found[0], ()
     one = told[0]
-    if not found and not (one.b or one.d) and x.coarser(one.a) and y.coarser(one.e):
+    along, down = x.begin(one.c, one.a), y.begin(one.f, one.e)
+    if not found and not (one.b or one.d) and (along or x.coarser(one.a)) and (down or y.coarser(one.e)):
         note = f"it declares pixels of {abs(one.a):g}; its coordinates, {abs(x.step):g} apart, count, as centres"
         return _of_centres(x, y), (note,)
     raise SceneError(
@@ -222,11 +223,17 @@ def _declared(name: str, bands: Any, grid: Mapping[str, Any]) -> list[Affine]:
     return found
 
 
-def _control_points(name: str, text: str, wkt: str, x: Axis | None, y: Axis | None) -> Place:
+def _control_points(
+    name: str, text: str, wkt: str, axes: tuple[Axis | None, Axis | None], shape: tuple[int, int]
+) -> Place:
     """Ground control points as rioxarray keeps them, GeoJSON with row and column; of a cropped array they move."""
-    features = json.loads(text)["features"]
+    (x, y), features = axes, json.loads(text)["features"]
     pixels = [(float(one["properties"]["col"]), float(one["properties"]["row"])) for one in features]
     world = [tuple(map(float, one["geometry"]["coordinates"][:2])) for one in features]
     if x and y and x.step > 0 and y.step > 0:  # numbers of pixels of the whole
         pixels = [~_of_centres(x, y) @ pixel for pixel in pixels]
-    return from_points(name, tuple((left, top) for left, top in pixels), world, wkt)
+    place = from_points(name, tuple((left, top) for left, top in pixels), world, wkt)
+    if (x and y) or not np.any(np.max(pixels, axis=0) > np.array(shape[::-1]) + 1):
+        return place
+    note = "its control points lie beyond it: if it is cut from a larger one, its place is wrong"
+    return replace(place, notes=(*place.notes, note))

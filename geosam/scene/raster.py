@@ -9,14 +9,14 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from affine import Affine
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float
 from rasterio.windows import Window
 
 from geosam.errors import OptionError, SceneError
 from geosam.scene.control_points import ControlPoints
 
-BandValues = Float32[np.ndarray, "b h w"]
-"""Source values of some bands."""
+BandValues = Float[np.ndarray, "b h w"]
+"""Source values of some bands: float32, or float64 where these could not be told apart (`RasterInfo.precision`)."""
 
 BandValid = Bool[np.ndarray, "b h w"]
 """Which of them are data."""
@@ -25,6 +25,9 @@ Nodata = float | int | str | None
 """A user's word on no data: a value, `IGNORE_NODATA`, or None to believe the raster."""
 
 IGNORE_NODATA = "none"
+
+LONG = ("int32", "uint32", "int64", "uint64", "float64")
+"""Types whose numbers float32 would round."""
 
 
 def can_hold(dtype: str, value: float | int) -> bool:
@@ -150,6 +153,10 @@ class RasterInfo:
     def unsigned(self, band: int) -> bool:
         """True if a 1-based band holds unsigned integers."""
         return np.dtype(self.dtypes[band - 1]).kind in "bu"
+
+    def precision(self, bands: tuple[int, ...]) -> type[np.floating]:
+        """The real numbers that hold what some bands hold: float64 for long integers and float64, else float32."""
+        return np.float64 if any(self.dtypes[band - 1] in LONG for band in bands) else np.float32
 
     def top(self, band: int) -> float | None:
         """Largest number that a 1-based band of unsigned integers may hold; None for other types."""

@@ -103,7 +103,7 @@ def read_stored(
     """
     sources = [info.sources[band - 1] if info.sources else band for band in bands]
     numbers = {source: dataset.read(source, window=window, out_shape=size) for source in dict.fromkeys(sources)}
-    values = np.empty((len(bands), *size), np.float32)
+    values = np.empty((len(bands), *size), info.precision(bands))
     valid = np.empty(values.shape, bool)
     for at, (band, source) in enumerate(zip(bands, sources, strict=True)):
         stored = numbers[source]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import shapely
 from affine import Affine
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float
 from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
 from pyproj import CRS
@@ -175,7 +175,7 @@ class Scene:
             valid &= self._inside(window)
         return Chip(np.repeat(pixels, 3 // len(pixels), axis=0), valid, window, self._geobox_of(window))
 
-    def values(self, window: Window) -> tuple[Float32[np.ndarray, "b h w"], Bool[np.ndarray, "b h w"]]:
+    def values(self, window: Window) -> tuple[Float[np.ndarray, "b h w"], Bool[np.ndarray, "b h w"]]:
         """Source values of the scene's bands in a window, before the stretch, and which of them are data.
 
         On a coarser grid than the raster's these are means of the source pixels with data; a pixel is data if at
