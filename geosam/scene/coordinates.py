@@ -99,7 +99,7 @@ def place_of_array(name: str, bands: Any) -> Place:
 def _agreed(name: str, told: list[Affine], x: Axis, y: Axis) -> tuple[Affine, tuple[str, ...]]:
     """The declared transform, moved to the part of its grid that the coordinates are of."""
     found = [place for transform in told if (place := _part(transform, x, y)) is not None]
-    if found and np.allclose(~found[0] @ found[-1], Affine.identity(), atol=PHASE):
+    if found and (~found[0] @ found[-1]).almost_equals(Affine.identity(), PHASE):
         return found[0], ()
     one = told[0]
     along, down = x.begin(one.c, one.a), y.begin(one.f, one.e)
@@ -217,7 +217,7 @@ def _declared(name: str, bands: Any, grid: Mapping[str, Any]) -> list[Affine]:
             found.append(Affine(*map(float, tuple(bands.attrs["transform"])[:6])))
     except (TypeError, ValueError) as error:
         raise SceneError(f"{name} declares a transform that cannot be read ({error})", expected="six numbers") from None
-    odd = [tuple(one)[:6] for one in found if not np.isfinite(one).all() or one.is_degenerate]
+    odd = [tuple(one)[:6] for one in found if not np.isfinite(tuple(one)).all() or one.is_degenerate]
     if odd:
         raise SceneError(f"{name} declares the transform {odd[0]}", expected="one that can be inverted")
     return found

@@ -96,6 +96,7 @@ def _of_border(band: np.ndarray, grey: Bool[np.ndarray, "h w"]) -> list[float]:
 
 def _joined_to_border(alike: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The connected parts that touch the border."""
-    labels, _ = ndimage.label(alike)
+    labels = np.zeros(alike.shape, np.int32)
+    ndimage.label(alike, output=labels)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     return np.isin(labels, edge[edge > 0])

@@ -87,7 +87,7 @@ def settle(path: str, transform: Affine, wkt: str, shape: tuple[int, int], notes
     SceneError
         If the transform cannot be inverted, or lies off the globe.
     """
-    if not np.isfinite(transform).all() or transform.is_degenerate:
+    if not np.isfinite(tuple(transform)).all() or transform.is_degenerate:
         raise SceneError(f"{path} has the transform {tuple(transform)[:6]}", expected="one that can be inverted")
     if not wkt:
         return Place(transform, "", notes)
