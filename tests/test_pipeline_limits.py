@@ -84,7 +84,7 @@ def test_senseless_options_are_refused(tmp_path: Path, network, asked, said):
 def test_a_grid_much_finer_than_the_pixels_is_refused(tmp_path: Path, network):
     path = coordinate_scene(tmp_path / "xy.tif", (100, 100))
     own = open_scene(path).frame.resolution
-    with pytest.raises(OptionError, match="500 times as fine.*at most 64"):
+    with pytest.raises(OptionError, match=r"500 times as fine.*at most 64"):
         geosam.plan(open_scene(path, resolution=own / 500), model=network)
     for resolution in (1e-320, 1e300, "1e-99 m"):
         with pytest.raises(OptionError, match="a positive number"):

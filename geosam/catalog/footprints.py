@@ -69,9 +69,9 @@ def footprint_of(scene: Scene, area: BaseGeometry | None = None) -> dict[str, An
     Returns
     -------
     dict or None
-        A Polygon or MultiPolygon; None for a scene without a CRS or without data.
+        A Polygon or MultiPolygon; None for a scene without a place on the Earth or without data.
     """
-    if scene.crs is None:
+    if not scene.frame.on_earth:
         return None
     h, w = scene.shape
     outline_px = shapely.box(0, 0, w, h) if scene.raster.info.all_valid else _valid_px(scene)

@@ -156,7 +156,7 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     begin = time.perf_counter()
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
     check_hierarchy(request, labels=labels is not None)
-    target = sinks.check_writable(output, overwrite=overwrite, has_crs=request.scene.crs is not None)
+    target = sinks.check_writable(output, overwrite=overwrite, has_crs=request.scene.frame.on_earth)
     label_target = sinks.check_writable(labels, formats=sinks.LABEL_FORMATS, overwrite=overwrite) if labels else None
     picture_target = (
         sinks.check_writable(picture, formats=sinks.PICTURE_FORMATS, overwrite=overwrite) if picture else None

@@ -1,5 +1,6 @@
 """What a run is asked for, with every name and path resolved."""
 
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields, replace
@@ -12,6 +13,7 @@ import numpy as np
 from shapely import to_wkb
 
 from geosam import __version__
+from geosam.display import shown
 from geosam.embeddings import ImageEncoder
 from geosam.errors import OptionError
 from geosam.masks import MaskDecoder
@@ -20,6 +22,8 @@ from geosam.pipeline.options import SegmentOptions
 from geosam.prompts import Prompts
 from geosam.sam.registry import load_model
 from geosam.scene import Scene, bounded_cache, open_scene
+
+_log = logging.getLogger(__name__)
 
 RASTERS = {".tif", ".tiff", ".vrt", ".jp2", ".png"}
 """Extensions of prompt files that hold masks, not features."""
@@ -60,6 +64,8 @@ class Request:
         """Open the scene, read the prompts, load the model and check the options; see `geosam.segment`."""
         chosen = changed(options or SegmentOptions(), changes)
         opened = open_scene(scene)
+        for note in opened.notes:
+            _log.warning("%s: %s", shown(opened.name), shown(note))
         network = to_network(model)
         check_size(opened, chosen, side=network.side, asks_everything=prompts is None)
         found = None if prompts is None else to_prompts(prompts, opened)
@@ -67,8 +73,8 @@ class Request:
 
     @property
     def m2_per_px(self) -> float:
-        """Ground area of a pixel in m²; 1 for a scene without a CRS, whose areas are in pixels."""
-        return self.scene.resolution_m**2 if self.scene.crs else 1.0
+        """Ground area of a pixel in m²; 1 for a scene without metres, whose areas are in pixels."""
+        return self.scene.resolution_m**2 if np.isfinite(self.scene.resolution_m) else 1.0
 
     def bounded_cache(self) -> AbstractContextManager[None]:
         """Bound what GDAL keeps of the scene while its windows are read; see `geosam.scene.bounded_cache`."""
@@ -83,7 +89,7 @@ class Request:
             "fingerprint": self.scene.fingerprint,
             "bands": list(self.scene.bands),
             "stretch": self.scene.stretch.to_dict(),
-            "resolution_m": self.scene.resolution_m if self.scene.crs else None,
+            "resolution_m": self.scene.resolution_m if np.isfinite(self.scene.resolution_m) else None,
             "model": self.network.name,
             "model_key": self.network.key,
             "options": self.options.to_dict(),

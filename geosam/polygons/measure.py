@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from pyproj import CRS, Transformer
-from pyproj.exceptions import ProjError
+
+from geosam.scene.reproject import lies_on_earth, metres_per_unit
 
 EDGE_M = 250.0
 """Longest edge in metres before the transform: an edge's sagitta is then under 2 mm up to 60° of latitude."""
@@ -29,7 +30,8 @@ def measure(geometries_world: np.ndarray, crs: CRS | None) -> tuple[np.ndarray, 
     geometries_world
         Object array of Polygons and MultiPolygons, ``(x, y)`` in `crs`.
     crs
-        Their CRS; None gives NaN, and so does one that does not lie on the Earth.
+        Their CRS. One that does not lie on the Earth (a local one, another planet's) counts as a plane, in metres if
+        the length of its units is known; else, and for None, measures are NaN.
 
     Returns
     -------
@@ -45,10 +47,10 @@ def measure(geometries_world: np.ndarray, crs: CRS | None) -> tuple[np.ndarray, 
     nothing = np.full(len(geometries_world), np.nan)
     if crs is None or len(nothing) == 0:
         return nothing, nothing.copy()
-    try:
-        transformer = Transformer.from_crs(crs, 4326, always_xy=True)
-    except ProjError:
-        return nothing, nothing.copy()
+    if not lies_on_earth(crs.to_wkt()):
+        unit = metres_per_unit(crs)
+        return shapely.area(geometries_world) * unit**2, shapely.length(geometries_world) * unit
+    transformer = Transformer.from_crs(crs, 4326, always_xy=True)
     parts = [_measure(part, crs, transformer) for part in _parts(geometries_world)]
     area, perimeter = (np.concatenate(column) for column in zip(*parts, strict=True))
     area[~np.isfinite(area)], perimeter[~np.isfinite(perimeter)] = np.nan, np.nan

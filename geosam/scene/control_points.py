@@ -76,6 +76,13 @@ class ControlPoints:
         return px
 
     @cached_property
+    def misfit_px(self) -> float:
+        """How far the polynomial passes by a point at most, in native pixels."""
+        apart = self.world_from_px(np.array(self.pixels)) - np.array(self.world)
+        slope = np.abs(np.array(self.affine).reshape(3, 3)[:2, :2])
+        return float((np.abs(apart) / np.maximum(slope.max(axis=1), 1e-300)).max())
+
+    @cached_property
     def mapping(self) -> GCPMapping:
         """The points in odc-geo's words."""
         return GCPMapping(np.array(self.pixels), np.array(self.world), self.crs or None)

@@ -20,6 +20,9 @@ from geosam.scene.origin import Origin
 MOST_DATASETS = 4
 """Datasets that a thread keeps open."""
 
+NO_OVERVIEWS = -1
+"""Level that is the native grid, decimated from its own pixels and not from overviews."""
+
 REMOTE = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_MAX_RETRY": "4",
@@ -42,6 +45,7 @@ RAISED = (RasterioError, OSError, ValueError, LookupError, ArithmeticError, Runt
 that fit no type, of a CRS that nobody knows."""
 
 _opened = threading.local()
+_failed: list[DatasetReader] = []
 _quiet = threading.Lock()
 
 
@@ -75,13 +79,24 @@ def open_dataset(source: str | PathLike[str]) -> Iterator[DatasetReader]:
             dataset = open_level(origin, 0)
         except RAISED as error:
             raise cannot_open(source, error) from None
-        with dataset:
+        with closing_unless_failed(dataset):
             yield dataset
+
+
+@contextmanager
+def closing_unless_failed(dataset: DatasetReader) -> Iterator[DatasetReader]:
+    """Close a dataset at the end, but not if it could not be read: see `forget`."""
+    try:
+        yield dataset
+    except RAISED:
+        _keep_failed(dataset)
+        raise
+    dataset.close()
 
 
 def open_level(origin: Origin, level: int) -> DatasetReader:
     """Open one level of a dataset; a raster without georeferencing is nothing to warn of here."""
-    options = {"OVERVIEW_LEVEL": str(level - 1)} if level else {}
+    options = {"OVERVIEW_LEVEL": "NONE" if level == NO_OVERVIEWS else str(level - 1)} if level else {}
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return DatasetReader(origin.address, driver=origin.drivers, sharing=False, **options)
@@ -106,8 +121,12 @@ def forget(origin: Origin) -> None:
     zeros without a word. So it is not closed either: nothing else may come to lie there.
     """
     held = _opened.__dict__.get("held", {})
-    failed = [held.pop(key) for key in list(held) if key[1] == origin.address]
-    _opened.__dict__.setdefault("failed", []).extend(failed)
+    for key in [key for key in held if key[1] == origin.address]:
+        _keep_failed(held.pop(key))
+
+
+def _keep_failed(dataset: DatasetReader) -> None:
+    _failed.append(dataset)
 
 
 def environment(origin: Origin) -> rasterio.Env:

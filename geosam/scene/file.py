@@ -3,7 +3,6 @@
 import logging
 import re
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,24 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geosam.display import shown
-from geosam.errors import SceneError, SceneReadError
+from geosam.errors import GeosamError, SceneReadError
 from geosam.paths import is_address
-from geosam.scene.dataset import RAISED, cannot_open, dataset_of_thread, environment, forget, open_level, reason
+from geosam.scene.dataset import (
+    NO_OVERVIEWS,
+    RAISED,
+    cannot_open,
+    closing_unless_failed,
+    dataset_of_thread,
+    environment,
+    forget,
+    open_level,
+    reason,
+)
 from geosam.scene.fingerprint import Stamp, files_of, fingerprint
-from geosam.scene.header import PALETTE, describe
+from geosam.scene.header import describe
 from geosam.scene.origin import Origin
-from geosam.scene.raster import IGNORE_NODATA, BandValid, BandValues, Nodata, RasterInfo
+from geosam.scene.raster import BandValid, BandValues, Nodata, RasterInfo
+from geosam.scene.stored import read_stored
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +82,7 @@ class FileRaster:
         """
         origin = Origin.of(path)
         try:
-            with environment(origin), open_level(origin, 0) as dataset:
+            with environment(origin), closing_unless_failed(open_level(origin, 0)) as dataset:
                 files = files_of(dataset, origin.files)
                 stamps = tuple(stamp for stamp in map(Stamp.of, files) if stamp is not None)
                 info = replace(
@@ -82,7 +92,7 @@ class FileRaster:
                     fingerprint=fingerprint(path, dataset, nodata, origin.files),
                 )
                 _warn_of_blocks(info, dataset)
-        except SceneError:
+        except GeosamError:
             raise
         except RAISED as error:
             raise cannot_open(path, error) from None
@@ -98,7 +108,7 @@ class FileRaster:
         """See `Raster.thumbnail`; served from overviews."""
         factor = max(1.0, max(self.info.shape) / side)
         h, w = (max(1, round(n / factor)) for n in self.info.shape)
-        return self._read(bands, 0, shape=(h, w))
+        return self._read(bands, NO_OVERVIEWS if self.info.distrusted else 0, shape=(h, w))
 
     def block_bytes(self, bands: tuple[int, ...], side: int) -> int:
         """Most bytes that GDAL decodes for a window of `side` native pixels: whole blocks, and a mask.
@@ -116,6 +126,21 @@ class FileRaster:
         h, w = (b * min(ceil((side - 1) / b) + 1, ceil(n / b)) for n, b in zip(shape, block, strict=True))
         return h * w * (1 + sum(np.dtype(self.info.dtypes[band - 1]).itemsize for band in decoded))
 
+    def layout(self) -> dict[str, Any]:
+        """How the file keeps its pixels, in plain values: driver, blocks, compression, scale and offset of bands."""
+        with environment(self.origin):
+            dataset = self._dataset(0)
+            scaled = any(scale != 1 for scale in dataset.scales) or any(offset != 0 for offset in dataset.offsets)
+            return {
+                "driver": dataset.driver,
+                "bands": dataset.count,
+                "block": list(dataset.block_shapes[0][::-1]),
+                "compression": dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION"),
+                "interleaving": dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE"),
+                "colour_space": dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE"),
+                "scale_offset": list(zip(dataset.scales, dataset.offsets, strict=True)) if scaled else None,
+            }
+
     def _read(
         self,
         bands: tuple[int, ...],
@@ -128,11 +153,7 @@ class FileRaster:
             with environment(self.origin):
                 dataset = self._dataset(level)
                 size = (round(window.height), round(window.width)) if window else shape or dataset.shape
-                if self._palette is not None:
-                    values, valid = self._read_palette(dataset, bands, window, size)
-                else:
-                    values = dataset.read(bands, window=window, out_shape=(len(bands), *size), out_dtype="float32")
-                    valid = self._valid(dataset, bands, window, values)
+                values, valid = read_stored(dataset, self.info, bands, window=window, size=size, override=self.override)
         except RAISED as error:
             forget(self.origin)
             self._check_unchanged()  # which explains it better than what GDAL says of half a file
@@ -164,39 +185,6 @@ class FileRaster:
                 expected="a scene that stays as it is while it is read",
                 hint="run it again once nobody writes to it; nothing of the changed pixels was kept",
             )
-
-    def _valid(
-        self, dataset: DatasetReader, bands: tuple[int, ...], window: Window | None, values: BandValues
-    ) -> BandValid:
-        if self.info.all_valid:
-            return np.ones(values.shape, bool)
-        finite = np.isfinite(values)
-        if self.override == IGNORE_NODATA:
-            return finite
-        if self.override is not None:
-            return finite & (values != np.float32(self.override))
-        return finite & (dataset.read_masks(bands, window=window, out_shape=values.shape) > 0)
-
-    def _read_palette(
-        self, dataset: DatasetReader, bands: tuple[int, ...], window: Window | None, size: tuple[int, int]
-    ) -> tuple[BandValues, BandValid]:
-        index = dataset.read(1, window=window, out_shape=size)
-        palette = self._palette
-        colours = np.zeros((4, 256**index.dtype.itemsize), np.uint8) if palette is None else palette
-        valid = (dataset.read_masks(1, window=window, out_shape=size) > 0) & (colours[3][index] > 0)
-        values = colours[[band - 1 for band in bands]][:, index].astype(np.float32)
-        return values, np.broadcast_to(valid, values.shape).copy()
-
-    @cached_property
-    def _palette(self) -> np.ndarray | None:
-        """Red, green, blue, alpha of each index of a palette."""
-        if self.info.descriptions != PALETTE:
-            return None
-        dataset = self._dataset(0)
-        colours = np.zeros((4, 256 ** np.dtype(dataset.dtypes[0]).itemsize), np.uint8)
-        for index, colour in dataset.colormap(1).items():
-            colours[:, index] = colour
-        return colours
 
     def __getstate__(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)}

@@ -20,7 +20,18 @@ from shapely.geometry.base import BaseGeometry
 from geosam.arrays import Coordinates
 from geosam.errors import SceneError
 from geosam.scene.control_points import ControlPoints
-from geosam.scene.reproject import as_shapes, densify, join_parts, parse_crs, period, projection, transform, unwrap
+from geosam.scene.reproject import (
+    as_shapes,
+    densify,
+    join_parts,
+    lies_on_earth,
+    metres_per_unit,
+    parse_crs,
+    period,
+    projection,
+    transform,
+    unwrap,
+)
 
 TOLERANCE_PX = 0.1
 MUCH_LARGER = 4
@@ -111,16 +122,23 @@ class Frame:
             shapes = shapely.segmentize(shapes, self._straight_px)
         return transform(shapes, self.world_from_px)
 
+    @property
+    def on_earth(self) -> bool:
+        """Whether longitudes and latitudes of the scene are known; not without a CRS, nor in a local one."""
+        return bool(self.wkt) and lies_on_earth(self.wkt)
+
     @cached_property
     def resolution_m(self) -> float:
-        """Metres on the ground per pixel: the square root of the area of the central pixel; NaN without a CRS."""
+        """Metres on the ground per pixel: the square root of the area of the central pixel; NaN where not known."""
         if self.crs is None:
             return float("nan")
+        if not self.on_earth:
+            return self.resolution * metres_per_unit(self.crs)
         centre = np.array([self.shape[1] / 2, self.shape[0] / 2])
         corners = self.world_from_px(centre + np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
         lon, lat = projection(self.wkt, WGS84.to_wkt())(corners).T
         if not np.isfinite([lon, lat]).all():
-            return self.resolution * self.crs.axis_info[0].unit_conversion_factor
+            return self.resolution * metres_per_unit(self.crs)
         geod = Geod(ellps="WGS84")
         towards_x, _, width = geod.inv(lon[0], lat[0], lon[1], lat[1])
         towards_y, _, height = geod.inv(lon[0], lat[0], lon[2], lat[2])

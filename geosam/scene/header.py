@@ -1,84 +1,106 @@
 """What the header of an open dataset says: bands, levels, nodata, georeference."""
 
-import math
+import re
+import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from affine import Affine
-from pyproj import CRS
-from pyproj.exceptions import CRSError
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from geosam.errors import SceneError
-from geosam.scene.control_points import ControlPoints
-from geosam.scene.raster import IGNORE_NODATA, Nodata, RasterInfo
+from geosam.paths import is_remote
+from geosam.scene.overviews import PLACES, trusted_levels
+from geosam.scene.place import place_of
+from geosam.scene.raster import IGNORE_NODATA, Nodata, RasterInfo, check_nodata, nodatas_of
+from geosam.scene.stored import stored_bands
 
-PALETTE = ("red of the palette", "green of the palette", "blue of the palette")
+MOST_CHOICES = 6
+"""Rasters inside a file that are named where one must be chosen."""
 
 
 def describe(path: str, dataset: DatasetReader, override: Nodata = None) -> RasterInfo:
-    """The facts about an open dataset but its fingerprint; `override` is the user's word on nodata."""
-    if dataset.count == 0 and dataset.subdatasets:
-        raise SceneError(
-            f"{path} holds {len(dataset.subdatasets)} rasters",
-            expected="one",
-            hint=f"name one of them, such as {dataset.subdatasets[0]}",
-        )
-    dtypes = tuple(str(dtype) for dtype in dataset.dtypes)
-    colours = tuple(colour.name for colour in dataset.colorinterp)
-    descriptions = tuple(text or "" for text in dataset.descriptions)
-    masked = any("all_valid" not in [flag.name for flag in flags] for flags in dataset.mask_flag_enums)
-    if colours == ("palette",):
-        dtypes, colours, descriptions, masked = ("uint8",) * 3, ("red", "green", "blue"), PALETTE, True
-    real = any(np.dtype(dtype).kind == "f" for dtype in dtypes if not dtype.startswith("complex"))
-    mapping, wkt = _georeference(path, dataset)
-    own = next((float(value) for value in dataset.nodatavals if value is not None), None)
-    return RasterInfo(
+    """The facts about an open dataset but its fingerprint; `override` is the user's word on nodata.
+
+    Raises
+    ------
+    SceneError
+        If it holds several rasters, lies nowhere that can be, or is no raster of numbers.
+    OptionError
+        If the user's value for no data cannot occur in it.
+    """
+    check_single(path, dataset)
+    stored, place = stored_bands(dataset), place_of(path, dataset)
+    levels, distrusted = trusted_levels(dataset, places=1 if is_remote(path) else len(PLACES))
+    notes = (*place.notes, *stored.notes)
+    if distrusted:
+        notes += (f"its {distrusted} overviews do not show what its pixels show, and are not used: build them anew",)
+    real = any(np.dtype(dtype).kind == "f" for dtype in stored.dtypes)
+    info = RasterInfo(
         source=path,
         name=Path(path.split("?", maxsplit=1)[0]).stem or path,
-        dtypes=tuple("complex64" if dtype.startswith("complex") else dtype for dtype in dtypes),
-        colours=colours,
-        descriptions=descriptions,
-        levels=_levels(dataset),
-        nodata=own if override is None else None if isinstance(override, str) else float(override),
-        all_valid=not real and (override == IGNORE_NODATA or (override is None and not masked)),
-        mapping=mapping,
-        wkt=wkt,
+        dtypes=stored.dtypes,
+        colours=stored.colours,
+        descriptions=stored.descriptions,
+        levels=levels,
+        nodatas=stored.nodatas if override is None else nodatas_of(override, stored.dtypes),
+        all_valid=not real and (override == IGNORE_NODATA or (override is None and not stored.masked)),
+        mapping=place.mapping,
+        wkt=place.wkt,
         fingerprint="",
+        bits=stored.bits,
+        sources=stored.sources,
+        palette=stored.palette,
+        inverted=stored.inverted,
+        distrusted=distrusted,
+        notes=notes,
+    )
+    check_nodata(override, info.dtypes)
+    return info
+
+
+def check_single(path: str, dataset: DatasetReader) -> None:
+    """Refuse a file that holds several rasters (pages, variables, products): which one is meant must be said.
+
+    Raises
+    ------
+    SceneError
+        Naming what there is to choose from; coordinates of images, of one dimension, are no choice.
+    """
+    tags, count = dataset.tags(ns="SUBDATASETS"), len(dataset.subdatasets)
+    if dataset.count and (count < 2 or path in dataset.subdatasets):
+        return
+    found = [(tags.get(f"SUBDATASET_{n}_NAME", ""), tags.get(f"SUBDATASET_{n}_DESC", "")) for n in range(1, count + 1)]
+    images = [(name, said) for name, said in found if _is_image(name, said)]
+    if dataset.count and len(images) < 2:
+        return
+    if not images:
+        raise SceneError(
+            f"{path} holds no image that GDAL reads",
+            expected="a raster of at least one band",
+            hint="what xarray reads may be given as a DataArray",
+        )
+    pages = all(name.startswith("GTIFF_DIR:") for name, _ in images)
+    noun = ("page" if pages else "raster") + "s" * (len(images) > 1)
+    choices = [f"{name} ({said})" if said else name for name, said in images[:MOST_CHOICES]]
+    more = [f"… and {len(images) - MOST_CHOICES} more"] * (len(images) > MOST_CHOICES)
+    raise SceneError(
+        f"{path} holds {len(images)} {noun}", expected="one of them by its name", hint="; ".join(choices + more)
     )
 
 
-def _levels(dataset: DatasetReader) -> tuple[tuple[int, int], ...]:
-    """Shapes of the native grid and of the overviews that all bands share."""
-    factors = {band: dataset.overviews(band) for band in dataset.indexes}
-    count = min(len(found) for found in factors.values())
-    h, w = dataset.shape
-    return ((h, w), *((math.ceil(h / f), math.ceil(w / f)) for f in factors[1][:count]))
-
-
-def _georeference(path: str, dataset: DatasetReader) -> tuple[Affine | ControlPoints, str]:
-    """Native pixel → world, and the WKT of that world's CRS."""
-    points, points_crs = dataset.gcps
-    if points and dataset.transform.is_identity:
-        crs = points_crs or dataset.crs
-        world = np.array([(point.x, point.y) for point in points])
-        if crs and crs.is_geographic and np.ptp(world[:, 0]) > 180:  # a scene on the antimeridian
-            world[:, 0] %= 360
-        pixels = tuple((float(point.col), float(point.row)) for point in points)
-        return ControlPoints(pixels, tuple(map(tuple, world.tolist())), _wkt(path, crs)), _wkt(path, crs)
-    if dataset.transform.is_degenerate:
-        problem = f"{path} has the transform {tuple(dataset.transform)[:6]}"
-        raise SceneError(problem, expected="one that can be inverted")
-    return dataset.transform, _wkt(path, dataset.crs)
-
-
-def _wkt(path: str, crs: Any) -> str:
-    if not crs:
-        return ""
+def _is_image(name: str, said: str) -> bool:
+    """Whether a raster inside a file has two dimensions that are more than one pixel wide; if need be, it is opened."""
+    sizes = re.search(r"\[(\d+(?:x\d+)*)\]", said)
+    if sizes:
+        return sizes[1].count("x") > 0
+    if re.search(r"\d+P x \d+L", said):
+        return True
     try:
-        return CRS.from_wkt(crs.to_wkt()).to_wkt()
-    except CRSError as error:
-        raise SceneError(
-            f"{path} has a CRS that PROJ does not know ({error})", hint="assign another with rio edit-info"
-        ) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(name) as inner:
+                return inner.count > 0 and min(inner.shape) > 1
+    except (RasterioError, OSError):
+        return False

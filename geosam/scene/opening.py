@@ -87,7 +87,8 @@ def find_stretch(raster: Raster, bands: tuple[int, ...], stretch: StretchLike | 
     if stretch not in ("auto", "percentile", "minmax"):
         raise OptionError(f"stretch={stretch!r}", expected='"auto", "percentile", "minmax" or (low, high)')
     if stretch == "auto" and all(raster.info.dtypes[band - 1] == "uint8" for band in bands):
-        return identity(len(bands))
+        tops = [raster.info.top(band) or 255.0 for band in bands]
+        return identity(len(bands)) if min(tops) == 255 else given((0, tops), len(bands))
     values, valid = raster.thumbnail(bands, THUMBNAIL_PX)
     if stretch == "auto":
         return measure(values, valid, "percentile").brightened(values, valid)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import shapely
 from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError
+from pyproj.exceptions import CRSError, ProjError
 from shapely.geometry import GeometryCollection
 from shapely.geometry.base import BaseGeometry
 
@@ -26,6 +26,8 @@ MOST_VERTICES = 20_000
 QUARTERS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])[:, None, None]
 MERCATOR = "Popular Visualisation Pseudo Mercator"
 MERCATOR_PERIOD_M = 2 * 20037508.342789244
+NO_LENGTHS = frozenset(("", "unknown", "unity", "degree", "radian", "grad", "gon", "second", "minute", "pixel"))
+"""Units of axes that no metres are known of."""
 
 
 def as_shapes(geometries: Any) -> np.ndarray:
@@ -62,12 +64,70 @@ def parse_crs(crs: Any) -> CRS:
 
 @lru_cache(maxsize=256)
 def projection(source_wkt: str, target_wkt: str) -> Mapping:
-    """The mapping between two CRSs, x first in both; the identity where they differ in axis order at most."""
+    """The mapping between two CRSs, x first in both; the identity where they differ in axis order at most.
+
+    Raises
+    ------
+    OptionError
+        If there is none: one of them is local, or of heights alone, or of another planet.
+    """
     source, target = CRS.from_wkt(source_wkt), CRS.from_wkt(target_wkt)
-    if source.equals(target, ignore_axis_order=True):
+    if source.equals(target, ignore_axis_order=True) or _same_plane(source, target):
         return lambda xy: xy
-    transformer = Transformer.from_crs(source, target, always_xy=True)
+    try:
+        transformer = Transformer.from_crs(source, target, always_xy=True) if _flat(source) and _flat(target) else None
+    except ProjError:
+        transformer = None
+    if transformer is None:
+        raise OptionError(
+            f"coordinates in {source.name} where {target.name} is wanted",
+            expected="coordinates in the scene's own CRS",
+            hint="nobody knows how one of the two lies in the other",
+        )
     return lambda xy: np.stack(transformer.transform(xy[:, 0], xy[:, 1]), axis=1)
+
+
+@lru_cache(maxsize=256)
+def lies_on_earth(wkt: str) -> bool:
+    """Whether longitude and latitude of coordinates in a CRS are known; not so in local ones, or of other planets.
+
+    Examples
+    --------
+    >>> lies_on_earth(CRS(32633).to_wkt()), lies_on_earth('ENGCRS["site",EDATUM["site"],CS[Cartesian,2],' +
+    ...     'AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]')
+    (True, False)
+    """
+    crs = CRS.from_wkt(wkt)
+    try:
+        return _flat(crs) and bool(Transformer.from_crs(crs, CRS(4326), always_xy=True))
+    except ProjError:
+        return False
+
+
+def metres_per_unit(crs: CRS) -> float:
+    """Length of a unit of a CRS of a plane; NaN where it is an angle or not known.
+
+    Examples
+    --------
+    >>> metres_per_unit(CRS(32633)), round(metres_per_unit(CRS(2263)), 4), metres_per_unit(CRS(4326))
+    (1.0, 0.3048, nan)
+    """
+    axis = crs.axis_info[0] if crs.axis_info else None
+    if axis is None or crs.is_geographic or axis.unit_name.lower() in NO_LENGTHS:
+        return float("nan")
+    return float(axis.unit_conversion_factor) or float("nan")
+
+
+def _flat(crs: CRS) -> bool:
+    """Whether two coordinates are a place: not where there are only heights, nor where the third is missing."""
+    return not crs.is_geocentric and (not crs.is_vertical or crs.is_geographic or crs.is_projected)
+
+
+def _same_plane(source: CRS, target: CRS) -> bool:
+    """Whether two local CRSs are one, though formats wrote them down in different ways."""
+    both = source.is_engineering and target.is_engineering and source.name == target.name
+    units = [[axis.unit_conversion_factor for axis in crs.axis_info] for crs in (source, target)]
+    return both and units[0] == units[1]
 
 
 def period(crs: CRS | None) -> float:

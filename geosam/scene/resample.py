@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float
 from scipy.sparse import csr_array
 
 from geosam.scene.raster import BandValid, BandValues
@@ -88,22 +88,23 @@ class Axis:
         row = np.broadcast_to(np.arange(len(first))[:, None], column.shape)
         used = weight > 0
         shape = (len(first), self.last - self.first)
-        return csr_array((weight[used].astype(np.float32), (row[used], column[used] - self.first)), shape=shape)
+        return csr_array((weight[used], (row[used], column[used] - self.first)), shape=shape)
 
 
 def resample(
     values: BandValues, valid: BandValid, rows: Axis, cols: Axis
-) -> tuple[Float32[np.ndarray, "b rows cols"], Bool[np.ndarray, "b rows cols"]]:
+) -> tuple[Float[np.ndarray, "b rows cols"], Bool[np.ndarray, "b rows cols"]]:
     """Weighted means of the pixels with data; a working pixel is data if at least half of it is."""
     if rows.plain and cols.plain:
         return values, valid
     size = (len(values), rows.stop - rows.start, cols.stop - cols.start)
     if valid.all():
         return _weigh(values, rows, cols).reshape(size), np.ones(size, bool)
-    share = _weigh(valid.astype(np.float32), rows, cols).reshape(size)
+    share = _weigh(valid.astype(values.dtype), rows, cols).reshape(size)
     total = _weigh(np.where(valid, values, 0), rows, cols).reshape(size)
-    return total / np.maximum(share, np.float32(SNAP)), share >= 0.5 - SNAP
+    return total / np.maximum(share, values.dtype.type(SNAP)), share >= 0.5 - SNAP
 
 
 def _weigh(bands: BandValues, rows: Axis, cols: Axis) -> np.ndarray:
-    return np.stack([(cols.weights @ (rows.weights @ band).T).T for band in bands]).astype(np.float32)
+    across, down = (axis.weights.astype(bands.dtype) for axis in (cols, rows))
+    return np.stack([(across @ (down @ band).T).T for band in bands])

@@ -6,6 +6,7 @@ names the length on the ground of what is looked for; the working pixel is chose
 """
 
 from dataclasses import replace
+from math import isfinite
 
 from geosam.errors import OptionError
 from geosam.scene.grid import all_of
@@ -49,8 +50,8 @@ def at_scale(scene: Scene, scale: str) -> Scene:
     """
     if scale not in SCALES:
         raise OptionError(f"scale {scale!r}", expected=f"one of {', '.join(SCALES)}, or a resolution as in '0.5 m'")
-    if scene.crs is None:
-        hint = "give a resolution in pixels of the raster instead"
-        raise OptionError(f"scale {scale!r} of {scene.name}", expected="a scene with a CRS", hint=hint)
     own = replace(scene, whole=scene.raster.info.shape, crop=all_of(scene.raster.info.shape)).resolution_m
+    if not isfinite(own):
+        hint = "give a resolution in pixels of the raster instead"
+        raise OptionError(f"scale {scale!r} of {scene.name}", expected="a scene with a CRS in metres", hint=hint)
     return scene.at(max(SCALES[scale] / OBJECT_PX, FINEST * own), "m")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from geosam.errors import OptionError
 
@@ -66,16 +66,16 @@ class Stretch:
         if not 0 < self.gamma < np.inf:
             raise OptionError(f"a stretch with gamma={self.gamma}", expected="an exponent above 0")
 
-    def apply(self, values: Float32[np.ndarray, "b h w"]) -> UInt8[np.ndarray, "b h w"]:
+    def apply(self, values: Float[np.ndarray, "b h w"]) -> UInt8[np.ndarray, "b h w"]:
         """Pixels of source values; what is not a number becomes 0."""
         if self.method == "identity":
             return values.astype(np.uint8)
         low, high = (np.array(side, np.float64)[:, None, None] for side in (self.low, self.high))
-        scale, offset = (255 / (high - low)).astype(np.float32), low.astype(np.float32)
+        scale, offset = (255 / (high - low)).astype(values.dtype), low.astype(values.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = np.clip((values - offset) * scale, 0, 255)
             if self.gamma != 1:
-                scaled = 255 * (scaled * np.float32(1 / 255)) ** np.float32(self.gamma)
+                scaled = 255 * (scaled * values.dtype.type(1 / 255)) ** values.dtype.type(self.gamma)
             scaled = np.rint(scaled)
         return np.nan_to_num(scaled, copy=False).astype(np.uint8)
 
@@ -89,7 +89,7 @@ class Stretch:
         """The stretch that `to_dict` recorded."""
         return cls(tuple(record["low"]), tuple(record["high"]), record["method"], record.get("gamma", 1.0))
 
-    def brightened(self, values: Float32[np.ndarray, "b h w"], valid: Bool[np.ndarray, "b h w"]) -> "Stretch":
+    def brightened(self, values: Float[np.ndarray, "b h w"], valid: Bool[np.ndarray, "b h w"]) -> "Stretch":
         """The stretch that brings the median of a sample up to `MIDDLE`, if it lies below.
 
         One exponent serves all bands, so that what is grey stays grey.
@@ -132,7 +132,7 @@ def given(bounds: Sequence[Any], bands: int) -> Stretch:
 
 
 def measure(
-    values: Float32[np.ndarray, "b h w"], valid: Bool[np.ndarray, "b h w"], method: str = "percentile"
+    values: Float[np.ndarray, "b h w"], valid: Bool[np.ndarray, "b h w"], method: str = "percentile"
 ) -> Stretch:
     """The stretch of a sample of a scene: its 2nd and 98th percentiles, or its extremes.
 

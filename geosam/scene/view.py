@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import shapely
 from affine import Affine
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float
 from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
 from pyproj import CRS
@@ -22,6 +22,7 @@ from geosam.scene.area import crop_to, inside, load_area
 from geosam.scene.chip import Chip
 from geosam.scene.frame import Frame
 from geosam.scene.grid import Unit, clip, parse_resolution, span, strips
+from geosam.scene.look import look_notes
 from geosam.scene.raster import Raster
 from geosam.scene.resample import Axis, resample
 from geosam.scene.stretch import Stretch
@@ -115,6 +116,14 @@ class Scene:
         return self.frame.resolution_m
 
     @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed where the raster does not say enough, and what looks like no data but is not marked as such.
+
+        A decimated look at the pixels is taken, where that is cheap.
+        """
+        return (*self.raster.info.notes, *look_notes(self.raster, self.bands, self.stretch))
+
+    @cached_property
     def fingerprint(self) -> str:
         """Identity of the pixels that `read` returns: content, bands, stretch and working grid. 32 hex digits."""
         crop = (self.crop.col_off, self.crop.row_off, *self.shape)
@@ -166,7 +175,7 @@ class Scene:
             valid &= self._inside(window)
         return Chip(np.repeat(pixels, 3 // len(pixels), axis=0), valid, window, self._geobox_of(window))
 
-    def values(self, window: Window) -> tuple[Float32[np.ndarray, "b h w"], Bool[np.ndarray, "b h w"]]:
+    def values(self, window: Window) -> tuple[Float[np.ndarray, "b h w"], Bool[np.ndarray, "b h w"]]:
         """Source values of the scene's bands in a window, before the stretch, and which of them are data.
 
         On a coarser grid than the raster's these are means of the source pixels with data; a pixel is data if at
@@ -217,8 +226,9 @@ class Scene:
         """
         size, unit = parse_resolution(resolution, unit)
         native = self._native_frame
-        if unit == "m" and native.crs is None:
-            raise SceneError(f"{self.name} has no CRS", expected="a resolution in pixels of the raster, not in metres")
+        if unit == "m" and not np.isfinite(native.resolution_m):
+            what = "no CRS" if native.crs is None else f"a CRS without metres, {native.crs.name}"
+            raise SceneError(f"{self.name} has {what}", expected="a resolution in pixels of the raster, not in metres")
         factor = size / (native.resolution_m if unit == "m" else native.resolution)
         h, w = (max(1, round(n / factor)) for n in self.raster.info.shape)
         if h * w > 2**50:

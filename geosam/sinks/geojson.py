@@ -17,6 +17,7 @@ from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from geosam.errors import SinkError
+from geosam.scene.reproject import lies_on_earth
 from geosam.sinks.table import GEOMETRY, Table, as_multipolygons
 
 DECIMALS = 8
@@ -44,10 +45,12 @@ def write_geojson(table: Table, path: Path, metadata: Mapping[str, object]) -> N
     SinkError
         If the polygons have no CRS, or lie where their CRS has no longitude and latitude.
     """
-    if table.crs is None:
+    if table.crs is None or not lies_on_earth(table.crs.to_wkt()):
         hint = "give the scene a CRS, or write .gpkg, .parquet or .fgb"
         raise SinkError(
-            "GeoJSON of polygons without a CRS", expected="a CRS, since GeoJSON is longitude and latitude", hint=hint
+            "GeoJSON of polygons without a CRS that lies on the Earth",
+            expected="a CRS, since GeoJSON is longitude and latitude",
+            hint=hint,
         )
     to_lonlat = LonLat(table.crs)
     with open(path, "w", encoding="utf-8") as file:

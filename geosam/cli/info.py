@@ -1,0 +1,141 @@
+"""``geosam info``: what geosam understood of a scene, and what it assumed."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from geosam.cli.scenes import (
+    Aoi,
+    AoiCrs,
+    Bands,
+    Nodata,
+    Resolution,
+    Scale,
+    SceneArgument,
+    Stretch,
+    open_asked,
+    working_pixel,
+)
+
+
+def info(
+    scene: SceneArgument,
+    bands: Bands = None,
+    resolution: Resolution = None,
+    scale: Scale = None,
+    aoi: Aoi = None,
+    aoi_crs: AoiCrs = None,
+    stretch: Stretch = "auto",
+    nodata: Nodata = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say what geosam understood of a scene: where it lies, its bands, what is data, and what was assumed."""
+    from geosam.display import shown
+    from geosam.scene.facts import facts_of
+
+    seen = {"bands": bands, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
+    facts = facts_of(open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen))
+    if as_json:
+        facts |= {"scene": shown(facts["scene"]), "name": shown(facts["name"])}
+        typer.echo(json.dumps(facts, indent=2, allow_nan=False))
+        return
+    for word, text in lines(facts):
+        typer.echo(f"{word:<10} {shown(text)}")
+
+
+def lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The facts in words, line by line: what a line is about (empty if as the line before), and what it says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from geosam.scene import open_scene
+    >>> from geosam.scene.facts import facts_of
+    >>> from geosam.testing import coordinate_scene
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     said = list(lines(facts_of(open_scene(coordinate_scene(f"{folder}/xy.tif", (40, 60))))))
+    >>> said[1][1], said[-1]
+    ('WGS 84 / UTM zone 31N (EPSG:32631), by its transform; pixels of 0.5 (0.5002 m)', ('assumed', 'nothing'))
+    """
+    yield "scene", f"{facts['scene']}: {_times(facts['size'])} px{_layout(facts['file'])}"
+    yield from _place(facts["place"])
+    if facts["grid"] != facts["size"]:
+        yield "grid", f"{_times(facts['grid'])} px are segmented"
+    for number, band in enumerate(facts["bands"]):
+        yield "" if number else "bands", _band(band)
+    if facts["file"].get("scale_offset"):
+        said = ", ".join(f"{scale:g} * value + {offset:g}" for scale, offset in facts["file"]["scale_offset"])
+        yield "scale", f"{said}; not applied: --stretch and --nodata count in stored values"
+    looked = "of some windows" if facts["sampled"] else "decimated"
+    yield "data", f"{facts['valid']:.1%} of the pixels ({looked})"
+    yield "stretch", _stretch(facts["stretch"])
+    yield "overviews", _overviews(facts)
+    for number, note in enumerate(facts["notes"]):
+        yield "" if number else "assumed", note
+    if not facts["notes"]:
+        yield "assumed", "nothing"
+
+
+def _times(sides: list[int]) -> str:
+    return " x ".join(map(str, sides))
+
+
+def _layout(file: dict[str, Any]) -> str:
+    if not file:
+        return ""
+    colours = f", {file['colour_space']} made red, green, blue" if file["colour_space"] else ""
+    compression = f", {file['compression']}" if file["compression"] else ""
+    return f", {file['driver']}, blocks {_times(file['block'])}{compression}{colours}"
+
+
+def _place(place: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    name, code = place["crs_name"], place["crs"]
+    crs = "no CRS" if name is None else name if name == code else f"{name} ({code})"
+    if place["by"] == "nothing":
+        yield "place", f"{crs}, no transform: coordinates are pixels from the upper left corner, y downwards"
+        return
+    by = "its transform"
+    if place["by"] == "control points":
+        by = f"{place['points']} control points, to {place['misfit_px']:g} px"
+    metres = f" ({place['resolution_m']:.4g} m)" if place["resolution_m"] is not None else ""
+    yield "place", f"{crs}, by {by}; pixels of {place['resolution']:.6g}{metres}"
+    yield "", "from {:.10g}, {:.10g} to {:.10g}, {:.10g}".format(*place["bounds"])
+    if place["centre_lonlat"]:
+        yield "centre", "longitude {:.6f}, latitude {:.6f}".format(*place["centre_lonlat"])
+
+
+def _band(band: dict[str, Any]) -> str:
+    seen = f"seen as {band['seen_as']}" if band["seen_as"] else "not seen"
+    label = band["description"] or ("" if band["colour"] == band["seen_as"] else band["colour"])
+    said = [f"{band['band']}: {band['type']}{f' ({label})' if label else ''}, {seen}"]
+    if band.get("range"):
+        said.append("{:.6g} to {:.6g}".format(*band["range"]))
+    if band["top"] not in (None, 255, 65535) and band["top"] < 65535:
+        said.append(f"of at most {band['top']:g}")
+    said.append(_nodata(band["nodata"]))
+    said += ["min-is-white, turned round"] * band["min_is_white"]
+    if band.get("valid", 1) < 1:
+        said.append(f"{band['valid']:.1%} data")
+    return ", ".join(said)
+
+
+def _nodata(value: float | str | None) -> str:
+    if value is None:
+        return "no nodata value"
+    return f"nodata {value if isinstance(value, str) else f'{value:.9g}'}"
+
+
+def _stretch(stretch: dict[str, Any]) -> str:
+    if stretch["method"] == "identity":
+        return "none: 8-bit values as they are"
+    pairs = zip(stretch["low"], stretch["high"], strict=True)
+    gamma = f", to the power of {stretch['gamma']:.2f}" if "gamma" in stretch else ""
+    return f"{stretch['method']}: {', '.join(f'{low:.6g} to {high:.6g}' for low, high in pairs)}{gamma}"
+
+
+def _overviews(facts: dict[str, Any]) -> str:
+    if facts["distrusted"]:
+        return f"{facts['distrusted']}, which are not used"
+    return ", ".join(_times(level) for level in facts["levels"]) or "none"
