@@ -3,7 +3,7 @@
 import os
 import threading
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike, fspath
@@ -45,7 +45,7 @@ RAISED = (RasterioError, OSError, ValueError, LookupError, ArithmeticError, Runt
 that fit no type, of a CRS that nobody knows."""
 
 _opened = threading.local()
-_failed: list[DatasetReader] = []
+_failed: deque[DatasetReader] = deque(maxlen=256)
 _quiet = threading.Lock()
 
 
