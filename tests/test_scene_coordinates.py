@@ -9,7 +9,7 @@ import rasterio
 import rioxarray
 import xarray
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 from rasterio.control import GroundControlPoint
@@ -55,6 +55,7 @@ def assert_at(scene: Scene, expected: Affine) -> None:
 # ---------------------------------------------------------------- declared grids
 
 
+@settings(max_examples=30)
 @given(st.sampled_from([0.0, 0.5]), st.integers(0, W - 1), st.integers(0, H - 1), st.data())
 def test_a_part_of_a_declared_grid_lies_where_it_was_cut_out(corner: float, left: int, top: int, data: Any) -> None:
     right, bottom = data.draw(st.integers(left + 1, W)), data.draw(st.integers(top + 1, H))
