@@ -77,6 +77,21 @@ def test_a_crs_without_a_transform_is_no_place(tmp_path: Path, crs: str) -> None
     assert "without a CRS" in scene.notes[0]
 
 
+@pytest.mark.filterwarnings("ignore:The given matrix")
+def test_an_identity_turned_upwards_is_a_place_in_a_local_crs_alone(tmp_path: Path) -> None:
+    turned = Affine(1, 0, 0, 0, -1, 0)
+    assert open_scene(write(tmp_path / "a.tif", crs="EPSG:32633", transform=turned)).frame.affine == Affine.identity()
+    assert open_scene(write(tmp_path / "b.tif", crs=SITE, transform=turned)).frame.affine == turned
+
+
+def test_rpcs_without_an_inverse_are_said(tmp_path: Path) -> None:
+    broken = rpcs((60, 80))
+    broken.line_num_coeff = broken.samp_num_coeff = [0.0] * 20
+    scene = open_scene(write(tmp_path / "a.tif", rpcs=broken))
+    assert scene.crs is None
+    assert "cannot be used" in scene.notes[0]
+
+
 def test_what_says_nothing_is_in_pixels_without_a_word(tmp_path: Path) -> None:
     scene = open_scene(write(tmp_path / "a.tif"))
     assert scene.crs is None
@@ -134,7 +149,7 @@ def test_degrees_beyond_the_poles_are_refused_and_grids_of_the_globe_are_not(tmp
     with pytest.raises(SceneError, match="longitudes and latitudes"):
         open_scene(write(tmp_path / "a.tif", crs="EPSG:4326", transform=UTM))
     with pytest.raises(SceneError, match="longitudes and latitudes"):
-        open_scene(write(tmp_path / "b.tif", (200, 80), crs="EPSG:4326", transform=Affine(1, 0, 0, 0, -1, 0)))
+        open_scene(write(tmp_path / "b.tif", (200, 80), crs="EPSG:4326", transform=Affine(2, 0, 0, 0, -1, 0)))
     whole = from_origin(-181.25, 91.25, 2.5, 2.5)  # pixel centres on the poles
     assert open_scene(write(tmp_path / "c.tif", (73, 145), crs="EPSG:4326", transform=whole)).crs == CRS(4326)
 
