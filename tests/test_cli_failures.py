@@ -14,7 +14,7 @@ from geosam.cli.scenes import read_aoi
 from geosam.errors import SinkError
 
 SCRIPT = """
-import _thread, logging, os, signal, sys, threading, warnings
+import logging, os, signal, sys, threading, warnings
 import typer
 from geosam.cli.failures import Commands, run
 app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)

@@ -1,6 +1,5 @@
 """What a failed command says: one line on stderr, and an exit code."""
 
-import _thread
 import logging
 import os
 import signal
@@ -21,6 +20,9 @@ FAILED, BUG, INTERRUPTED = 1, 70, 130
 
 AGAIN = "interrupted: nothing half-written is left; the same command again goes on from what is done"
 NO_MEMORY = "error: out of memory; expected a smaller --window or a coarser --resolution"
+
+AGAIN_AFTER_S = 0.05
+"""Seconds after which an interruption that was lost is repeated."""
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """What ends a command politely, where the system knows it."""
@@ -150,7 +152,7 @@ def _hush() -> None:
 
     def unraisable(told: Any) -> None:
         if isinstance(told.exc_value, KeyboardInterrupt):  # it came in a callback that cannot raise: once more
-            _thread.interrupt_main()
+            threading.Timer(AGAIN_AFTER_S, os.kill, (os.getpid(), signal.SIGINT)).start()
         _log.debug("%s in %s", told.exc_value, told.object)
 
     sys.unraisablehook = unraisable

@@ -103,7 +103,8 @@ class ArrayRaster:
             if self.masked and nodata is not None and np.isfinite(nodata):
                 valid[at] &= one != np.asarray(nodata).astype(one.dtype)
         if all(self.info.unsigned(band) for band in bands):
-            values[~np.isfinite(values)] = 0  # where integers with gaps were made real numbers
+            for at, band in enumerate(bands):  # integers with gaps that were made real numbers get their fill back
+                values[at][~np.isfinite(values[at])] = self.info.nodatas[band - 1] or 0
             valid = np.broadcast_to(valid.any(axis=0), valid.shape)
         return values, valid
 

@@ -1,8 +1,9 @@
 """Where a raster lies: its transform, control points or RPCs, and its CRS; a CRS alone is not a place.
 
-What a file says is used in this order: a transform, ground control points, RPCs (rational polynomial coefficients). Of
-several the first counts, and the others are named in a note. A file that names a CRS and nothing of these lies nowhere:
-its coordinates are pixels, without a CRS. GDAL does not tell an identity transform from none, and neither does this.
+What a file says is used in this order: a transform, ground control points, RPCs (rational polynomial coefficients).
+Of several the first counts, and the others are named in a note. A file that names a CRS and nothing of these lies
+nowhere: its coordinates are pixels, without a CRS. GDAL does not tell an identity transform from none, and neither does
+this; nor one that only turns y around, unless the CRS is local and may begin at 0, 0.
 """
 
 from dataclasses import dataclass
@@ -17,11 +18,15 @@ from rasterio.io import DatasetReader
 
 from geosam.errors import SceneError
 from geosam.scene.control_points import ControlPoints
+from geosam.scene.reproject import lies_on_earth
 from geosam.scene.rpc import points_of_rpc
 
 SMALLEST_M = 1e-3
 """Side of a pixel in metres below which a transform in metres is likely one in degrees."""
 
+
+TURNED = Affine(1, 0, 0, 0, -1, 0)
+"""The identity with y upwards."""
 
 MISFIT_PX = 2.0
 """How far a smooth map may pass by a ground control point without a word."""
@@ -53,13 +58,17 @@ def place_of(path: str, dataset: DatasetReader) -> Place:
     if points:
         pixels = tuple((float(point.col), float(point.row)) for point in points)
         return from_points(path, pixels, [(point.x, point.y) for point in points], points_crs or dataset.crs)
-    if rpcs is not None:
-        found, error_px = points_of_rpc(rpcs, dataset.shape)
+    try:
+        found = points_of_rpc(rpcs, dataset.shape) if rpcs is not None else None
+    except SceneError as error:
+        found, fault = None, str(error)
+    if found is not None:
+        mapping, error_px = found
         note = (
             f"placed by its RPCs at their mean height of {rpcs.height_off:g} m above the ellipsoid, to {error_px:.2g} "
             f"px: relief shifts what is shown; orthorectify it (`gdalwarp -rpc -to RPC_DEM=…`) for exact places"
         )
-        return Place(found, found.crs, (note,))
+        return Place(mapping, mapping.crs, (note,))
     notes = (f"its RPCs cannot be used ({fault})",) if fault else ()
     if dataset.tags(ns="GEOLOCATION"):
         notes += ("its geolocation arrays are not used: warp it first (`gdalwarp -geoloc`) for places in the world",)
@@ -92,9 +101,9 @@ def settle(path: str, transform: Affine, wkt: str, shape: tuple[int, int], notes
     if not wkt:
         return Place(transform, "", notes)
     crs = CRS.from_wkt(wkt)
-    if transform.is_identity:
+    if transform.is_identity or (transform == TURNED and lies_on_earth(wkt)):
         lost = f"it names {crs.name} but not where it lies (no transform): coordinates are pixels, without a CRS"
-        return Place(transform, "", (*notes, lost))
+        return Place(Affine.identity(), "", (*notes, lost))
     if crs.is_geographic:
         _check_globe(path, transform, crs, shape)
     elif crs.is_projected and abs(transform.determinant) ** 0.5 * crs.axis_info[0].unit_conversion_factor < SMALLEST_M:

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from pyproj import CRS
-from rasterio.errors import RasterioError
 from rasterio.transform import RPCTransformer
 
 from geosam.errors import SceneError
@@ -64,6 +63,8 @@ def points_of_rpc(rpcs: Any, shape: tuple[int, int]) -> tuple[ControlPoints, flo
             between = grid[known] * (1 - 1 / SIDE)
             lon, lat = points.world_from_px(between).T
             there = transformer.rowcol(lon.tolist(), lat.tolist(), op=lambda value: value)
-    except RasterioError as error:
+    except SceneError:
+        raise
+    except Exception as error:  # GDAL's own errors, which rasterio gives no public root
         raise SceneError(f"RPCs that cannot be used ({error})", expected="those of this raster") from None
     return points, float(np.abs(np.column_stack(there)[:, ::-1] - between).max())

@@ -102,7 +102,7 @@ def read_stored(
         The user's word on no data.
     """
     sources = [info.sources[band - 1] if info.sources else band for band in bands]
-    numbers = {source: dataset.read(source, window=window, out_shape=size) for source in dict.fromkeys(sources)}
+    numbers = _numbers(dataset, list(dict.fromkeys(sources)), window, size)
     values = np.empty((len(bands), *size), info.precision(bands))
     valid = np.empty(values.shape, bool)
     for at, (band, source) in enumerate(zip(bands, sources, strict=True)):
@@ -122,6 +122,15 @@ def read_stored(
             values[at] = _white(info, band) - values[at]
         valid[at] &= np.isfinite(values[at])
     return values, valid
+
+
+def _numbers(
+    dataset: DatasetReader, sources: list[int], window: Window | None, size: tuple[int, int]
+) -> dict[int, np.ndarray]:
+    """What some bands store, at once if they are of one type, so that no block is decoded twice."""
+    if len({dataset.dtypes[source - 1] for source in sources}) > 1:
+        return {source: dataset.read(source, window=window, out_shape=size) for source in sources}
+    return dict(zip(sources, dataset.read(sources, window=window, out_shape=(len(sources), *size)), strict=True))
 
 
 def _data(
