@@ -11,7 +11,7 @@ _SAID = {
     errno.EACCES: "you may not write there",
     errno.EPERM: "you may not write there",
     errno.ENAMETOOLONG: "the name is too long",
-    errno.EIO: "the disk has an error",
+    errno.EIO: "the disk is full or fails",
 }
 
 _WORDS = {
@@ -23,8 +23,12 @@ _WORDS = {
     "read-only file system": errno.EROFS,
     "permission denied": errno.EACCES,
     "file name too long": errno.ENAMETOOLONG,
+    "disk i/o error": errno.EIO,
+    "i/o failure": errno.EIO,
+    "write failed": errno.EIO,
+    "write error": errno.EIO,
 }
-"""What libraries say instead of giving the number of the error."""
+"""What libraries say instead of giving the number of the error, the more telling first."""
 
 
 def reason(error: BaseException) -> str:
@@ -50,14 +54,10 @@ def reason(error: BaseException) -> str:
 
 def number(error: BaseException) -> int | None:
     """The operating system's number of an error, also where only words are left of it; None for others."""
-    for one in _causes(error):
-        if isinstance(one, OSError) and one.errno in _SAID:
-            return one.errno
-        said = str(one).lower()
-        for words, which in _WORDS.items():
-            if words in said:
-                return which
-    return None
+    causes = list(_causes(error))
+    known = (one.errno for one in causes if isinstance(one, OSError) and one.errno in _SAID)
+    said = "\n".join(text for one in causes for text in (str(one), *getattr(one, "__notes__", ()))).lower()
+    return next(known, None) or next((which for words, which in _WORDS.items() if words in said), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -179,10 +179,11 @@ def check_outputs(
     SinkError
         If one is an input, cannot be written, or exists.
     """
-    from geosam.sinks import LABEL_FORMATS, PICTURE_FORMATS, check_together, check_writable, input_files
+    from geosam.sinks import LABEL_FORMATS, PICTURE_FORMATS, check_together, check_writable, input_files, is_pending
 
     read = input_files(*inputs)
     targets = [check_writable(output, overwrite=overwrite, layer=layer, inputs=read)]
+    overwrite = overwrite or is_pending(output)  # then all of them are there already
     for path, formats in ((labels, LABEL_FORMATS), (picture, PICTURE_FORMATS)):
         if path:
             targets.append(check_writable(path, formats=formats, overwrite=overwrite, inputs=read))

@@ -162,12 +162,13 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
     check_hierarchy(request, labels=labels is not None)
     read = sinks.input_files(request.scene, scene, prompts, model, *inputs)
+    others = {"overwrite": overwrite or sinks.is_pending(output), "inputs": read}
     asked = Asked(
         sinks.check_writable(
             output, overwrite=overwrite, has_crs=request.scene.crs is not None, layer=layer, inputs=read
         ),
-        _checked(labels, sinks.LABEL_FORMATS, overwrite=overwrite, inputs=read),
-        _checked(picture, sinks.PICTURE_FORMATS, overwrite=overwrite, inputs=read),
+        _checked(labels, sinks.LABEL_FORMATS, **others),
+        _checked(picture, sinks.PICTURE_FORMATS, **others),
         layer,
         overwrite,
     )

@@ -35,7 +35,7 @@ from geosam.sinks.ogr import read_layer_metadata, write_flatgeobuf, write_geopac
 from geosam.sinks.parquet import read_key, write_parquet
 from geosam.sinks.picture import EXTENSIONS as PICTURE_FORMATS
 from geosam.sinks.picture import picture
-from geosam.sinks.places import check_together
+from geosam.sinks.places import check_together, is_pending
 from geosam.sinks.staging import Outputs, Place, check_path, named_errors, placed
 from geosam.sinks.table import Table, spool
 
@@ -48,6 +48,7 @@ __all__ = [
     "check_together",
     "check_writable",
     "input_files",
+    "is_pending",
     "layer_of",
     "picture",
     "read_layer",
@@ -187,7 +188,7 @@ def _write(
             name, place.before = copy_others(path, part, layer_of(path, layer))
             write_geopackage(table, part, facts, layer=name, style=style)
         elif suffix == ".fgb":
-            write_flatgeobuf(table, part, facts, layer=path.stem if layer is None else layer)
+            write_flatgeobuf(table, part, facts, layer=layer_of(path, layer))
         elif suffix == ".parquet":
             write_parquet(table, part, facts)
         else:
@@ -240,7 +241,7 @@ def check_writable(
     package = Path(path).suffix.lower() == ".gpkg"
     target = check_path(path, formats, overwrite=overwrite or package, inputs=inputs)
     if package:
-        check_layer(target, layer, overwrite=overwrite)
+        check_layer(target, layer, overwrite=overwrite or is_pending(target))
     if target.suffix.lower() == ".geojson" and not has_crs:
         hint = "give the scene a CRS, or write .gpkg, .parquet or .fgb"
         raise SinkError(

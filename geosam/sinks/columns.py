@@ -52,6 +52,8 @@ def series_to_array(series: pd.Series) -> pa.Array:
     target = simple_type(array.type)
     if array.type == pa.uint64() and (pc.max(array).as_py() or 0) > _LARGEST:
         target = pa.string()
+    if pa.types.is_decimal(array.type) and _fits(array, pa.decimal128(_DIGITS, min(array.type.scale, _DIGITS))):
+        target = pa.float64()
     if not pa.types.is_string(target):
         return pc.cast(array, target, safe=False)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
@@ -115,6 +117,14 @@ def to_json(value: object) -> str:
     '{"a": null, "1": [0.5, ["x"]], "day": "2024-02-29"}'
     """
     return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+
+
+def _fits(array: pa.Array, kind: pa.DataType) -> bool:
+    try:
+        pc.cast(array, kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _to_array(series: pd.Series) -> pa.Array:

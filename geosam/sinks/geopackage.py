@@ -41,8 +41,9 @@ def layer_of(path: Path, layer: str | None) -> str:
     """
     if layer is not None:
         return layer
-    leading = _LEADING.match(path.stem)
-    return path.stem[leading.end() :] if leading else path.stem
+    name = path.stem.encode(errors="backslashreplace").decode()
+    leading = _LEADING.match(name)
+    return name[leading.end() :] if leading else name
 
 
 def check_layer(path: Path, layer: str | None, *, overwrite: bool) -> None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any
 
@@ -204,6 +205,31 @@ def _factors(height: int, width: int) -> list[int]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """A bounded block cache, and no word about a scene that has no place in the world: its labels have none either."""
-    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings():
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings(), _libtiff_noted():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
+
+
+@contextmanager
+def _libtiff_noted() -> Iterator[None]:
+    """Keep from the terminal what libtiff says of a full disk, past GDAL and Python; the error gets it as a note."""
+    try:
+        terminal = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    with TemporaryFile() as heard:
+        os.dup2(heard.fileno(), 2)
+        try:
+            yield
+        except Exception as error:
+            heard.seek(0)
+            error.add_note(heard.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            heard.seek(0)
+            others = [line for line in heard if b"tiff" not in line.lower()]
+            if others:
+                os.write(2, b"".join(others))

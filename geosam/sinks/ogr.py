@@ -1,8 +1,9 @@
 """Polygons → GeoPackage and FlatGeobuf, through GDAL, with one build of the spatial index."""
 
 import json
+import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pyogrio
 from geosam.sinks.columns import to_json
 from geosam.sinks.style import add_style
 from geosam.sinks.table import GEOMETRY, Table
+
+_log = logging.getLogger(__name__)
 
 _STAMP = "1970-01-01T00:00:00.000Z"
 """Date of change inside the file: always the same, so that equal layers are equal bytes."""
@@ -63,7 +66,7 @@ def read_layer_metadata(path: str, layer: str | None = None) -> dict[str, object
 
 def _write(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str, driver: str) -> None:
     schema = pa.schema([field.with_type(_in_ogr(field.type)) for field in table.schema])
-    batches = _Batches(batch.cast(schema, safe=False) for batch in table.batches())
+    batches = _Batches(_cast(table.batches(), schema))
     reader = pa.RecordBatchReader.from_batches(schema, batches)
     with warnings.catch_warnings(), batches.errors_passed_on():
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
@@ -110,6 +113,19 @@ class _Batches(Iterator[pa.RecordBatch]):
             raise
         if self._raised is not None:
             raise self._raised
+
+
+def _cast(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Batches in the types that GDAL takes; what is lost of times is said, once."""
+    said = False
+    for batch in batches:
+        try:
+            yield batch.cast(schema)
+        except pa.ArrowInvalid:
+            if not said:
+                _log.warning("times are written to the millisecond; GeoParquet keeps more")
+            said = True
+            yield batch.cast(schema, safe=False)
 
 
 def _in_ogr(kind: pa.DataType) -> pa.DataType:

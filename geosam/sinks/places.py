@@ -81,8 +81,8 @@ def check_path(
     real = followed(target)
     _check_kind(path, real)
     check_inputs(path, inputs)
-    if real.exists() and not overwrite and home_of(beside(real, "geosam")) is None:
-        raise exists(path)  # else a killed run has left it to be finished
+    if real.exists() and not overwrite and not is_pending(path):
+        raise exists(path)
     if not os.access(real.parent, os.W_OK | os.X_OK):
         raise SinkError(f"{path}: the folder {real.parent} cannot be written", hint="choose another folder")
     if real.exists() and not os.access(real, os.W_OK):
@@ -130,6 +130,11 @@ def check_together(paths: Iterable[Path]) -> None:
 def exists(path: str | os.PathLike[str]) -> SinkError:
     """The error for an output that is there and must not be replaced."""
     return SinkError(f"{path} exists", hint="choose another name or allow it to be overwritten (--overwrite)")
+
+
+def is_pending(path: str | os.PathLike[str]) -> bool:
+    """Whether a killed run had an output complete, so that whoever opens it next finishes that first."""
+    return home_of(beside(followed(Path(path)), "geosam")) is not None
 
 
 def followed(path: Path) -> Path:

@@ -142,7 +142,7 @@ def spool(
     SinkError
         If a geometry is not a polygon, or the frames disagree about their CRS.
     """
-    with _Spooler(folder, crs) as spooler:
+    with _Spooler(folder, crs, output) as spooler:
         for frame in [frames] if isinstance(frames, gpd.GeoDataFrame) else frames:
             with named_errors(output):
                 spooler.add(frame)
@@ -152,8 +152,8 @@ def spool(
 class _Spooler:
     """Writes the Arrow files; a batch whose columns differ from those before it starts a new file."""
 
-    def __init__(self, folder: Path, crs: CRS | None) -> None:
-        self._folder, self._crs = folder, crs
+    def __init__(self, folder: Path, crs: CRS | None, output: Path) -> None:
+        self._folder, self._crs, self._output = folder, crs, output
         self._files: list[Path] = []
         self._columns: dict[str, pa.DataType] = {}
         self._wide: set[str] = set()
@@ -168,7 +168,8 @@ class _Spooler:
 
     def __exit__(self, *_: object) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with named_errors(self._output):
+                self._writer.close()
 
     def add(self, frame: gpd.GeoDataFrame) -> None:
         self._crs = _agreed(self._crs, CRS(frame.crs) if frame.crs is not None else None)
