@@ -27,6 +27,8 @@ _WORDS = {
     "i/o failure": errno.EIO,
     "write failed": errno.EIO,
     "write error": errno.EIO,
+    "seek error": errno.EIO,
+    "commit) failed": errno.EIO,
 }
 """What libraries say instead of giving the number of the error, the more telling first."""
 

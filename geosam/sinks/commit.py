@@ -97,6 +97,11 @@ class Commit:
         """Whether some move was made."""
         return not all(os.path.lexists(move.staged) for move in self.moves)
 
+    @property
+    def left(self) -> bool:
+        """Whether some move is still to be made."""
+        return any(os.path.lexists(move.staged) for move in self.moves)
+
     def _link_new(self) -> None:
         linked: list[Move] = []
         try:

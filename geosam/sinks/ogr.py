@@ -1,16 +1,19 @@
 """Polygons → GeoPackage and FlatGeobuf, through GDAL, with one build of the spatial index."""
 
+import errno
 import json
 import logging
+import sqlite3
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyogrio
 
 from geosam.sinks.columns import to_json
+from geosam.sinks.interrupts import held
 from geosam.sinks.style import add_style
 from geosam.sinks.table import GEOMETRY, Table
 
@@ -23,6 +26,8 @@ _OPTIONS = {
     "GPKG": {"SPATIAL_INDEX": "YES", "GEOMETRY_NAME": "geom", "FID": "fid"},
     "FlatGeobuf": {"SPATIAL_INDEX": "YES"},
 }
+
+_INCOMPLETE_FILE = OSError(errno.EIO, "not all was written")
 
 _INCOMPLETE = {"GPKG": {}, "FlatGeobuf": {"SPATIAL_INDEX": "NO"}}
 """What changes if a row has no geometry, which the index of a FlatGeobuf does not allow."""
@@ -45,14 +50,17 @@ def write_geopackage(table: Table, path: Path, metadata: Mapping[str, object], *
         Whether to add the table `layer_styles`, with which QGIS opens the layer styled.
     """
     with _fixed_date():
-        _write(table, path, metadata, layer=layer, driver="GPKG")
+        rows = _write(table, path, metadata, layer=layer, driver="GPKG")
+    _check_whole(path, layer, rows, bool(metadata))
     if style:
         add_style(path, layer, stamp=_STAMP)
 
 
 def write_flatgeobuf(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str) -> None:
     """Write polygons as FlatGeobuf with its index; parameters as in `write_geopackage`."""
-    _write(table, path, metadata, layer=layer, driver="FlatGeobuf")
+    rows = _write(table, path, metadata, layer=layer, driver="FlatGeobuf")
+    if pyogrio.read_info(path)["features"] != rows:
+        raise _INCOMPLETE_FILE
 
 
 def read_layer_metadata(path: str, layer: str | None = None) -> dict[str, object]:
@@ -64,55 +72,71 @@ def read_layer_metadata(path: str, layer: str | None = None) -> dict[str, object
     return {}
 
 
-def _write(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str, driver: str) -> None:
+def _check_whole(path: Path, layer: str, rows: int, has_metadata: bool) -> None:
+    """Whether all is there that GDAL writes when it closes the file, which fails without a word on a full disk."""
+    asked = {
+        "SELECT 1 FROM gpkg_ogr_contents WHERE table_name = ? AND feature_count = ?": (layer, rows),
+        "SELECT 1 FROM gpkg_extensions WHERE table_name = ? AND extension_name = 'gpkg_rtree_index'": (layer,),
+    }
+    if has_metadata:
+        asked["SELECT 1 FROM gpkg_metadata_reference WHERE table_name = ?"] = (layer,)
+    with closing(sqlite3.connect(path)) as package:
+        if not all(package.execute(query, names).fetchone() for query, names in asked.items()):
+            raise _INCOMPLETE_FILE
+
+
+def _write(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str, driver: str) -> int:
+    """Write the polygons; how many there were."""
     schema = pa.schema([field.with_type(_in_ogr(field.type)) for field in table.schema])
-    batches = _Batches(_cast(table.batches(), schema))
-    reader = pa.RecordBatchReader.from_batches(schema, batches)
-    with warnings.catch_warnings(), batches.errors_passed_on():
+    with held() as signals, warnings.catch_warnings():
+        batches = _Batches(_cast(table.batches(), schema), signals)
+        reader = pa.RecordBatchReader.from_batches(schema, batches)
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-        pyogrio.write_arrow(
-            reader,
-            path,
-            layer=layer,
-            driver=driver,
-            geometry_name=GEOMETRY,
-            geometry_type="MultiPolygon",
-            crs=table.crs.to_wkt() if table.crs is not None else None,
-            layer_metadata={"geosam": to_json(metadata)} if metadata else None,
-            layer_options=_OPTIONS[driver] | ({} if table.complete else _INCOMPLETE[driver]),
-        )
+        try:
+            pyogrio.write_arrow(
+                reader,
+                path,
+                layer=layer,
+                driver=driver,
+                geometry_name=GEOMETRY,
+                geometry_type="MultiPolygon",
+                crs=table.crs.to_wkt() if table.crs is not None else None,
+                layer_metadata={"geosam": to_json(metadata)} if metadata else None,
+                layer_options=_OPTIONS[driver] | ({} if table.complete else _INCOMPLETE[driver]),
+            )
+        except Exception as error:
+            raise batches.raised or error from None
+    return batches.rows
 
 
 class _Batches(Iterator[pa.RecordBatch]):
-    """Batches on their way through Arrow and GDAL, which would turn what is raised meanwhile into errors of their own.
+    """Batches on their way through Arrow and GDAL, which turn what is raised meanwhile into errors of their own.
 
-    So Ctrl-C stays Ctrl-C, and an error of a column stays that.
+    Attributes
+    ----------
+    rows
+        How many were handed over.
+    raised
+        What a batch raised.
     """
 
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self._batches = batches
-        self._raised: BaseException | None = None
+    def __init__(self, batches: Iterator[pa.RecordBatch], signals: list[int]) -> None:
+        self._batches, self._signals = batches, signals
+        self.rows = 0
+        self.raised: Exception | None = None
 
     def __next__(self) -> pa.RecordBatch:
         try:
-            return next(self._batches)
+            if self._signals:
+                raise InterruptedError
+            batch = next(self._batches)
         except StopIteration:
             raise
-        except BaseException as error:
-            self._raised = error
+        except Exception as error:
+            self.raised = error
             raise
-
-    @contextmanager
-    def errors_passed_on(self) -> Iterator[None]:
-        """Raise, whatever becomes of it in between, what a batch raised."""
-        try:
-            yield
-        except Exception:
-            if self._raised is not None:
-                raise self._raised from None
-            raise
-        if self._raised is not None:
-            raise self._raised
+        self.rows += batch.num_rows
+        return batch
 
 
 def _cast(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
+from rasterio._err import CPLE_BaseError  # what GDAL says, where rasterio passes it on as it is
 from rasterio.errors import RasterioError
 
 from geosam.disks import number, reason
@@ -32,6 +33,7 @@ _DRIVER_ERRORS = (
     sqlite3.Error,
     pa.ArrowException,
     RasterioError,
+    CPLE_BaseError,
     DataSourceError,
     DataLayerError,
     FeatureError,
@@ -235,10 +237,11 @@ class Outputs:
         name = Path(stack.enter_context(for_gdal(folder.path)))
         return Place(path, target, folder, name / f"part{path.suffix}", None if free else "anything")
 
-    def _leave(self, *_: object) -> None:
-        """Remove the folders, that of the record last; if it could not be carried out, they wait for the next run."""
+    def _leave(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Remove the folders, that of the record last; if it was not carried out, or its run not told, they wait."""
         record = Commit.read(self._home.path)
-        if record is None or not any(os.path.lexists(move.staged) for move in record.moves):
+        told = record is None or (not record.left and not (kind and self._key))
+        if told:
             for folder in reversed(self._folders.values()):
                 folder.remove()
 
