@@ -76,6 +76,11 @@ class Lock:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    @property
+    def held(self) -> bool:
+        """Whether the lock was not released yet."""
+        return self._file is not None
+
     def release(self) -> None:
         """Let others have the lock; the files stay."""
         if self._file is not None:
@@ -130,7 +135,12 @@ class LockedFolder:
                 entry.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove the folder. The lock goes last: from then on the folder is anybody's, and stays if it is used."""
+        """Remove the folder, unless it was let go before.
+
+        The lock goes last: from then on the folder is anybody's, and stays if it is used.
+        """
+        if not self._lock.held:
+            return
         with suppress(OSError):
             self.clear()
             (self.path / "lock.pid").unlink(missing_ok=True)

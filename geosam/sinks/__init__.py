@@ -280,10 +280,11 @@ def read_metadata(path: str | os.PathLike[str], *, layer: str | None = None) -> 
 
 
 def read_layer(path: str | os.PathLike[str], layer: str | None = None) -> gpd.GeoDataFrame:
-    """Read a layer of polygons in a file of `write`, the first if none is named."""
+    """Read a layer of polygons in a file of `write`; of a GeoPackage the one that is named, else the first."""
+    suffix = Path(path).suffix.lower()
     with for_gdal(path) as name:
-        if Path(path).suffix.lower() == ".parquet":
+        if suffix == ".parquet":
             return gpd.read_parquet(name)
-        if layer is None:
+        if layer is None or suffix != ".gpkg":
             layer = next(found for found, kind in pyogrio.list_layers(name) if kind is not None)
         return gpd.read_file(name, layer=layer)

@@ -55,7 +55,7 @@ def input_files(*sources: Any) -> list[str]:
     found: list[str] = []
     for source in sources:
         if isinstance(source, Scene):
-            found += scene_files(source)
+            found += [*scene_files(source), *source.area_files]
         elif isinstance(source, str | os.PathLike):
             found.append(local(source))
         elif isinstance(source, list | tuple):

@@ -198,7 +198,7 @@ class Outputs:
             raise SinkError(
                 f"{target.parent} cannot be written ({reason(error)})", hint="choose another folder"
             ) from error
-        stack.callback(folder.release)
+        stack.callback(_dismiss, folder)
         return folder
 
     def _recover(self) -> None:
@@ -244,6 +244,11 @@ class Outputs:
         if told:
             for folder in reversed(self._folders.values()):
                 folder.remove()
+
+
+def _dismiss(folder: LockedFolder) -> None:
+    """Let a folder go, and remove it if it holds nothing that is to be finished."""
+    folder.release() if home_of(folder.path) is not None else folder.remove()
 
 
 @contextmanager
