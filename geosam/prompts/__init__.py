@@ -28,6 +28,7 @@ crosses the antimeridian: give such a box as a polygon in a suitable CRS.
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from os import PathLike, fspath
 from typing import Any
 
 import pandas as pd
@@ -58,6 +59,8 @@ class Prompts:
         One prompt for each object, by row.
     skipped
         Rows of the source that cannot be used, with the reason, by row.
+    files
+        Files that they were read from, which no output may be.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class Prompts:
 
     items: tuple[Prompt, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len({prompt.row for prompt in self.items}) < len(self.items):
@@ -121,7 +125,7 @@ class Prompts:
         """
         features = read_features(source, layer=layer)
         rows = rows_from_frame(features, id_column=id_column, label_column=label_column, group_column=group_column)
-        return cls._from_rows(replace(rows, crs=rows.crs if crs is None else crs), scene)
+        return cls._from_rows(replace(rows, crs=rows.crs if crs is None else crs), scene)._read_from(source)
 
     @classmethod
     def from_points(
@@ -172,7 +176,9 @@ class Prompts:
         PromptError
             If a coordinate is not a finite number or a shape does not fit.
         """
-        return cls._from_rows(rows_from_boxes(boxes, crs, layer=layer, id_column=id_column), scene, boxes=True)
+        return cls._from_rows(
+            rows_from_boxes(boxes, crs, layer=layer, id_column=id_column), scene, boxes=True
+        )._read_from(boxes)
 
     @classmethod
     def from_masks(cls, masks: Any, scene: Scene) -> "Prompts":
@@ -191,7 +197,7 @@ class Prompts:
         PromptError
             If an array does not have the scene's shape, a file cannot be read, or values are not whole numbers.
         """
-        return cls._from_rows(rows_from_masks(masks, scene), scene)
+        return cls._from_rows(rows_from_masks(masks, scene), scene)._read_from(masks)
 
     @classmethod
     def join(cls, *parts: "Prompts") -> "Prompts":
@@ -203,7 +209,7 @@ class Prompts:
             items += [replace(prompt, row=prompt.row + start) for prompt in part.items]
             skipped += [replace(row, row=row.row + start) for row in part.skipped]
             start = 1 + max([start - 1, *(item.row for item in items), *(row.row for row in skipped)])
-        return cls(tuple(items), tuple(skipped))
+        return cls(tuple(items), tuple(skipped), tuple(file for part in parts for file in part.files))
 
     @classmethod
     def _from_rows(cls, rows: Rows, scene: Scene, *, boxes: bool = False) -> "Prompts":
@@ -214,6 +220,9 @@ class Prompts:
             first = skipped[0]
             log.warning("%d of %d prompts skipped; prompt %r: %s", len(skipped), len(rows), first.id, first.reason)
         return cls(items, skipped)
+
+    def _read_from(self, source: Any) -> "Prompts":
+        return replace(self, files=(fspath(source),)) if isinstance(source, str | PathLike) else self
 
     def attributes_frame(self) -> pd.DataFrame:
         """The prompts' own attributes, one line for each prompt, indexed by its row."""

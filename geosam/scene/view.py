@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from hashlib import blake2b
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class Scene:
         The part of that grid that is the scene; all ``_px`` coordinates count from its corner.
     area
         Area of interest in native pixels, None for all.
+    area_files
+        Files that it was read from, which no output may be.
     """
 
     raster: Raster
@@ -58,6 +61,7 @@ class Scene:
     whole: tuple[int, int]
     crop: Window
     area: BaseGeometry | None = None
+    area_files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.bands) not in (1, 3) or len(self.stretch.low) != len(self.bands):
@@ -277,7 +281,8 @@ class Scene:
                 f"({self.crs.name if self.crs else 'pixels'})",
                 hint="name its CRS if it is not the scene's; coordinates are x, y (longitude first)",
             )
-        return replace(self, area=area, crop=crop_to(area, native.shape, self.whole))
+        files = (*self.area_files, fspath(geometry)) if isinstance(geometry, str | PathLike) else self.area_files
+        return replace(self, area=area, area_files=files, crop=crop_to(area, native.shape, self.whole))
 
     def to_px(self, geometries: Any, crs: Any = None) -> np.ndarray:
         """Geometries as they lie in the working pixel grid.
