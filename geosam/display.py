@@ -11,8 +11,9 @@ HIDDEN = "***"
 """What stands where a secret stood."""
 
 OPEN = frozenset(
-    "asset assets band bands bbox collection collections crs datetime format height id ids item items layer layers "
-    "level limit page request resolution service srs style styles tilematrix time url version width".split()
+    {"asset", "assets", "band", "bands", "bbox", "collection", "collections", "crs", "datetime", "format", "height"}
+    | {"id", "ids", "item", "items", "layer", "layers", "level", "limit", "page", "request", "resolution", "service"}
+    | {"srs", "style", "styles", "tilematrix", "time", "url", "version", "width"}
 )
 """Parameters of an address whose values are shown; those of all others may be secrets."""
 
@@ -20,7 +21,7 @@ _ADDRESS = re.compile(r"""(?:[A-Za-z][A-Za-z0-9+.\-]*://|/vsi[a-z0-9]+[/?])[^\s"
 _USER = re.compile(r"(?<=://)[^/?#\s]*@")
 _ASSIGNED = re.compile(
     r"""\b(password|passwd|pwd|token|access_token|secret|api_?key|apikey|signature|sig|authorization)\s*[=:]\s*
-    (?:(?:Bearer|Basic)\s+)?[^\s,;&"'<>)]+""",
+    (?:(?:Bearer|Basic)\s+)?(?:'[^']*'|"[^"]*"|[^\s,;&"'<>)]+)""",
     re.IGNORECASE | re.VERBOSE,
 )
 
@@ -68,14 +69,14 @@ def shown(value: object) -> str:
 
 
 def _address(address: str) -> str:
-    address = _USER.sub(f"{HIDDEN}@", address)
-    path, mark, query = address.partition("?")
-    if not mark:
-        return address
+    path, mark, query = _USER.sub(f"{HIDDEN}@", address).partition("?")
+    path, _, anchor = path.partition("#")
     query, _, fragment = query.partition("#")
+    path, *inside = path.split(";")
+    kept = ";".join([path, *map(_parameter, inside)])
     parts = re.split("([&;])", query)
-    parts[::2] = [_parameter(part) for part in parts[::2]]
-    return f"{path}?{''.join(parts)}{'#' + HIDDEN if fragment else ''}"
+    parts[::2] = map(_parameter, parts[::2])
+    return f"{kept}{mark}{''.join(parts)}{f'#{HIDDEN}' if anchor or fragment else ''}"
 
 
 def _parameter(part: str) -> str:

@@ -1,34 +1,32 @@
 """A raster that rasterio opens: whole pixels of a file at one of its overview levels."""
 
-import os
-import threading
-import warnings
-from collections import OrderedDict
-from dataclasses import dataclass, fields
+import logging
+import re
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
-import rasterio
 from rasterio.enums import Interleaving
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from geosam.display import shown
 from geosam.errors import SceneError, SceneReadError
+from geosam.paths import is_address
+from geosam.scene.dataset import RAISED, cannot_open, dataset_of_thread, environment, open_level, reason
+from geosam.scene.fingerprint import Stamp, files_of, fingerprint
 from geosam.scene.header import PALETTE, describe
+from geosam.scene.origin import Origin
 from geosam.scene.raster import IGNORE_NODATA, BandValid, BandValues, Nodata, RasterInfo
 
-MOST_DATASETS = 4
-REMOTE = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_MAX_RETRY": "4",
-    "GDAL_HTTP_RETRY_DELAY": "0.5",
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "VSI_CACHE": "TRUE",
-}
+_log = logging.getLogger(__name__)
+
+LARGE_BLOCK_BYTES = 512 << 20
+"""A block of all bands beyond which GDAL's cache does not keep it, so that each window decodes it again."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,23 @@ class FileRaster:
 
     Each thread opens its own dataset when it first reads (GDAL datasets must not be shared), so that a `FileRaster`
     pickles and may be read from many threads.
+
+    Attributes
+    ----------
+    origin
+        What GDAL is given to open; may hold what nobody is to see, such as a signature.
+    info
+        The facts about it.
+    override
+        The user's word on nodata.
+    stamps
+        The local files that it is made of, as they were when it was looked up.
     """
 
-    path: str
+    origin: Origin = field(repr=False)
     info: RasterInfo
     override: Nodata = None
+    stamps: tuple[Stamp, ...] = field(default=(), repr=False)
 
     @classmethod
     def open(cls, path: str, *, nodata: Nodata = None) -> "FileRaster":
@@ -58,13 +68,27 @@ class FileRaster:
         Raises
         ------
         SceneError
-            If it cannot be opened, or is no raster of numbers.
+            If it cannot be opened, is not what its name asks for, or is no raster of numbers.
         """
+        origin = Origin.of(path)
         try:
-            with _environment(path), _open(path, 0) as dataset:
-                return cls(path, describe(path, dataset, nodata), nodata)
-        except (RasterioError, OSError) as error:
-            raise _cannot_open(path, error) from None
+            with environment(origin), open_level(origin, 0) as dataset:
+                files = files_of(dataset, origin.files)
+                stamps = tuple(stamp for stamp in map(Stamp.of, files) if stamp is not None)
+                info = replace(
+                    describe(path, dataset, nodata),
+                    source=shown(path),
+                    name=_name(path),
+                    fingerprint=fingerprint(path, dataset, nodata, origin.files),
+                )
+                _warn_of_blocks(info, dataset)
+        except SceneError:
+            raise
+        except RAISED as error:
+            raise cannot_open(path, error) from None
+        opened = cls(origin, info, nodata, stamps)
+        opened._check_unchanged()
+        return opened
 
     def read(self, bands: tuple[int, ...], window: Window, level: int) -> tuple[BandValues, BandValid]:
         """See `Raster.read`; raises `SceneReadError` where the file is damaged."""
@@ -82,13 +106,13 @@ class FileRaster:
         Of bands that lie interleaved, all are decoded to read any.
         """
         try:
-            with _environment(self.path):
-                dataset = _dataset(self.path, 0, self.info.fingerprint)
+            with environment(self.origin):
+                dataset = self._dataset(0)
                 shape, block, decoded = dataset.shape, dataset.block_shapes[0], bands
                 if dataset.interleaving == Interleaving.pixel:
                     decoded = tuple(range(1, len(self.info.dtypes) + 1))
-        except (RasterioError, OSError) as error:
-            raise _cannot_open(self.path, error) from None
+        except RAISED as error:
+            raise cannot_open(self.info.source, error) from None
         h, w = (b * min(ceil((side - 1) / b) + 1, ceil(n / b)) for n, b in zip(shape, block, strict=True))
         return h * w * (1 + sum(np.dtype(self.info.dtypes[band - 1]).itemsize for band in decoded))
 
@@ -101,22 +125,44 @@ class FileRaster:
         shape: tuple[int, int] | None = None,
     ) -> tuple[BandValues, BandValid]:
         try:
-            with _environment(self.path):
-                dataset = _dataset(self.path, level, self.info.fingerprint)
+            with environment(self.origin):
+                dataset = self._dataset(level)
                 size = (round(window.height), round(window.width)) if window else shape or dataset.shape
                 if self._palette is not None:
                     values, valid = self._read_palette(dataset, bands, window, size)
                 else:
                     values = dataset.read(bands, window=window, out_shape=(len(bands), *size), out_dtype="float32")
                     valid = self._valid(dataset, bands, window, values)
-        except (RasterioError, OSError) as error:
+        except RAISED as error:
+            self._check_unchanged()  # which explains it better than what GDAL says of half a file
             where = f"window {_text(window)}" if window else "the whole raster, decimated"
             raise SceneReadError(
-                f"{self.path}: {where}, level {level} cannot be read ({_reason(error)})",
+                f"{self.info.source}: {where}, level {level} cannot be read ({reason(error)})",
                 expected="an undamaged file",
                 hint="check it with `gdalinfo -checksum`, or fetch it again",
             ) from None
+        self._check_unchanged()
         return values, _share(valid) if all(self.info.unsigned(band) for band in bands) else valid
+
+    def _dataset(self, level: int) -> DatasetReader:
+        return dataset_of_thread(self.origin, level, self.info.fingerprint)
+
+    def _check_unchanged(self) -> None:
+        """Refuse pixels that may be others than those that the fingerprint stands for.
+
+        Raises
+        ------
+        SceneReadError
+            If a file is not as it was when the raster was looked up.
+        """
+        changed = next((stamp.path for stamp in self.stamps if not stamp.holds()), None)
+        if changed is not None:
+            what = "" if shown(changed) == self.info.source else f" ({changed})"
+            raise SceneReadError(
+                f"{self.info.source} has changed since it was opened{what}",
+                expected="a scene that stays as it is while it is read",
+                hint="run it again once nobody writes to it; nothing of the changed pixels was kept",
+            )
 
     def _valid(
         self, dataset: DatasetReader, bands: tuple[int, ...], window: Window | None, values: BandValues
@@ -145,64 +191,39 @@ class FileRaster:
         """Red, green, blue, alpha of each index of a palette."""
         if self.info.descriptions != PALETTE:
             return None
-        dataset = _dataset(self.path, 0, self.info.fingerprint)
+        dataset = self._dataset(0)
         colours = np.zeros((4, 256 ** np.dtype(dataset.dtypes[0]).itemsize), np.uint8)
         for index, colour in dataset.colormap(1).items():
             colours[:, index] = colour
         return colours
 
     def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
-_opened = threading.local()
-_quiet = threading.Lock()
+def _name(path: str) -> str:
+    """Short name of a raster: that of the last file in its path or address, without what follows it."""
+    inner = re.search(r"[?&]url=([^&]*)", path)
+    address = unquote(inner[1]) if inner and path.startswith("/vsi") else path
+    end = re.split(r"[?#]", address)[0] if is_address(path) else address
+    return shown(Path(end).stem) or shown(path)
 
 
-def _open(path: str, level: int) -> DatasetReader:
-    """Open one level of a dataset; a raster without georeferencing is nothing to warn of here."""
-    with _quiet, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        if level:
-            return rasterio.open(path, sharing=False, OVERVIEW_LEVEL=str(level - 1))
-        return rasterio.open(path, sharing=False)
-
-
-def _dataset(path: str, level: int, fingerprint: str) -> DatasetReader:
-    """Dataset of the calling thread, opened at its first use; each thread keeps the few that it used last."""
-    held: OrderedDict[tuple[int, str, int, str], DatasetReader] = _opened.__dict__.setdefault("held", OrderedDict())
-    key = (os.getpid(), path, level, fingerprint)
-    if key not in held:
-        held[key] = _open(path, level)
-        while len(held) > MOST_DATASETS:
-            held.popitem(last=False)[1].close()
-    held.move_to_end(key)
-    return held[key]
-
-
-def _environment(path: str) -> rasterio.Env:
-    """GDAL's options for remote files; those that the user has set stay."""
-    remote = "://" in path or any(f"/vsi{kind}" in path for kind in ("curl", "s3", "gs", "az", "adls", "oss", "swift"))
-    options: dict[str, Any] = {name: value for name, value in REMOTE.items() if remote and name not in os.environ}
-    return rasterio.Env(**options)
+def _warn_of_blocks(info: RasterInfo, dataset: DatasetReader) -> None:
+    """Say so before the work, if each window decodes most of a large raster."""
+    (h, w), bands = dataset.block_shapes[0], dataset.dtypes
+    decoded = h * w * sum(np.dtype(dtype).itemsize for dtype in bands)
+    if decoded > LARGE_BLOCK_BYTES and (dataset.compression or dataset.driver != "GTiff"):
+        _log.warning(
+            "%s is kept in blocks of %d x %d px: %.1f GB are decoded for each window, which takes long; "
+            "`gdal_translate -of COG` makes a raster that can be read in parts",
+            *(info.source, w, h, decoded / 1e9),
+        )
 
 
 def _share(valid: BandValid) -> BandValid:
     """A pixel of unsigned integers is data if any band is: nodata in one alone is a dark or saturated pixel."""
     return np.broadcast_to(valid.any(axis=0), valid.shape)
-
-
-def _cannot_open(path: str, error: Exception) -> SceneError:
-    local = "://" not in path and not path.startswith("/vsi") and ":" not in path[2:]
-    if local and not Path(path).exists():
-        return SceneError(f"{path} does not exist", expected="the path or URI of a raster")
-    return SceneError(f"{path} cannot be opened ({_reason(error)})", expected="a raster that GDAL reads")
-
-
-def _reason(error: Exception) -> str:
-    """What GDAL said, in one line: the cause that rasterio wraps, if there is one."""
-    said = error.__cause__ or error
-    return " ".join(str(said).split())[:200]
 
 
 def _text(window: Window) -> str:

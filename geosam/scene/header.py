@@ -1,7 +1,6 @@
-"""What the header of an open dataset says: bands, levels, nodata, georeference, and the fingerprint of its content."""
+"""What the header of an open dataset says: bands, levels, nodata, georeference."""
 
 import math
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,10 @@ from geosam.scene.control_points import ControlPoints
 from geosam.scene.raster import IGNORE_NODATA, Nodata, RasterInfo
 
 PALETTE = ("red of the palette", "green of the palette", "blue of the palette")
-WHOLE_FILE_BYTES = 64 * 2**20
-SAMPLES, SAMPLE_BYTES = 64, 64 * 2**10
 
 
 def describe(path: str, dataset: DatasetReader, override: Nodata = None) -> RasterInfo:
-    """The facts about an open dataset; `override` is the user's word on nodata."""
+    """The facts about an open dataset but its fingerprint; `override` is the user's word on nodata."""
     if dataset.count == 0 and dataset.subdatasets:
         raise SceneError(
             f"{path} holds {len(dataset.subdatasets)} rasters",
@@ -48,7 +45,7 @@ def describe(path: str, dataset: DatasetReader, override: Nodata = None) -> Rast
         all_valid=not real and (override == IGNORE_NODATA or (override is None and not masked)),
         mapping=mapping,
         wkt=wkt,
-        fingerprint=_fingerprint(path, dataset, override),
+        fingerprint="",
     )
 
 
@@ -85,36 +82,3 @@ def _wkt(path: str, crs: Any) -> str:
         raise SceneError(
             f"{path} has a CRS that PROJ does not know ({error})", hint="assign another with rio edit-info"
         ) from None
-
-
-def _fingerprint(path: str, dataset: DatasetReader, override: Nodata) -> str:
-    """Identity of the content of a raster and its side files.
-
-    Local files count by their bytes (all of them up to 64 MB, beyond that size, time of change and 64 samples), not
-    by where they lie; remote ones by address without its query (which may be a passing signature), size and tags.
-    """
-    digest = blake2b(digest_size=16)
-    facts = (dataset.shape, dataset.dtypes, dataset.nodatavals, tuple(dataset.transform), repr(override))
-    digest.update(repr(facts).encode())
-    files = [Path(file) for file in dataset.files]
-    if files and all(file.is_file() for file in files):
-        for file in files:
-            _digest_file(file, digest)
-    else:
-        tags = sorted(dataset.tags().items())
-        digest.update(repr((path.split("?", maxsplit=1)[0], tags, dataset.block_shapes)).encode())
-    return digest.hexdigest()
-
-
-def _digest_file(file: Path, digest: blake2b) -> None:
-    size = file.stat().st_size
-    digest.update(str(size).encode())
-    with file.open("rb") as stream:
-        if size <= WHOLE_FILE_BYTES:
-            while part := stream.read(2**20):
-                digest.update(part)
-            return
-        digest.update(str(file.stat().st_mtime_ns).encode())
-        for start in np.linspace(0, size - SAMPLE_BYTES, SAMPLES).astype(int).tolist():
-            stream.seek(start)
-            digest.update(stream.read(SAMPLE_BYTES))
