@@ -21,9 +21,10 @@ from distributed.comm import registry
 from distributed.scheduler import NoValidWorkerError
 
 from geosam.catalog.job import Job
-from geosam.catalog.manifest import FAILED, Row
+from geosam.catalog.manifest import FAILED
 from geosam.catalog.station import Station
-from geosam.catalog.tasks import Outcome, Suspect, Task, do
+from geosam.catalog.tasks import Outcome, Suspect, Task, do, row_of
+from geosam.display import shown
 from geosam.errors import ClusterError
 
 _log = logging.getLogger(__name__)
@@ -295,7 +296,7 @@ class Workers:
         finally:
             self._under_way.discard(result)
             result.release()
-        return Row(task.item.name, ", ".join(task.item.paths), task.key, FAILED, reason=reason)
+        return row_of(task, FAILED, reason=shown(reason))
 
     def check(self) -> None:
         """See `Pool.check`."""

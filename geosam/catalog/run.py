@@ -1,7 +1,7 @@
 """A whole catalog: find the scenes, do what is missing, keep account of it."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -17,7 +17,7 @@ from geosam.catalog.schedule import Agenda, Here, Pool, Threads, carry_out
 from geosam.catalog.selection import Selection
 from geosam.catalog.sources import find_items
 from geosam.catalog.station import Station
-from geosam.catalog.tasks import Task
+from geosam.catalog.tasks import Task, failed
 from geosam.errors import OptionError, PromptError
 from geosam.execute import Progress
 from geosam.execute.lock import Lock
@@ -274,22 +274,29 @@ def _run(request: _Request, job: Job, progress: Progress) -> CatalogReport:
         tasks = [Task(item, job.key(item.identity)) for item in request.items]
         write_lines(folder.facts, [{**job.facts, "digest": job.digest, "labels": job.labels}])
         write_lines(
-            folder.scenes, ({"name": t.item.name, "path": ", ".join(t.item.paths), "key": t.key} for t in tasks)
+            folder.scenes, ({"name": task.item.name, "path": task.item.place, "key": task.key} for task in tasks)
         )
         manifest = Manifest(folder.manifest)
         todo = [task for task in tasks if not is_done(manifest.rows.get(task.item.name), task, job)]
         report.kept = len(tasks) - len(todo)
-        with (
-            _pool(request.execution, job) as pool,
-            progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage,
-        ):
-            for row in carry_out(Agenda(todo), pool):
+        with progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage:
+            for row in _rows(request.execution, job, todo):
                 manifest.append(row)
                 _count(report, row)
                 stage.advance()
         report.objects = sum(manifest.rows[task.item.name].objects for task in tasks)
     report.seconds = time.perf_counter() - begin
     return report
+
+
+def _rows(execution: Execution, job: Job, todo: Sequence[Task]) -> Iterator[Row]:
+    """What becomes of each scene: those that the catalog itself spoils first, then those that are worked on."""
+    for task in todo:
+        if task.item.problem is not None:
+            yield failed(task, task.item.problem)
+    if sound := [task for task in todo if task.item.problem is None]:
+        with _pool(execution, job) as pool:
+            yield from carry_out(Agenda(sound), pool)
 
 
 def is_done(row: Row | None, task: Task, job: Job) -> bool:

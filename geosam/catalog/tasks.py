@@ -22,6 +22,7 @@ from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Row
 from geosam.catalog.pieces import fill_piece, gather_pieces, pieces_of
 from geosam.catalog.stack import stack_bands
 from geosam.catalog.station import Station
+from geosam.display import shown
 from geosam.errors import GeosamError, SceneError
 from geosam.pipeline import Report, encode, segment_to_file
 from geosam.scene import Scene
@@ -107,7 +108,7 @@ def do(station: Station, task: Task) -> Outcome:
             break
         except Exception as error:
             if attempts > job.retries or not is_passing(error, task.item.paths):
-                outcome = _failed(task, error)
+                outcome = failed(task, error)
                 break
             _log.info("%s is tried again after: %s", task.item.name, error)
             time.sleep(PAUSE_S * 2 ** (attempts - 1))
@@ -142,17 +143,19 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _failed(task: Task, error: Exception) -> Row:
+def failed(task: Task, error: Exception) -> Row:
+    """The row of a scene that an error ended."""
     if isinstance(error, GeosamError | OSError | MemoryError):
         reason = str(error) or type(error).__name__
     else:  # one scene that meets a fault of geosam does not end the others
         _log.exception("unexpected error in %s", task.item.name, exc_info=error)
         reason = f"unexpected {type(error).__name__}: {error}"
-    return _row(task, FAILED, reason=" ".join(reason.split()))
+    return row_of(task, FAILED, reason=shown(" ".join(reason.split())))
 
 
-def _row(task: Task, status: str, **values: Any) -> Row:
-    return Row(task.item.name, ", ".join(task.item.paths), task.key, status, **values)
+def row_of(task: Task, status: str, **values: Any) -> Row:
+    """A row about a scene."""
+    return Row(task.item.name, task.item.place, task.key, status, **values)
 
 
 def _carry_out(station: Station, task: Task) -> Outcome:
@@ -163,14 +166,14 @@ def _carry_out(station: Station, task: Task) -> Outcome:
     try:
         scene = whole if job.view.aoi is None else whole.within(job.view.aoi, job.view.aoi_crs)
     except SceneError:  # the view's area of interest is one, since the client has read it
-        return _row(task, OUTSIDE, **place)
+        return row_of(task, OUTSIDE, **place)
     part = folder.part(task.item.name)
     if task.piece is not None:
         fill_piece(station, scene, part, piece=task.piece, pieces=task.pieces)
         return Filled()
     gather_pieces(station, scene, part)
     pieces = 0 if task.pieces else pieces_of(station, scene, part)
-    return Split(pieces) if pieces > 1 else _row(task, DONE, **place, **_result(station, scene, part))
+    return Split(pieces) if pieces > 1 else row_of(task, DONE, **place, **_result(station, scene, part))
 
 
 def _result(station: Station, scene: Scene, part: Path) -> dict[str, Any]:
