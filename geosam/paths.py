@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 
 from geosam.errors import GeosamError
@@ -21,7 +22,9 @@ REMOTE = ("curl", "s3", "gs", "az", "adls", "oss", "swift", "webhdfs", "hdfs")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]+:(?!//)")
-_READ_INTO = re.compile(r"[!;?#%\x00-\x1f]")
+_READ_INTO = re.compile(r"[!;?#%\x00-\x1f\ud800-\udfff]")
+_LONGEST = 200
+"""Bytes of a file's name that may have more around it; names end at 255."""
 
 
 def is_address(source: str | os.PathLike[str]) -> bool:
@@ -84,6 +87,22 @@ def check_regular(path: str | os.PathLike[str], error: type[GeosamError], expect
             f"{path} is a pipe, a socket or a device", expected="a regular file", hint="save it to a file first"
         )
     return place
+
+
+def beside(path: str | os.PathLike[str], kind: str) -> Path:
+    """The hidden folder beside a file that holds what belongs to it for a while; one for each file and kind.
+
+    A name that a file system might find too long with more around it is shortened by a hash.
+
+    Examples
+    --------
+    >>> beside("/maps/a.gpkg", "journal").name, len(beside("/maps/" + 250 * "a", "journal").name)
+    ('.a.gpkg.journal', 41)
+    """
+    place = Path(path).absolute()
+    name = os.fsencode(place.name)
+    short = place.name if len(name) <= _LONGEST else blake2b(name, digest_size=16).hexdigest()
+    return place.with_name(f".{short}.{kind}")
 
 
 @contextmanager

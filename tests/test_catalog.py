@@ -269,7 +269,7 @@ class TestFaults:
         assert sum(1 for line in manifest.read_text().splitlines() if not line.endswith("}")) == 1
 
     def test_two_runs_in_one_folder_are_refused(self, scenes, tmp_path):
-        from geosam.execute.lock import Lock
+        from geosam.locks import Lock
 
         RunFolder.create(tmp_path / "run")
         with Lock(tmp_path / "run" / ".lock", "run"), pytest.raises(SinkError, match="being written by process"):

@@ -290,7 +290,7 @@ def test_a_full_disk_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.Mo
 
     with Journal(tmp_path / "journal", "run") as journal:
         monkeypatch.setattr("geosam.execute.journal.os.replace", full)
-        with pytest.raises(SinkError, match="No space left"):
+        with pytest.raises(SinkError, match="the disk is full"):
             journal.put("window-1", entry())
         assert journal.get("window-1") is None
         assert [name for name in os.listdir(journal.folder) if "npz" in name] == []

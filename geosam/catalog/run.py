@@ -20,7 +20,7 @@ from geosam.catalog.station import Station
 from geosam.catalog.tasks import Task, failed
 from geosam.errors import OptionError, PromptError
 from geosam.execute import Progress
-from geosam.execute.lock import Lock
+from geosam.locks import Lock
 from geosam.pipeline import SegmentOptions
 from geosam.prompts import Prompts
 from geosam.prompts.source import read_features

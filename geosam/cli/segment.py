@@ -132,7 +132,8 @@ def segment(
         resolution=working_pixel(resolution, scale),
         aoi_crs=aoi_crs,
     )
-    check_outputs(output, labels, picture, overwrite=overwrite)
+    inputs = [one for one in (prompts, aoi, model) if one]
+    check_outputs(output, labels, picture, layer=layer, overwrite=overwrite, inputs=[opened, *inputs])
     asked = read_prompts(opened, prompts, layer=prompts_layer, id_column=id_column, group_column=group_column)
     clicked = read_clicks(opened, point or [], box or [], prompts_crs)
     network = open_model(model, device=device, dtype=dtype, threads=threads)
@@ -145,6 +146,7 @@ def segment(
             picture=picture,
             layer=layer,
             overwrite=overwrite,
+            inputs=inputs,
             model=network,
             store=None if store == "none" else store,
             progress=progress,
@@ -165,7 +167,9 @@ def segment(
     show_report(report, Console(soft_wrap=True))
 
 
-def check_outputs(output: Path, labels: Path | None, picture: Path | None, *, overwrite: bool) -> None:
+def check_outputs(
+    output: Path, labels: Path | None, picture: Path | None, *, layer: str | None, overwrite: bool, inputs: list[Any]
+) -> None:
     """Find out before any work whether the files that are asked for can be written.
 
     Raises
@@ -173,15 +177,17 @@ def check_outputs(output: Path, labels: Path | None, picture: Path | None, *, ov
     OptionError
         If two of them are one file.
     SinkError
-        If one cannot be written, or exists.
+        If one is an input, cannot be written, or exists.
     """
-    from geosam.errors import OptionError
-    from geosam.sinks import LABEL_FORMATS, PICTURE_FORMATS, POLYGON_FORMATS, check_writable
+    from geosam.sinks import LABEL_FORMATS, PICTURE_FORMATS, check_together, check_writable, input_files, is_pending
 
-    asked = ((output, POLYGON_FORMATS), (labels, LABEL_FORMATS), (picture, PICTURE_FORMATS))
-    targets = [check_writable(path, formats=formats, overwrite=overwrite) for path, formats in asked if path]
-    if len(set(targets)) < len(targets):
-        raise OptionError("two outputs of one name", expected="different names for --output, --labels and --picture")
+    read = input_files(*inputs)
+    targets = [check_writable(output, overwrite=overwrite, layer=layer, inputs=read)]
+    overwrite = overwrite or is_pending(output)  # then all of them are there already
+    for path, formats in ((labels, LABEL_FORMATS), (picture, PICTURE_FORMATS)):
+        if path:
+            targets.append(check_writable(path, formats=formats, overwrite=overwrite, inputs=read))
+    check_together(targets)
 
 
 def read_prompts(scene: Any, path: str | None, **how: Any) -> list[Any]:

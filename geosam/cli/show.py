@@ -12,7 +12,8 @@ SHOWN = 5
 
 def show_report(report: Report, console: Console) -> None:
     """Say what was found, what was skipped and why, and where the outputs are."""
-    console.print(counted(report.objects, "object"))
+    earlier = ", done before by a run that was killed at its end" if report.earlier else ""
+    console.print(counted(report.objects, "object") + earlier)
     show_passes(report, console)
     for name, reason in report.skipped[:SHOWN]:
         console.print(f"skipped prompt {name}: {reason}", style="yellow", markup=False)

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from geosam.disks import reason
 from geosam.errors import OptionError, SinkError
-from geosam.execute.lock import Lock
+from geosam.locks import LockedFolder
+from geosam.paths import beside
 
 _log = logging.getLogger(__name__)
 
@@ -54,12 +56,12 @@ class Journal:
         self.folder = Path(folder).absolute()
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         try:
-            self._lock = self._open_lock()
+            self._locked = LockedFolder(self.folder, str(self.folder))
             self._start(digest)
         except SinkError:
             raise
         except OSError as error:
-            raise SinkError(f"{self.folder} cannot be written ({error})", hint="choose another folder") from error
+            raise SinkError(f"{self.folder} cannot be written ({reason(error)})", hint="choose another folder") from error
 
     @classmethod
     def beside(cls, output: str | os.PathLike[str], key: object) -> "Journal":
@@ -72,8 +74,7 @@ class Journal:
         key
             See `Journal`.
         """
-        output = Path(output).absolute()
-        return cls(output.with_name(f".{output.name}.geosam-journal"), key)
+        return cls(beside(output, "geosam-journal"), key)
 
     def __enter__(self) -> "Journal":
         return self
@@ -107,7 +108,7 @@ class Journal:
                         np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
             os.replace(part, path)
         except OSError as error:
-            raise SinkError(f"{path} cannot be written ({error})", hint="see whether the disk is full") from error
+            raise SinkError(f"{path} cannot be written ({reason(error)})", hint="make room; the same run then goes on from here") from error
         finally:
             part.unlink(missing_ok=True)
 
@@ -151,27 +152,11 @@ class Journal:
 
     def close(self) -> None:
         """Let another run open the journal; the entries stay."""
-        self._lock.release()
+        self._locked.release()
 
     def remove(self) -> None:
-        """Remove the journal and its folder, when the run is complete.
-
-        The lock file goes last: from then on the folder is anybody's, and stays if it is used.
-        """
-        for path in self.folder.iterdir():
-            if path != self._lock.path:
-                path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self._lock.path.unlink()
-            self.folder.rmdir()
-        self._lock.release()
-
-    def _open_lock(self) -> Lock:
-        """Lock the folder, also if another run is just removing it."""
-        while True:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
-                return Lock(self.folder / "lock", str(self.folder))
+        """Remove the journal and its folder, when the run is complete."""
+        self._locked.remove()
 
     def _start(self, digest: str) -> None:
         """Remove what half-written entries a killed process left, and all entries of a run with other parameters."""

@@ -17,12 +17,13 @@ forecast     windows, passes, time and memory, before starting
 ===========  ===========================================================
 """
 
+import json
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,7 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     picture: str | PathLike[str] | None = None,
     layer: str | None = None,
     overwrite: bool = True,
+    inputs: Iterable[str | PathLike[str]] = (),
     model: Model = "nano",
     options: SegmentOptions | None = None,
     store: Any = None,
@@ -123,7 +125,8 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     """Segment a scene and stream the polygons to a file, in memory that does not grow with the scene.
 
     The outputs appear when all of them are whole. If the run is interrupted, the same call goes on from the windows
-    that are done; they lie in a hidden folder beside the output until then.
+    that are done; they lie in a hidden folder beside the output until then. If it was killed when the outputs were
+    complete, the same call gives them their places.
 
     Parameters
     ----------
@@ -136,9 +139,12 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     picture
         Also draw the scene with its polygons here, as a PNG; for that all polygons are read into memory at the end.
     layer
-        Name of the layer; the file's name if not given.
+        Name of the layer; the file's name if not given. Other layers of a GeoPackage that exists stay.
     overwrite
-        Whether existing outputs may be replaced.
+        Whether existing outputs, of a GeoPackage a layer of the same name, may be replaced.
+    inputs
+        Files that the run depends on, besides those of the scene, the prompts and the model; no output may be one of
+        them all.
 
     Returns
     -------
@@ -148,29 +154,75 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     Raises
     ------
     SinkError
-        If an output cannot be written; known before any work is done where possible.
+        If an output is an input or cannot be written; known before any work is done where possible.
     SceneError, PromptError, ModelError, OptionError
         As for `segment`.
     """
     begin = time.perf_counter()
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
     check_hierarchy(request, labels=labels is not None)
-    target = sinks.check_writable(output, overwrite=overwrite, has_crs=request.scene.crs is not None)
-    label_target = sinks.check_writable(labels, formats=sinks.LABEL_FORMATS, overwrite=overwrite) if labels else None
-    picture_target = (
-        sinks.check_writable(picture, formats=sinks.PICTURE_FORMATS, overwrite=overwrite) if picture else None
+    read = sinks.input_files(request.scene, scene, prompts, model, *inputs)
+    others = {"overwrite": overwrite or sinks.is_pending(output), "inputs": read}
+    asked = Asked(
+        sinks.check_writable(
+            output, overwrite=overwrite, has_crs=request.scene.crs is not None, layer=layer, inputs=read
+        ),
+        _checked(labels, sinks.LABEL_FORMATS, **others),
+        _checked(picture, sinks.PICTURE_FORMATS, **others),
+        layer,
+        overwrite,
     )
     request.options.plan(request.scene.shape, side=request.network.side)  # refuses senseless windows before any work
-    report = Report(outputs=[path for path in (target, label_target, picture_target) if path])
-    with Journal.beside(target, request.key) as journal, request.bounded_cache():
-        run = Run(request, journal, open_store(store), progress or Progress(), report)
-        with _label_sink(label_target, request) as sink:
-            frames = then_finish(sink, counted(find(run, tap(sink)), report))
-            drawn = partial(draw, request.scene, path=picture_target)
-            sinks.write(frames, target, layer=layer, metadata=request.metadata, crs=request.scene.crs, ready=drawn)
-        journal.remove()
-    report.seconds = time.perf_counter() - begin
+    report = Report(outputs=asked.paths)
+    key = json.dumps([request.key, layer], sort_keys=True)
+    with sinks.Outputs(asked.paths, overwrite=overwrite, key=key) as outputs:
+        with Journal.beside(asked.layer_path, request.key) as journal, request.bounded_cache():
+            if outputs.done is None:
+                write_outputs(Run(request, journal, open_store(store), progress or Progress(), report), asked, outputs)
+                report.seconds = time.perf_counter() - begin
+                outputs.commit(report.facts())
+            else:
+                report = Report.from_facts(outputs.done, asked.paths)
+            journal.remove()
     return report
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The outputs of a run.
+
+    Attributes
+    ----------
+    layer_path, labels, picture
+        The files; None for what is not asked for.
+    layer
+        Name of the layer; None: the file's.
+    overwrite
+        Whether what exists may be replaced.
+    """
+
+    layer_path: Path
+    labels: Path | None
+    picture: Path | None
+    layer: str | None
+    overwrite: bool
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files, the layer's first."""
+        return [path for path in (self.layer_path, self.labels, self.picture) if path]
+
+
+def write_outputs(run: Run, asked: Asked, outputs: sinks.Outputs) -> None:
+    """Segment, and write each output as a whole; they get their places later, all at once."""
+    scene, facts = run.request.scene, run.request.metadata
+    how = {"overwrite": asked.overwrite, "outputs": outputs}
+    with sinks.LabelSink(asked.labels, scene, metadata=facts, **how) if asked.labels else nullcontext() as sink:
+        frames = counted(find(run, tap(sink)), run.report)
+        sinks.write(frames, asked.layer_path, layer=asked.layer, metadata=facts, crs=scene.crs, **how)
+    if asked.picture:
+        polygons = sinks.read_layer(outputs.place(asked.layer_path).part, sinks.layer_of(asked.layer_path, asked.layer))
+        sinks.picture(scene, polygons, asked.picture, **how)
 
 
 @contextmanager
@@ -209,27 +261,9 @@ def counted(frames: Iterator[GeoDataFrame], report: Report) -> Iterator[GeoDataF
         yield frame
 
 
-def then_finish(sink: sinks.LabelSink | None, frames: Iterator[GeoDataFrame]) -> Iterator[GeoDataFrame]:
-    """The same frames; after the last one the label raster is made, so that both outputs appear together or neither."""
-    yield from frames
-    if sink is not None:
-        sink.finish()
-
-
-def draw(scene: Scene, layer: Path, *, path: Path | None) -> None:
-    """Draw the polygons of a layer that is whole but not in its place yet, so that both appear together or neither."""
-    if path is not None:
-        sinks.picture(scene, sinks.read_layer(layer), path)
-
-
-def _checked(path: str | PathLike[str] | None, formats: tuple[str, ...], *, overwrite: bool) -> Path | None:
+def _checked(path: str | PathLike[str] | None, formats: tuple[str, ...], **how: Any) -> Path | None:
     """An output that need not be asked for, absolute."""
-    return sinks.check_writable(path, formats=formats, overwrite=overwrite) if path else None
-
-
-def _label_sink(path: Path | None, request: Request) -> Any:
-    """The label raster's sink, or a stand-in where none is asked for."""
-    return sinks.LabelSink(path, request.scene, metadata=request.metadata) if path else nullcontext()
+    return sinks.check_writable(path, formats=formats, **how) if path else None
 
 
 def encode(

@@ -128,6 +128,8 @@ class Report:
         ``(id, reason)`` of every prompt that gave no polygon.
     outputs
         Files written.
+    earlier
+        True if a run that was killed at its end had done all, and only their places were left to give.
     """
 
     objects: int = 0
@@ -139,3 +141,14 @@ class Report:
     seconds: float = 0.0
     skipped: list[tuple[Any, str]] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
+    earlier: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """What is kept until all outputs have their places."""
+        return {name: value for name, value in asdict(self).items() if name not in ("outputs", "earlier")}
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any], outputs: list[Path]) -> "Report":
+        """The report of a run that was killed at its end."""
+        skipped = [(name, reason) for name, reason in facts.get("skipped", ())]
+        return cls(**{**facts, "skipped": skipped}, outputs=outputs, earlier=True)

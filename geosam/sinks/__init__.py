@@ -12,12 +12,12 @@ file name              what is written
 =====================  ======================================================================================
 
 An output is written beside its place and moved there when it is complete: an error, Ctrl-C or ``kill -9`` leaves the
-former file or none. An existing file is replaced whole, a GeoPackage with all its layers.
+former file or none. An existing file is replaced whole; of a GeoPackage only the layer of the same name is, and all
+else that it holds stays. An output is never a file that the run reads.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import geopandas as gpd
@@ -25,14 +25,18 @@ import pyogrio
 from pyproj import CRS
 
 from geosam.errors import SinkError
+from geosam.paths import for_gdal
 from geosam.sinks.geojson import read_foreign_member, write_geojson
+from geosam.sinks.geopackage import check_layer, copy_others, layer_of
+from geosam.sinks.inputs import input_files
 from geosam.sinks.labels import EXTENSIONS as LABEL_FORMATS
 from geosam.sinks.labels import LabelSink, read_tag
 from geosam.sinks.ogr import read_layer_metadata, write_flatgeobuf, write_geopackage
 from geosam.sinks.parquet import read_key, write_parquet
 from geosam.sinks.picture import EXTENSIONS as PICTURE_FORMATS
 from geosam.sinks.picture import picture
-from geosam.sinks.staging import check_path, named_errors, staged
+from geosam.sinks.places import check_together, is_pending
+from geosam.sinks.staging import Outputs, Place, check_path, named_errors, placed
 from geosam.sinks.table import Table, spool
 
 __all__ = [
@@ -40,7 +44,12 @@ __all__ = [
     "PICTURE_FORMATS",
     "POLYGON_FORMATS",
     "LabelSink",
+    "Outputs",
+    "check_together",
     "check_writable",
+    "input_files",
+    "is_pending",
+    "layer_of",
     "picture",
     "read_layer",
     "read_metadata",
@@ -69,7 +78,7 @@ def write(
     crs: object = None,
     style: bool = True,
     overwrite: bool = True,
-    ready: Callable[[Path], object] = lambda part: None,
+    outputs: Outputs | None = None,
 ) -> Path:
     """Write polygons; the format follows from the extension of `path`.
 
@@ -79,7 +88,8 @@ def write(
         One frame, or an iterable of frames of the same layer, of which only one is in memory at a time. A frame without
         rows gives a valid empty layer with its columns. All geometries become multipolygons.
     path
-        Output file: ``.gpkg``, ``.parquet``, ``.fgb`` or ``.geojson``. An existing file is replaced whole.
+        Output file: ``.gpkg``, ``.parquet``, ``.fgb`` or ``.geojson``. An existing file is replaced whole; to a
+        GeoPackage the layer is added, in place of one of the same name, and all else in it stays.
     layer
         Name of the layer in a GeoPackage or FlatGeobuf; the name of the file if not given.
     metadata
@@ -90,9 +100,9 @@ def write(
     style
         Whether a GeoPackage gets the table `layer_styles`, with which QGIS opens the layer styled.
     overwrite
-        Whether an existing file may be replaced.
-    ready
-        Called with the complete file before it is moved into place; if it raises, the file never appears.
+        Whether an existing file, in a GeoPackage a layer of the same name, may be replaced.
+    outputs
+        Outputs that it is one of, and appears with.
 
     Returns
     -------
@@ -102,14 +112,14 @@ def write(
     Raises
     ------
     SinkError
-        If the format is not known, the file cannot be written, a geometry is no polygon, or GeoJSON is asked for
-        without a CRS.
+        If the format is not known, the file cannot be written, a geometry is no polygon, the layer has a name that
+        GeoPackages keep for themselves, or GeoJSON is asked for without a CRS.
 
     Notes
     -----
     A column whose values are numbers in one row and text in another is written as text. An attribute named as a column
     that the formats keep for themselves (``fid``, ``geom``, ``geometry``, ``bbox``), or like another one but for its
-    case, gets a number behind its name. Equal input gives equal bytes.
+    case, gets a number behind its name. Equal input gives equal bytes, where no other layer is kept.
 
     Examples
     --------
@@ -120,12 +130,11 @@ def write(
     ...     read_metadata(path)
     {'model': 'nano'}
     """
-    target = check_writable(path, overwrite=overwrite)
-    with staged(target) as part:
-        table = spool(frames, part.parent, crs=CRS.from_user_input(crs) if crs is not None else None)
-        with named_errors(target):
-            _writer(target, layer, style=style)(table, part, dict(metadata or {}))
-        ready(part)
+    target = check_writable(path, overwrite=overwrite, layer=layer)
+    with placed(target, outputs, overwrite=overwrite) as place:
+        known = CRS.from_user_input(crs) if crs is not None else None
+        table = spool(frames, place.part.parent, output=target, crs=known)
+        _write(table, place, layer, metadata, style=style, overwrite=overwrite)
     return target
 
 
@@ -137,6 +146,7 @@ def write_table(
     metadata: Mapping[str, object] | None = None,
     style: bool = True,
     overwrite: bool = True,
+    inputs: Iterable[str | os.PathLike[str]] = (),
 ) -> Path:
     """Write polygons that can be read in batches, in memory that does not grow with their number.
 
@@ -146,26 +156,43 @@ def write_table(
         The polygons, such as those that lie in many GeoParquet files.
     path, layer, metadata, style, overwrite
         As for `write`.
+    inputs
+        Files that the polygons come from; the output may be none of them.
 
     Raises
     ------
     SinkError
         As for `write`.
     """
-    target = check_writable(path, overwrite=overwrite, has_crs=table.crs is not None)
-    with staged(target) as part, named_errors(target):
-        _writer(target, layer, style=style)(table, part, dict(metadata or {}))
+    target = check_writable(path, overwrite=overwrite, has_crs=table.crs is not None, layer=layer, inputs=inputs)
+    with placed(target, None, overwrite=overwrite) as place:
+        _write(table, place, layer, metadata, style=style, overwrite=overwrite)
     return target
 
 
-def _writer(target: Path, layer: str | None, *, style: bool) -> Callable[[Table, Path, dict[str, object]], None]:
-    """Whatever writes the format of a file."""
-    return {
-        ".gpkg": partial(write_geopackage, layer=layer or target.stem, style=style),
-        ".fgb": partial(write_flatgeobuf, layer=layer or target.stem),
-        ".parquet": write_parquet,
-        ".geojson": write_geojson,
-    }[target.suffix.lower()]
+def _write(
+    table: Table,
+    place: Place,
+    layer: str | None,
+    metadata: Mapping[str, object] | None,
+    *,
+    style: bool,
+    overwrite: bool,
+) -> None:
+    """Write a table in the format of its file."""
+    path, part, facts = place.path, place.part, dict(metadata or {})
+    suffix = path.suffix.lower()
+    with named_errors(path):
+        if suffix == ".gpkg":
+            check_layer(path, layer, overwrite=overwrite)  # the run may have taken long
+            name, place.before = copy_others(path, part, layer_of(path, layer))
+            write_geopackage(table, part, facts, layer=name, style=style)
+        elif suffix == ".fgb":
+            write_flatgeobuf(table, part, facts, layer=layer_of(path, layer))
+        elif suffix == ".parquet":
+            write_parquet(table, part, facts)
+        else:
+            write_geojson(table, part, facts)
 
 
 def check_writable(
@@ -174,6 +201,8 @@ def check_writable(
     formats: tuple[str, ...] = POLYGON_FORMATS,
     overwrite: bool = True,
     has_crs: bool = True,
+    layer: str | None = None,
+    inputs: Iterable[str | os.PathLike[str]] = (),
 ) -> Path:
     """Check that an output can be written, before the work that fills it.
 
@@ -187,6 +216,10 @@ def check_writable(
         Whether an existing file may be replaced.
     has_crs
         Whether the polygons will have a CRS, which GeoJSON needs.
+    layer
+        Name of the layer, the file's if not given. A GeoPackage may exist if it has no such layer.
+    inputs
+        Files that are read; the output may be none of them.
 
     Returns
     -------
@@ -196,8 +229,8 @@ def check_writable(
     Raises
     ------
     SinkError
-        If the extension is not known, the folder is absent or cannot be written, the file exists and must not be
-        replaced, or GeoJSON is asked for without a CRS.
+        If the extension is not known, the folder is absent or cannot be written, the file is an input, or exists and
+        must not be replaced, the layer's name cannot be one, or GeoJSON is asked for without a CRS.
 
     Examples
     --------
@@ -205,7 +238,10 @@ def check_writable(
     Traceback (most recent call last):
     geosam.errors.SinkError: fields.shp: expected a file name that ends in .gpkg, .parquet, .fgb or .geojson
     """
-    target = check_path(path, formats, overwrite=overwrite)
+    package = Path(path).suffix.lower() == ".gpkg"
+    target = check_path(path, formats, overwrite=overwrite or package, inputs=inputs)
+    if package:
+        check_layer(target, layer, overwrite=overwrite or is_pending(target))
     if target.suffix.lower() == ".geojson" and not has_crs:
         hint = "give the scene a CRS, or write .gpkg, .parquet or .fgb"
         raise SinkError(
@@ -214,13 +250,15 @@ def check_writable(
     return target
 
 
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
+def read_metadata(path: str | os.PathLike[str], *, layer: str | None = None) -> dict[str, object]:
     """Read the metadata that `write` put into a polygon layer.
 
     Parameters
     ----------
     path
         A file of `write`.
+    layer
+        Of a GeoPackage; if not given, the first layer that `write` wrote.
 
     Returns
     -------
@@ -233,15 +271,19 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
         If the file is absent, of another format or damaged.
     """
     source = Path(path)
-    reader = _READERS.get(source.suffix.lower())
+    suffix = source.suffix.lower()
+    reader = _READERS.get(suffix)
     if reader is None or not source.is_file():
         raise SinkError(f"{path}", expected=f"an existing file that ends in {', '.join(POLYGON_FORMATS)}")
-    with named_errors(source, verb="read"):
-        return reader(source)
+    with named_errors(source, verb="read"), for_gdal(source) as name:
+        return read_layer_metadata(name, layer) if suffix == ".gpkg" else reader(name)
 
 
-def read_layer(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
-    """Read the one layer of polygons in a file of `write`; a GeoPackage has another table for its styles."""
-    if Path(path).suffix.lower() == ".parquet":
-        return gpd.read_parquet(path)
-    return gpd.read_file(path, layer=next(name for name, kind in pyogrio.list_layers(path) if kind is not None))
+def read_layer(path: str | os.PathLike[str], layer: str | None = None) -> gpd.GeoDataFrame:
+    """Read a layer of polygons in a file of `write`, the first if none is named."""
+    with for_gdal(path) as name:
+        if Path(path).suffix.lower() == ".parquet":
+            return gpd.read_parquet(name)
+        if layer is None:
+            layer = next(found for found, kind in pyogrio.list_layers(name) if kind is not None)
+        return gpd.read_file(name, layer=layer)

@@ -6,7 +6,6 @@ Longitude and latitude on WGS 84, shells counter-clockwise, holes clockwise, not
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from geosam.errors import SinkError
+from geosam.sinks.columns import to_json
 from geosam.sinks.table import GEOMETRY, Table, as_multipolygons
 
 DECIMALS = 8
@@ -51,7 +51,7 @@ def write_geojson(table: Table, path: Path, metadata: Mapping[str, object]) -> N
         )
     to_lonlat = LonLat(table.crs)
     with open(path, "w", encoding="utf-8") as file:
-        head = json.dumps({"type": "FeatureCollection", "geosam": metadata}, ensure_ascii=False, allow_nan=False)
+        head = to_json({"type": "FeatureCollection", "geosam": metadata})
         file.write(head[:-1] + ', "features": [')
         separator = "\n"
         for batch in table.batches():
@@ -61,7 +61,7 @@ def write_geojson(table: Table, path: Path, metadata: Mapping[str, object]) -> N
         file.write("\n]}\n")
 
 
-def read_foreign_member(path: Path) -> dict[str, object]:
+def read_foreign_member(path: str) -> dict[str, object]:
     """Read the member ``geosam`` of a file of `write_geojson` without parsing the features."""
     with open(path, encoding="utf-8") as file:
         head = file.read(1 << 20)
@@ -164,14 +164,5 @@ def _features(batch: pa.RecordBatch, to_lonlat: LonLat) -> Iterator[str]:
     geometries = to_lonlat(shapely.from_wkb(batch.column(GEOMETRY).to_numpy(zero_copy_only=False)))
     rows = batch.select(names).to_pylist() if names else [{}] * batch.num_rows
     for row, geometry in zip(rows, shapely.to_geojson(geometries), strict=True):
-        properties = json.dumps(
-            {name: _plain(value) for name, value in row.items()}, ensure_ascii=False, allow_nan=False
-        )
+        properties = to_json(row)
         yield f'{{"type": "Feature", "properties": {properties}, "geometry": {geometry or "null"}}}'
-
-
-def _plain(value: object) -> object:
-    """A value that JSON knows: dates as ISO 8601, what is not finite as null."""
-    if isinstance(value, date):
-        return value.isoformat()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +23,9 @@ from rasterio.io import DatasetWriter
 from geosam.arrays import Labels
 from geosam.errors import SinkError
 from geosam.scene import Scene
-from geosam.sinks.staging import check_path, named_errors, staged
+from geosam.sinks.columns import to_json
+from geosam.sinks.inputs import scene_files
+from geosam.sinks.staging import Outputs, check_path, named_errors, placed
 
 EXTENSIONS = (".tif", ".tiff")
 """Extensions of label rasters, in any case."""
@@ -49,6 +52,8 @@ class LabelSink:
         Lies as JSON in the tag ``geosam``.
     overwrite
         Whether an existing file may be replaced.
+    outputs
+        Outputs that it is one of, and appears with; alone, it appears when the block is left.
 
     Raises
     ------
@@ -75,17 +80,20 @@ class LabelSink:
         *,
         metadata: Mapping[str, object] | None = None,
         overwrite: bool = True,
+        outputs: Outputs | None = None,
     ) -> None:
-        self.path = check_path(path, EXTENSIONS, overwrite=overwrite)
+        read = scene_files(scene) if isinstance(scene, Scene) else ()
+        self.path = check_path(path, EXTENSIONS, overwrite=overwrite, inputs=read)
+        self._outputs, self._overwrite = outputs, overwrite
         self._geobox = scene if isinstance(scene, GeoBox | GCPGeoBox) else scene.geobox
-        self._tags = {"geosam": json.dumps(metadata, ensure_ascii=False)} if metadata else {}
+        self._tags = {"geosam": to_json(metadata)} if metadata else {}
         self._height, self._width = self._geobox.shape
         self._written = 0
         self._held = np.zeros((0, self._width), np.int32)
 
     def __enter__(self) -> "LabelSink":
         with ExitStack() as stack:
-            self._part = stack.enter_context(staged(self.path))
+            self._part = stack.enter_context(placed(self.path, self._outputs, overwrite=self._overwrite)).part
             self._strips = self._part.with_name("strips.tif")
             with named_errors(self.path), _quiet():
                 self._dataset = self._create()
@@ -151,10 +159,8 @@ class LabelSink:
         )
 
     def finish(self) -> None:
-        """Make the cloud-optimized file, once all rows are written; leaving the block then only moves it into place.
-
-        Leaving the block does both. Asked for before, another output may be written in between, so that both appear at
-        the same moment or neither.
+        """Make the cloud-optimized file, once all rows are written, as leaving the block does; what lies in it, if
+        anything, is told before the block is left.
 
         Raises
         ------
@@ -185,7 +191,7 @@ class LabelSink:
             self.finish()
 
 
-def read_tag(path: Path) -> dict[str, object]:
+def read_tag(path: str) -> dict[str, object]:
     """Read the metadata of a file of `LabelSink`."""
     with _quiet(), rasterio.open(path) as labels:
         return json.loads(labels.tags().get("geosam", "{}"))
@@ -199,6 +205,31 @@ def _factors(height: int, width: int) -> list[int]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """A bounded block cache, and no word about a scene that has no place in the world: its labels have none either."""
-    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings():
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings(), _libtiff_noted():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
+
+
+@contextmanager
+def _libtiff_noted() -> Iterator[None]:
+    """Keep from the terminal what libtiff says of a full disk, past GDAL and Python; the error gets it as a note."""
+    try:
+        terminal = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    with TemporaryFile() as heard:
+        os.dup2(heard.fileno(), 2)
+        try:
+            yield
+        except Exception as error:
+            heard.seek(0)
+            error.add_note(heard.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            heard.seek(0)
+            others = [line for line in heard if b"tiff" not in line.lower()]
+            if others:
+                os.write(2, b"".join(others))

@@ -1,16 +1,20 @@
 """Polygons → GeoPackage and FlatGeobuf, through GDAL, with one build of the spatial index."""
 
 import json
+import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyogrio
 
+from geosam.sinks.columns import to_json
 from geosam.sinks.style import add_style
 from geosam.sinks.table import GEOMETRY, Table
+
+_log = logging.getLogger(__name__)
 
 _STAMP = "1970-01-01T00:00:00.000Z"
 """Date of change inside the file: always the same, so that equal layers are equal bytes."""
@@ -25,14 +29,14 @@ _INCOMPLETE = {"GPKG": {}, "FlatGeobuf": {"SPATIAL_INDEX": "NO"}}
 
 
 def write_geopackage(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str, style: bool) -> None:
-    """Write polygons as the only layer of a GeoPackage, with a spatial index and a default style.
+    """Write polygons as a layer of a GeoPackage, with a spatial index and a default style.
 
     Parameters
     ----------
     table
         The polygons.
     path
-        File to write.
+        File to write; in one that is there, a layer of that name is replaced and all others stay.
     metadata
         Lies as JSON under the key ``geosam`` of the layer's metadata.
     layer
@@ -51,16 +55,20 @@ def write_flatgeobuf(table: Table, path: Path, metadata: Mapping[str, object], *
     _write(table, path, metadata, layer=layer, driver="FlatGeobuf")
 
 
-def read_layer_metadata(path: Path) -> dict[str, object]:
-    """Read the metadata of a file of this module."""
-    layer = pyogrio.list_layers(path)[0, 0]
-    found = pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}
-    return json.loads(found.get("geosam", "{}"))
+def read_layer_metadata(path: str, layer: str | None = None) -> dict[str, object]:
+    """Read the metadata of a layer of this module; of the first that has some, if none is named."""
+    for name in [layer] if layer is not None else pyogrio.list_layers(path)[:, 0]:
+        found = pyogrio.read_info(path, layer=name)["layer_metadata"] or {}
+        if "geosam" in found:
+            return json.loads(found["geosam"])
+    return {}
 
 
 def _write(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str, driver: str) -> None:
-    reader = pa.RecordBatchReader.from_batches(table.schema, table.batches())
-    with warnings.catch_warnings():
+    schema = pa.schema([field.with_type(_in_ogr(field.type)) for field in table.schema])
+    batches = _Batches(_cast(table.batches(), schema))
+    reader = pa.RecordBatchReader.from_batches(schema, batches)
+    with warnings.catch_warnings(), batches.errors_passed_on():
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
         pyogrio.write_arrow(
             reader,
@@ -70,9 +78,61 @@ def _write(table: Table, path: Path, metadata: Mapping[str, object], *, layer: s
             geometry_name=GEOMETRY,
             geometry_type="MultiPolygon",
             crs=table.crs.to_wkt() if table.crs is not None else None,
-            layer_metadata={"geosam": json.dumps(metadata, ensure_ascii=False)} if metadata else None,
+            layer_metadata={"geosam": to_json(metadata)} if metadata else None,
             layer_options=_OPTIONS[driver] | ({} if table.complete else _INCOMPLETE[driver]),
         )
+
+
+class _Batches(Iterator[pa.RecordBatch]):
+    """Batches on their way through Arrow and GDAL, which would turn what is raised meanwhile into errors of their own.
+
+    So Ctrl-C stays Ctrl-C, and an error of a column stays that.
+    """
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self._raised: BaseException | None = None
+
+    def __next__(self) -> pa.RecordBatch:
+        try:
+            return next(self._batches)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._raised = error
+            raise
+
+    @contextmanager
+    def errors_passed_on(self) -> Iterator[None]:
+        """Raise, whatever becomes of it in between, what a batch raised."""
+        try:
+            yield
+        except Exception:
+            if self._raised is not None:
+                raise self._raised from None
+            raise
+        if self._raised is not None:
+            raise self._raised
+
+
+def _cast(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Batches in the types that GDAL takes; what is lost of times is said, once."""
+    said = False
+    for batch in batches:
+        try:
+            yield batch.cast(schema)
+        except pa.ArrowInvalid:
+            if not said:
+                _log.warning("times are written to the millisecond; GeoParquet keeps more")
+            said = True
+            yield batch.cast(schema, safe=False)
+
+
+def _in_ogr(kind: pa.DataType) -> pa.DataType:
+    """The type in which GDAL takes a column: times to the millisecond, and in UTC, since it shifts those of zones."""
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("ms", "UTC" if kind.tz else None)
+    return kind
 
 
 @contextmanager

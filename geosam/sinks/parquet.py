@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
+from geosam.sinks.columns import to_json
 from geosam.sinks.table import GEOMETRY, Table
 
 _BOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
@@ -27,7 +28,7 @@ def write_parquet(table: Table, path: Path, metadata: Mapping[str, object]) -> N
     metadata
         Lies as JSON under the key ``geosam`` of the file's metadata.
     """
-    keys = {"geo": json.dumps(_geo(table)), "geosam": json.dumps(metadata, ensure_ascii=False)}
+    keys = {"geo": json.dumps(_geo(table)), "geosam": to_json(metadata)}
     schema = table.schema.append(pa.field("bbox", _BOX)).with_metadata(keys)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in table.batches():
@@ -35,7 +36,7 @@ def write_parquet(table: Table, path: Path, metadata: Mapping[str, object]) -> N
             writer.write_batch(batch.append_column("bbox", _boxes(boxes)).cast(schema))
 
 
-def read_key(path: Path) -> dict[str, object]:
+def read_key(path: str) -> dict[str, object]:
     """Read the metadata of a file of `write_parquet`."""
     keys = pq.read_schema(path).metadata or {}
     return json.loads(keys.get(b"geosam", b"{}"))

@@ -21,7 +21,8 @@ from rasterio.windows import Window
 
 from geosam.errors import OptionError
 from geosam.scene import Scene
-from geosam.sinks.staging import check_path, named_errors, staged
+from geosam.sinks.inputs import scene_files
+from geosam.sinks.staging import Outputs, check_path, named_errors, placed
 
 EXTENSIONS = (".png",)
 """Extensions of pictures."""
@@ -46,6 +47,7 @@ def picture(
     *,
     max_side: int = 1600,
     overwrite: bool = True,
+    outputs: Outputs | None = None,
 ) -> Path:
     """Write a PNG of the scene with polygons drawn on it.
 
@@ -61,6 +63,8 @@ def picture(
         Longest side of the picture in pixels. Scenes of less than 384 pixels are enlarged by a whole factor.
     overwrite
         Whether an existing file may be replaced.
+    outputs
+        Outputs that it is one of, and appears with.
 
     Returns
     -------
@@ -74,10 +78,10 @@ def picture(
     OptionError
         If `max_side` is not positive.
     """
-    target = check_path(path, EXTENSIONS, overwrite=overwrite)
+    target = check_path(path, EXTENSIONS, overwrite=overwrite, inputs=scene_files(scene))
     image = Image.fromarray(draw(scene, frame, max_side=max_side))
-    with staged(target) as part, named_errors(target):
-        image.save(part)
+    with placed(target, outputs, overwrite=overwrite) as place, named_errors(target):
+        image.save(place.part)
     return target
 
 

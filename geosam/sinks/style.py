@@ -15,12 +15,15 @@ from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
+NAME = "geosam"
+"""Name of the style; a user's own of another name is left alone, and stays the default if it is that."""
+
 _OUTLINE = "255,221,51,255"
 _CASING = "20,20,20,160"
 _FILL = "255,221,51,46"
 
 _TABLE = """
-CREATE TABLE layer_styles (
+CREATE TABLE IF NOT EXISTS layer_styles (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     f_table_catalog TEXT(256),
     f_table_schema TEXT(256),
@@ -103,33 +106,37 @@ def add_style(path: Path, layer: str, *, stamp: str) -> None:
     Parameters
     ----------
     path
-        A GeoPackage without a table `layer_styles`.
+        A GeoPackage; styles of other names and of other layers stay as they are.
     layer
         The layer to style, with the geometry column `geom`.
     stamp
         Date of the change, ISO 8601.
     """
-    row = {
-        "f_table_catalog": "",
-        "f_table_schema": "",
-        "f_table_name": layer,
-        "f_geometry_column": "geom",
-        "styleName": "geosam",
-        "styleQML": qml(),
-        "styleSLD": "",
-        "useAsDefault": 1,
-        "description": "Outline over a translucent fill",
-        "owner": "",
-        "update_time": stamp,
-    }
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(_TABLE)
+        mine = "FROM layer_styles WHERE lower(f_table_name) = lower(?)"
+        database.execute(f"DELETE {mine} AND styleName = ?", (layer, NAME))
+        other = database.execute(f"SELECT 1 {mine} AND useAsDefault", (layer,)).fetchone()
+        row = {
+            "f_table_catalog": "",
+            "f_table_schema": "",
+            "f_table_name": layer,
+            "f_geometry_column": "geom",
+            "styleName": NAME,
+            "styleQML": qml(),
+            "styleSLD": "",
+            "useAsDefault": 0 if other else 1,
+            "description": "Outline over a translucent fill",
+            "owner": "",
+            "update_time": stamp,
+        }
         database.execute(
             f"INSERT INTO layer_styles ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
             [*row.values()],
         )
         database.execute(
-            "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change, srs_id)"
+            "INSERT OR IGNORE INTO gpkg_contents"
+            " (table_name, data_type, identifier, description, last_change, srs_id)"
             " VALUES ('layer_styles', 'attributes', 'layer_styles', 'Styles for QGIS', ?, 0)",
             (stamp,),
         )

@@ -7,6 +7,7 @@ frames is raised before any driver has been started.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,9 @@ import pyarrow.compute as pc
 import shapely
 from pyproj import CRS
 
+from geosam.display import shown
 from geosam.errors import SinkError
-from geosam.sinks.columns import common_type, series_to_array
+from geosam.sinks.columns import common_type, is_wide, series_to_array
 from geosam.sinks.staging import named_errors
 
 _log = logging.getLogger(__name__)
@@ -119,7 +121,9 @@ def rebatch(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from pa.Table.from_batches(held).combine_chunks().to_batches(_ROWS)
 
 
-def spool(frames: gpd.GeoDataFrame | Iterable[gpd.GeoDataFrame], folder: Path, *, crs: CRS | None = None) -> Spool:
+def spool(
+    frames: gpd.GeoDataFrame | Iterable[gpd.GeoDataFrame], folder: Path, *, output: Path, crs: CRS | None = None
+) -> Spool:
     """Lay frames of polygons down in `folder`, one after another.
 
     Parameters
@@ -128,6 +132,8 @@ def spool(frames: gpd.GeoDataFrame | Iterable[gpd.GeoDataFrame], folder: Path, *
         One frame, or any number of frames of the same layer. Geometries are polygons or multipolygons.
     folder
         An existing folder for the Arrow files.
+    output
+        What they become, which errors name.
     crs
         CRS of the layer where the frames carry none.
 
@@ -136,9 +142,9 @@ def spool(frames: gpd.GeoDataFrame | Iterable[gpd.GeoDataFrame], folder: Path, *
     SinkError
         If a geometry is not a polygon, or the frames disagree about their CRS.
     """
-    with _Spooler(folder, crs) as spooler:
+    with _Spooler(folder, crs, output) as spooler:
         for frame in [frames] if isinstance(frames, gpd.GeoDataFrame) else frames:
-            with named_errors(folder):
+            with named_errors(output):
                 spooler.add(frame)
     return spooler.spool()
 
@@ -146,11 +152,12 @@ def spool(frames: gpd.GeoDataFrame | Iterable[gpd.GeoDataFrame], folder: Path, *
 class _Spooler:
     """Writes the Arrow files; a batch whose columns differ from those before it starts a new file."""
 
-    def __init__(self, folder: Path, crs: CRS | None) -> None:
-        self._folder, self._crs = folder, crs
+    def __init__(self, folder: Path, crs: CRS | None, output: Path) -> None:
+        self._folder, self._crs, self._output = folder, crs, output
         self._files: list[Path] = []
         self._columns: dict[str, pa.DataType] = {}
-        self._names: dict[object, str] = {}
+        self._wide: set[str] = set()
+        self._names: dict[tuple[object, int], str] = {}
         self._bounds = np.full(4, np.nan)
         self._complete = True
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
@@ -161,7 +168,8 @@ class _Spooler:
 
     def __exit__(self, *_: object) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with named_errors(self._output):
+                self._writer.close()
 
     def add(self, frame: gpd.GeoDataFrame) -> None:
         self._crs = _agreed(self._crs, CRS(frame.crs) if frame.crs is not None else None)
@@ -178,17 +186,17 @@ class _Spooler:
         self._complete &= not shapely.is_missing(geometries).any()
         box = shapely.total_bounds(geometries) if len(geometries) else self._bounds
         self._bounds = np.concatenate([np.fmin(self._bounds, box)[:2], np.fmax(self._bounds, box)[2:]])
-        arrays = {
-            self._name(name): series_to_array(pd.Series(rows[name]))
-            for name in rows.columns
-            if name != rows.geometry.name
-        }
+        arrays, seen = {}, Counter()
+        for place, label in enumerate(rows.columns):
+            if label != rows.geometry.name:
+                arrays[self._name(label, seen[label])] = series_to_array(rows.iloc[:, place])
+            seen[label] += 1
         return pa.record_batch({**arrays, GEOMETRY: pa.array(shapely.to_wkb(geometries), pa.binary())})
 
     def _write(self, batch: pa.RecordBatch) -> None:
         for field in batch.schema:
             if field.name != GEOMETRY:
-                self._columns[field.name] = common_type(self._columns.get(field.name, pa.null()), field.type)
+                self._widen(field, batch.column(field.name))
         if self._writer is None or batch.schema != self._schema:
             self.__exit__()
             self._files.append(self._folder / f"{len(self._files):06d}.arrow")
@@ -197,14 +205,27 @@ class _Spooler:
             self._schema = batch.schema
         self._writer.write_batch(batch)
 
-    def _name(self, name: object) -> str:
-        """Give an attribute a name that no format keeps for itself and no other attribute has, whatever the case."""
-        if name not in self._names:
+    def _widen(self, field: pa.Field, values: pa.Array) -> None:
+        """Let a column hold the values of one more batch; whole numbers that a real one would round become text."""
+        kind = common_type(self._columns.get(field.name, pa.null()), field.type)
+        if is_wide(values):
+            self._wide.add(field.name)
+        rounds = pa.types.is_floating(kind) and field.name in self._wide
+        self._columns[field.name] = pa.string() if rounds else kind
+
+    def _name(self, label: object, before: int) -> str:
+        """Give an attribute a name that no format keeps for itself and no other attribute has, whatever the case.
+
+        `before` tells how many columns of the same label come before it.
+        """
+        if (label, before) not in self._names:
             taken = RESERVED | {given.lower() for given in self._names.values()}
-            self._names[name] = next(new for new in _candidates(str(name)) if new.lower() not in taken)
-            if self._names[name] != name:
-                _log.warning("column %r is written as %r", name, self._names[name])
-        return self._names[name]
+            plain = series_to_array(pd.Series([str(label)], dtype=object))[0].as_py()
+            name = next(new for new in _candidates(plain) if new.lower() not in taken)
+            self._names[label, before] = name
+            if name != label:
+                _log.warning("column %s is written as %s", shown(repr(label)), shown(repr(name)))
+        return self._names[label, before]
 
 
 def _candidates(name: str) -> Iterator[str]:
