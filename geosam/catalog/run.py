@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from geosam.catalog.folder import RunFolder, write_lines
+from geosam.catalog.folder import RunFolder, is_whole, write_lines
 from geosam.catalog.items import Item
 from geosam.catalog.job import Job, ModelSpec, PromptFile, View, check_names, chosen
 from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Manifest, Row
@@ -272,18 +272,19 @@ def _run(request: _Request, job: Job, progress: Progress) -> CatalogReport:
     report = CatalogReport(folder.path, scenes=len(request.items))
     with Lock(folder.path / ".lock", str(folder.path)):
         tasks = [Task(item, job.key(item.identity)) for item in request.items]
-        write_lines(folder.facts, [{**job.facts, "digest": job.digest, "labels": job.labels}])
         write_lines(
             folder.scenes, ({"name": task.item.name, "path": task.item.place, "key": task.key} for task in tasks)
         )
+        write_lines(folder.facts, [{**job.facts, "digest": job.digest, "labels": job.labels, "scenes": len(tasks)}])
         manifest = Manifest(folder.manifest)
         todo = [task for task in tasks if not is_done(manifest.rows.get(task.item.name), task, job)]
         report.kept = len(tasks) - len(todo)
         with progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage:
-            for row in _rows(request.execution, job, todo):
-                manifest.append(row)
-                _count(report, row)
-                stage.advance()
+            with closing(_rows(request.execution, job, todo)) as rows:
+                for row in rows:
+                    manifest.append(row)
+                    _count(report, row)
+                    stage.advance()
         report.objects = sum(manifest.rows[task.item.name].objects for task in tasks)
     report.seconds = time.perf_counter() - begin
     return report
@@ -300,13 +301,15 @@ def _rows(execution: Execution, job: Job, todo: Sequence[Task]) -> Iterator[Row]
 
 
 def is_done(row: Row | None, task: Task, job: Job) -> bool:
-    """Whether a scene's last row says that it is done as it is asked for now, and its outputs are there."""
+    """Whether a scene's last row says that it is done as it is asked for now, and its outputs are as they were."""
     if row is None or row.key != task.key or row.status == FAILED:
         return False
     if row.status == OUTSIDE or job.encode:
         return True
     folder = RunFolder(job.folder)
-    return folder.part(row.name).is_file() and (not job.labels or folder.label(row.name).is_file())
+    if not is_whole(folder.part(row.name), row.part):
+        return False
+    return not job.labels or is_whole(folder.label(row.name), row.label)
 
 
 def _count(report: CatalogReport, row: Row) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from rasterio.errors import RasterioError
 
-from geosam.catalog.folder import RunFolder
+from geosam.catalog.folder import RunFolder, digest_of
 from geosam.catalog.footprints import footprint_of
 from geosam.catalog.items import Item
 from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Row
@@ -185,7 +185,8 @@ def _result(station: Station, scene: Scene, part: Path) -> dict[str, Any]:
     labels = RunFolder(job.folder).label(part.stem) if job.labels else None
     report = segment_to_file(scene, part, station.prompts_on(scene), labels=labels, **how)
     areas = pq.read_table(part, columns=["area_m2"])["area_m2"].to_numpy()
-    return {**_counts(report), "area_m2": round(float(np.nansum(areas)), 3)}
+    known = {"part": digest_of(part), "label": digest_of(labels) if labels else ""}
+    return {**_counts(report), **known, "area_m2": round(float(np.nansum(areas)), 3)}
 
 
 def _counts(report: Report) -> dict[str, Any]:
