@@ -149,7 +149,8 @@ def _named(names: Sequence[str]) -> str:
 def _inputs(facts: Mapping[str, Any], scenes: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the run read, which a layer must not replace: its scenes and its prompts."""
     prompts = facts.get("prompts") or {}
-    return [path for scene in scenes for path in scene["path"].split(", ")] + [prompts.get("path", "")]
+    places = [scene["path"] for scene in scenes]
+    return [*places, *(path for place in places for path in place.split(", ")), prompts.get("path", "")]
 
 
 def common_crs(parts: tuple[Part, ...], asked: Any = None) -> CRS | None:

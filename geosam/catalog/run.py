@@ -21,9 +21,11 @@ from geosam.catalog.tasks import Task, failed
 from geosam.errors import OptionError, PromptError
 from geosam.execute import Progress
 from geosam.locks import Lock
+from geosam.paths import is_address
 from geosam.pipeline import SegmentOptions
 from geosam.prompts import Prompts
 from geosam.prompts.source import read_features
+from geosam.scene.fingerprint import lasting
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,7 @@ def prompt_file(prompts: Any, folder: RunFolder, **how: Any) -> PromptFile | Non
         raise PromptError("prompts of one scene", expected="a vector file or a GeoDataFrame, which serve many scenes")
     if isinstance(prompts, str | PathLike):
         path = fspath(prompts)
-        if "://" not in path and not path.startswith("/vsi"):
+        if not is_address(path):
             if not Path(path).is_file():
                 raise PromptError(f"no file {path!r}", expected="a vector file or a raster with prompts")
             path = str(Path(path).absolute())
@@ -263,7 +265,7 @@ def prompt_file(prompts: Any, folder: RunFolder, **how: Any) -> PromptFile | Non
         path = str(folder.path / "prompts.parquet")
         read_features(prompts).to_parquet(path)
     stat = Path(path).stat() if Path(path).is_file() else None
-    content = sha256(Path(path).read_bytes()).hexdigest()[:32] if stat else path
+    content = sha256(Path(path).read_bytes()).hexdigest()[:32] if stat else lasting(path)
     return PromptFile(path, digest=content, **how)
 
 
@@ -271,7 +273,8 @@ def _run(request: _Request, job: Job, progress: Progress) -> CatalogReport:
     begin, folder = time.perf_counter(), request.folder
     report = CatalogReport(folder.path, scenes=len(request.items))
     with Lock(folder.path / ".lock", str(folder.path)):
-        tasks = [Task(item, job.key(item.identity)) for item in request.items]
+        known = ((item, item.identity) for item in request.items)
+        tasks = [Task(item, job.key(identity), identity) for item, identity in known]
         write_lines(
             folder.scenes, ({"name": task.item.name, "path": task.item.place, "key": task.key} for task in tasks)
         )

@@ -23,7 +23,8 @@ from geosam.catalog.pieces import fill_piece, gather_pieces, pieces_of
 from geosam.catalog.stack import stack_bands
 from geosam.catalog.station import Station
 from geosam.display import shown
-from geosam.errors import GeosamError, SceneError
+from geosam.errors import GeosamError, SceneError, SceneReadError
+from geosam.paths import is_remote
 from geosam.pipeline import Report, encode, segment_to_file
 from geosam.scene import Scene
 
@@ -56,8 +57,8 @@ class Task:
     ----------
     item
         The scene.
-    key
-        Of its result.
+    key, identity
+        Of its result, and of the scene as it was when the run began.
     piece, pieces
         Which of how many pieces of its windows; without a piece but with pieces, these are to be put together.
     alone
@@ -66,6 +67,7 @@ class Task:
 
     item: Item
     key: str
+    identity: str = ""
     piece: int | None = None
     pieces: int = 0
     alone: bool = False
@@ -110,7 +112,7 @@ def do(station: Station, task: Task) -> Outcome:
             if attempts > job.retries or not is_passing(error, task.item.paths):
                 outcome = failed(task, error)
                 break
-            _log.info("%s is tried again after: %s", task.item.name, error)
+            _log.info("%s is tried again after: %s", task.item.name, shown(error))
             time.sleep(PAUSE_S * 2 ** (attempts - 1))
     if not isinstance(outcome, Row):
         return outcome
@@ -132,7 +134,7 @@ def is_passing(error: BaseException, paths: tuple[str, ...]) -> bool:
     chain = list(_causes(error))
     if any(isinstance(one, OSError) and one.errno in _PASSING for one in chain):
         return True
-    remote = any("://" in path or path.startswith("/vsi") for path in paths)
+    remote = any(map(is_remote, paths))
     gone = any(code in str(error) for code in (" 404", " 403", " 401"))
     return remote and not gone and any(isinstance(one, SceneError | RasterioError) for one in chain)
 
@@ -148,7 +150,7 @@ def failed(task: Task, error: Exception) -> Row:
     if isinstance(error, GeosamError | OSError | MemoryError):
         reason = str(error) or type(error).__name__
     else:  # one scene that meets a fault of geosam does not end the others
-        _log.exception("unexpected error in %s", task.item.name, exc_info=error)
+        _log.debug("unexpected error in %s", task.item.name, exc_info=error)
         reason = f"unexpected {type(error).__name__}: {error}"
     return row_of(task, FAILED, reason=shown(" ".join(reason.split())))
 
@@ -173,7 +175,12 @@ def _carry_out(station: Station, task: Task) -> Outcome:
         return Filled()
     gather_pieces(station, scene, part)
     pieces = 0 if task.pieces else pieces_of(station, scene, part)
-    return Split(pieces) if pieces > 1 else row_of(task, DONE, **place, **_result(station, scene, part))
+    if pieces > 1:
+        return Split(pieces)
+    done = row_of(task, DONE, **place, **_result(station, scene, part))
+    if task.identity not in ("", task.item.identity):
+        raise SceneReadError(f"{task.item.place} changed while it was read", hint="run the catalog again")
+    return done
 
 
 def _result(station: Station, scene: Scene, part: Path) -> dict[str, Any]:
@@ -204,8 +211,7 @@ def _path_of(item: Item, folder: RunFolder) -> str:
     """The item's raster; of several, the one that stacks them."""
     if len(item.paths) == 1:
         return item.paths[0]
-    folder.stacks.mkdir(exist_ok=True)
-    return str(stack_bands(item.paths, folder.stacks / f"{item.name}.vrt"))
+    return stack_bands(item.paths, folder.stacks / f"{item.name}.vrt")
 
 
 def _told_crs(scene: Scene) -> str | None:
