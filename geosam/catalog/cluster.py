@@ -100,10 +100,18 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
-    finally:
-        gc.collect()  # asyncio complains of futures that nobody asked when they are collected: now
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    except KeyboardInterrupt:  # what was being started goes on talking until its process ends
+        raise
+    except BaseException:
+        _hear(loggers, levels)
+        raise
+    _hear(loggers, levels)
+
+
+def _hear(loggers: list[logging.Logger], levels: list[int]) -> None:
+    gc.collect()  # asyncio complains of futures that nobody asked when they are collected: now
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @contextmanager

@@ -159,8 +159,7 @@ def segment_catalog(
 
     Notes
     -----
-    With `workers`, a script has to start its work under ``if __name__ == "__main__":``, as always where Python starts
-    processes.
+    With `workers`, a script needs no ``if __name__ == "__main__":``: it is not run again in the processes that are started.
 
     Examples
     --------
