@@ -22,7 +22,7 @@ SHAPE = (64, 96)
 @pytest.fixture(autouse=True)
 def perfect(monkeypatch):
     """The built-in model's name stands for the perfect network."""
-    monkeypatch.setattr(geosam.pipeline.request, "load_model", lambda name: TruthNetwork(side=48))
+    monkeypatch.setattr(geosam.pipeline.request, "load_model", lambda name, **how: TruthNetwork(side=48))
     monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
 
 

@@ -8,7 +8,7 @@ from pyproj import CRS
 
 import geosam
 from geosam.catalog import Manifest, Row, RunFolder, merge
-from geosam.catalog.folder import write_lines
+from geosam.catalog.folder import digest_of, write_lines
 from geosam.errors import CatalogError, OptionError, SinkError
 from geosam.polygons import COLUMNS, measure
 from geosam.sinks import read_metadata
@@ -36,14 +36,15 @@ def table(shapes, *, scene: str, crs: str | None = UTM31, **columns) -> gpd.GeoD
 def write_run(path, frames: dict[str, gpd.GeoDataFrame], footprints=None) -> RunFolder:
     """The folder of a run with these parts."""
     run = RunFolder.create(path)
-    write_lines(run.facts, [{"model": "m"}])
+    write_lines(run.facts, [{"model": "m", "scenes": len(frames)}])
     write_lines(run.scenes, [{"name": name, "path": "", "key": "k"} for name in frames])
     manifest = Manifest(run.manifest)
     for name, frame in frames.items():
         geosam.write(frame, run.part(name))
         place = (footprints or {}).get(name)
         lonlat = place and shapely.geometry.mapping(gpd.GeoSeries([place], crs=UTM31).to_crs(4326)[0])
-        manifest.append(Row(name, "", "k", "done", objects=len(frame), footprint=lonlat))
+        part = digest_of(run.part(name))
+        manifest.append(Row(name, "", "k", "done", objects=len(frame), footprint=lonlat, part=part))
     return run
 
 
@@ -201,5 +202,5 @@ class TestRefusals:
     def test_a_damaged_part_is_named(self, tmp_path):
         run = write_run(tmp_path / "run", {"a": table(boxes(1), scene="a")})
         run.part("a").write_bytes(b"PAR1")
-        with pytest.raises(CatalogError, match=r"a\.parquet cannot be read"):
+        with pytest.raises(CatalogError, match="the parts of a are damaged"):
             merge(run.path, tmp_path / "all.gpkg")

@@ -2,17 +2,24 @@
 
 import json
 import os
+import re
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import geopandas as gpd
 import pystac
 import pytest
+import rasterio
 import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.errors import NotGeoreferencedWarning
 
-from geosam.catalog.items import Item, with_unique_names
+from geosam.catalog.items import Item, safe_name, with_unique_names
 from geosam.catalog.selection import Selection
 from geosam.catalog.sources import find_items, read_footprint
+from geosam.catalog.stac import resolve
 from geosam.errors import CatalogError, OptionError
 from geosam.testing import coordinate_scene
 from geosam.testing.scenes import TRANSFORM
@@ -149,12 +156,125 @@ class TestStac:
             find_items(item)
         assert len(find_items(item, Selection(asset="red"))[0].paths) == 1
         assert len(find_items(item, Selection(asset="red, green, blue"))[0].paths) == 3
-        assert find_items(item, Selection(asset="nir"))[0].paths == ("asset nir of item a",)
+        with pytest.raises(CatalogError, match="asset nir of item 'a': expected one that it has: red, green, blue"):
+            find_items(item, Selection(asset="nir"))
 
     def test_what_is_no_stac(self, folder):
         (folder / "broken.json").write_text('{"type": "Feature"')
         with pytest.raises(CatalogError, match="cannot be read"):
             find_items(folder / "broken.json")
+
+
+UNSOUND = {
+    "no time": {"properties": {"datetime": None}},
+    "a time that is none": {"properties": {"datetime": "June"}},
+    "an end before its start": {"properties": {"start_datetime": "2024-06-02T00:00Z", "end_datetime": "2024-06-01"}},
+    "no properties": {"properties": None},
+    "properties as a list": {"properties": []},
+    "no asset": {"assets": {}},
+    "assets as a list": {"assets": [{"href": "a.tif"}]},
+    "an asset without href": {"assets": {"visual": {"type": "image/tiff", "roles": ["data"]}}},
+    "an href of numbers": {"assets": {"visual": {"href": 7, "type": "image/tiff"}}},
+    "an href with a NUL": {"assets": {"visual": {"href": "file:///a%00.tif", "type": "image/tiff"}}},
+    "a geometry of too few points": {"geometry": {"type": "Polygon", "coordinates": [[15, 47]]}},
+    "a geometry in metres": {"geometry": {"type": "Point", "coordinates": [500000, 5300000]}},
+    "a geometry of text": {"geometry": "POINT (15 47)"},
+    "a box of text": {"bbox": ["a", 0, 1, 1]},
+    "a box upside down": {"bbox": [15, 48, 16, 47]},
+    "links of another kind": {"links": 7},
+    "another version": {"stac_version": "banana"},
+    "a version of numbers": {"stac_version": 1.0},
+    "a Collection": {"type": "Collection"},
+}
+
+
+class TestUnsound:
+    """An item that is not sound is named with its reason, and stops no other."""
+
+    @staticmethod
+    def write(folder: Path, *items: object) -> Path:
+        path = folder / "items.json"
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+        return path
+
+    @pytest.mark.parametrize("change", UNSOUND.values(), ids=UNSOUND)
+    def test_one_item_is_named(self, tmp_path, change):
+        sound = stac_item("sound").to_dict(transform_hrefs=False)
+        items = find_items(self.write(tmp_path, sound, sound | {"id": "broken-7"} | change))
+        assert {item.name: item.problem is None for item in items} == {"sound": True, "broken-7": False}
+        assert "broken-7" in str(items[0].problem) or "a%00" in str(items[0].problem)
+
+    @pytest.mark.parametrize("entry", [None, 7, "text", [], {}, {"id": None}, {"id": 7}, {"id": ""}])
+    def test_one_without_a_name_is_numbered(self, tmp_path, entry):
+        sound = stac_item("sound").to_dict(transform_hrefs=False)
+        broken = entry if not isinstance(entry, dict) else sound | {"id": entry.get("id")} if entry else {}
+        items = find_items(self.write(tmp_path, sound, broken))
+        assert [item.name for item in items] == ["item-2", "sound"]
+        assert items[0].problem is not None
+
+    def test_an_id_that_two_items_have_names_two_scenes(self, tmp_path):
+        sound = stac_item("a").to_dict(transform_hrefs=False)
+        other = sound | {"assets": {"visual": {"href": "b.tif", "type": "image/tiff"}}}
+        items = find_items(self.write(tmp_path, sound, other, sound))
+        assert len(items) == len({item.name for item in items}) == 2
+
+    def test_where_all_are_broken_there_is_one_error(self, tmp_path):
+        broken = stac_item("a").to_dict(transform_hrefs=False) | {"assets": {}}
+        with pytest.raises(CatalogError, match="'a' has no asset .and 1 more"):
+            find_items(self.write(tmp_path, broken, broken | {"id": "b"}))
+
+    def test_links_that_lead_nowhere_or_in_circles_are_named_or_left(self, tmp_path):
+        catalog = write_catalog(tmp_path / "stac")
+        content = json.loads(catalog.read_text())
+        content["links"] += [
+            {"rel": "child", "href": "./catalog.json"},
+            {"rel": "child", "href": "../stac/catalog.json"},
+            {"rel": "item", "href": "./gone.json"},
+            {"rel": "item", "href": "./list.json"},
+            {"rel": "item", "href": 7},
+            {"rel": "item"},
+            None,
+        ]
+        catalog.write_text(json.dumps(content))
+        (tmp_path / "stac" / "list.json").write_text("[" * 100_000)
+        items = find_items(catalog)
+        assert {item.name for item in items if item.problem is None} == {"summer_a", "summer_b"}
+        broken = {item.name: str(item.problem) for item in items if item.problem is not None}
+        assert set(broken) >= {"gone", "list"}
+        assert len(broken) == 4
+        assert "does not exist" in broken["gone"]
+        content["links"] = content["links"][:-3]  # those that pystac cannot hold
+        catalog.write_text(json.dumps(content))
+        in_memory = find_items(pystac.Catalog.from_file(str(catalog)))
+        assert names(in_memory) == names(find_items(catalog)) == ["gone", "list", "summer_a", "summer_b"]
+
+    @pytest.mark.parametrize(
+        "href",
+        ["file:///etc/a.tif", "/vsizip//data/a.zip/vsicurl/https://h/a.tif", "/vsicurl/file:///etc/a.tif"]
+        + ["/vsistdin/", "/vsimem/a", "vrt:///a.tif", "/vsicurl?url=file:///a&x=https://", "GPKG:/a:b"],
+    )
+    def test_an_item_from_afar_names_no_local_file(self, href):
+        with pytest.raises(CatalogError):
+            resolve(href, "https://host/items/one.json")
+
+    @pytest.mark.parametrize(
+        ("href", "address"),
+        [
+            ("../a.tif", "https://host/a.tif"),
+            ("/a.tif", "https://host/a.tif"),
+            ("../../../../etc/passwd", "https://host/etc/passwd"),
+            ("s3://b/a.tif", "s3://b/a.tif"),
+            ("/vsizip/vsicurl/https://h/a.zip/a.tif", "/vsizip/vsicurl/https://h/a.zip/a.tif"),
+            ("/vsicurl?pc=yes&url=https%3A%2F%2Fh%2Fa.tif", "/vsicurl?pc=yes&url=https%3A%2F%2Fh%2Fa.tif"),
+        ],
+    )
+    def test_an_item_from_afar_names_what_lies_afar(self, href, address):
+        assert resolve(href, "https://host/items/one.json") == address
+
+    def test_a_pipe_is_no_catalog(self, tmp_path):
+        os.mkfifo(tmp_path / "items.json")
+        with pytest.raises(CatalogError, match="pipe"):
+            find_items(tmp_path / "items.json")
 
 
 class TestTables:
@@ -203,3 +323,81 @@ def test_names_are_unique_whatever_the_paths():
     items = with_unique_names([Item("a", ("1",)), Item("A", ("2",)), Item("b", ("3",))])
     assert len({item.name.lower() for item in items}) == 3
     assert [item.name for item in items] == sorted(item.name for item in items)
+
+
+@given(st.lists(st.text(max_size=300), max_size=6))
+def test_names_are_those_of_files_whatever_the_ids(ids):
+    items = with_unique_names(Item(safe_name(text), (text,)) for text in ids)
+    names = [item.name for item in items]
+    assert len({name.lower() for name in names}) == len(names) == len(set(ids))
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,140}", name) and name[-1] not in "._" for name in names)
+
+
+def test_long_names_stay_apart_and_those_of_devices_are_none():
+    long = 280 * "x"
+    assert safe_name(long) == safe_name(long) != safe_name(f"{long}y")
+    assert [safe_name(name) for name in ("nul", "COM1.tif", "console", "..")] == [
+        "scene-nul",
+        "scene-COM1.tif",
+        "console",
+        "scene",
+    ]
+
+
+class TestAddresses:
+    SIGNED = "https://me:pw@host/a.tif?layers=3&sig=5f.gh%2Fij&se=2024"
+
+    def test_secrets_are_only_where_they_open_something(self):
+        item = find_items([self.SIGNED])[0]
+        assert item.name == "a"
+        assert item.paths == (self.SIGNED,)
+        assert item.place == "https://***@host/a.tif?layers=3&sig=***&se=***"
+
+    def test_another_signature_is_the_same_scene_and_another_layer_is_not(self):
+        one, again, other = (
+            Item("a", (address,)).identity
+            for address in (self.SIGNED, self.SIGNED.replace("5f.gh", "6a"), self.SIGNED.replace("=3", "=4"))
+        )
+        assert one == again != other
+        twice = find_items([self.SIGNED, self.SIGNED.replace("5f.gh", "6a"), self.SIGNED.replace("=3", "=4")])
+        assert len(twice) == 2
+
+
+class TestIdentity:
+    """The key of a scene's result follows every file that GDAL reads for it."""
+
+    def test_of_a_file_in_an_archive(self, folder):
+        def pack(name):
+            with zipfile.ZipFile(folder / "x.zip", "w") as archive:
+                archive.write(folder / name, "a.tif")
+
+        pack("a.tif")
+        items = [Item("a", (f"{prefix}{folder}/x.zip{mark}/a.tif",)) for prefix, mark in (("/vsizip/", ""), ("zip://", "!"))]
+        before = [item.identity for item in items]
+        pack("b.tif")
+        assert all(item.identity != old for item, old in zip(items, before, strict=True))
+
+    def test_of_the_source_of_a_vrt_in_a_vrt(self, folder):
+        with rasterio.open(folder / "a.tif") as source:
+            wkt, (w, h) = source.crs.to_wkt(), (source.width, source.height)
+        for name, inner in (("one.vrt", "a.tif"), ("two.vrt", "one.vrt")):
+            (folder / name).write_text(
+                f'<VRTDataset rasterXSize="{w}" rasterYSize="{h}"><SRS>{wkt}</SRS><VRTRasterBand dataType="Float64" band="1">'
+                f'<SimpleSource><SourceFilename relativeToVRT="1">{inner}</SourceFilename><SourceBand>1</SourceBand>'
+                "</SimpleSource></VRTRasterBand></VRTDataset>"
+            )
+        item = Item("two", (str(folder / "two.vrt"),))
+        before = item.identity
+        os.utime(folder / "a.tif", ns=(1, 1))
+        assert item.identity != before
+
+    def test_of_a_world_file(self, folder):
+        shape = {"width": 8, "height": 8, "count": 1, "dtype": "uint8"}
+        with pytest.warns(NotGeoreferencedWarning), rasterio.open(folder / "plain.tif", "w", driver="GTiff", **shape):
+            pass
+        item = Item("plain", (str(folder / "plain.tif"),))
+        before = item.identity
+        (folder / "plain.tfw").write_text("1\n0\n0\n-1\n5\n5\n")
+        placed = item.identity
+        (folder / "plain.tfw").write_text("2\n0\n0\n-2\n50\n50\n")
+        assert len({before, placed, item.identity}) == 3

@@ -14,6 +14,7 @@ import pytest
 import shapely
 
 from geosam.catalog import Selection, find_items, segment_catalog
+from geosam.catalog import stac
 from geosam.catalog.sources import read_footprint
 from geosam.errors import CatalogError
 from geosam.testing import TruthNetwork, blob_labels, label_scene
@@ -44,7 +45,7 @@ def items(tmp_path: Path) -> list[dict[str, Any]]:
                 "geometry": shapely.geometry.mapping(footprint),
                 "bbox": list(footprint.bounds),
                 "properties": {"datetime": f"2024-0{6 + number}-15T00:00:00Z", "eo:cloud_cover": 20 * number},
-                "assets": {"visual": {"href": path.as_uri(), "type": "image/tiff", "roles": ["data"]}},
+                "assets": {"visual": {"href": f"/files{path}", "type": "image/tiff", "roles": ["data"]}},
                 "links": [],
             }
         )
@@ -53,13 +54,19 @@ def items(tmp_path: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def serving(
-    items: list[dict[str, Any]], *, method: str = "POST", status: int = 200
+    items: list[dict[str, Any]], *, method: str = "POST", status: int = 200, failing: int = -1, circles: bool = False
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A STAC API that is searched by a method, with an item on each page: its address, and what it was asked for."""
     asked: list[dict[str, Any]] = []
 
     class Api(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
+            if self.path.startswith("/files/"):
+                self.serve(Path(self.path.removeprefix("/files")))
+                return
             if self.path.startswith("/search"):
                 wanted: dict[str, Any] = dict(parse_qsl(urlparse(self.path).query))
                 lists = {name: wanted[name].split(",") for name in ("bbox", "collections") if name in wanted}
@@ -77,14 +84,29 @@ def serving(
             assert self.command == method
             asked.append(wanted)
             page = wanted.get("page", 0)
+            if page == failing:
+                self.send_error(500)
+                return
             found = [item for item in items if meets(item, wanted)]
             following: dict[str, Any] = {"rel": "next", "method": method, "href": f"{address}search"}
             if method == "POST":
                 following["body"] = wanted | {"page": page + 1}
             else:
                 following["href"] += f"?page={page + 1}"
-            links = [following] if page + 1 < len(found) else []
+            links = [following] if page + 1 < len(found) or circles else []
+            page %= len(found) or 1
             self.answer({"type": "FeatureCollection", "features": found[page : page + 1], "links": links})
+
+        def serve(self, path: Path) -> None:
+            content = path.read_bytes() if path.is_file() else b""
+            begin, _, end = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+            part = content[int(begin) : int(end) + 1 if end else None]
+            self.send_response(404 if not content else 206 if "Range" in self.headers else 200)
+            self.send_header("Content-Range", f"bytes {begin}-{int(begin) + len(part) - 1}/{len(content)}")
+            self.send_header("Content-Length", str(len(part)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(part)
 
         def answer(self, content: dict[str, Any]) -> None:
             body = json.dumps(content).encode()
@@ -157,6 +179,27 @@ def test_its_scenes_are_segmented(items, tmp_path):
         report = segment_catalog(address, tmp_path / "run", model=TruthNetwork(side=48), spacing_px=8, when="2024-07")
     assert (report.scenes, report.done) == (1, 1)
     assert report.objects > 0
+
+
+def test_a_list_that_breaks_off_is_refused(items):
+    with serving(items, failing=2) as (address, _), pytest.raises(CatalogError, match="only to item 2.*--limit 2"):
+        find_items(address)
+    with serving(items, failing=2) as (address, _):
+        assert len(find_items(address, Selection(limit=2))) == 2
+
+
+def test_pages_that_go_in_circles_are_refused(items, monkeypatch):
+    monkeypatch.setattr(stac, "MOST_IDLE_PAGES", 5)
+    with serving(items, circles=True) as (address, _), pytest.raises(CatalogError, match="circles"):
+        find_items(address)
+
+
+def test_an_unsound_item_of_a_server_is_named(items):
+    items[1]["assets"]["visual"]["href"] = "file:///etc/passwd"
+    with serving(items) as (address, _):
+        found = find_items(address)
+    assert [item.name for item in found if item.problem is None] == ["summer_a", "summer_c"]
+    assert "behind a network" in str(found[0].problem)
 
 
 def test_a_server_that_is_none_or_ill_is_one_clear_error(items, monkeypatch):

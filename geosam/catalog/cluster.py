@@ -1,23 +1,30 @@
 """Work on a dask cluster: started here, or an existing one by its address."""
 
+import gc
 import logging
 import os
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import spawn
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from dask import config
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, get_worker
+from distributed.comm import registry
 from distributed.scheduler import NoValidWorkerError
 
 from geosam.catalog.job import Job
-from geosam.catalog.manifest import FAILED, Row
+from geosam.catalog.manifest import FAILED
 from geosam.catalog.station import Station
-from geosam.catalog.tasks import Outcome, Suspect, Task, do
+from geosam.catalog.tasks import Outcome, Suspect, Task, do, row_of
+from geosam.display import shown
 from geosam.errors import ClusterError
 
 _log = logging.getLogger(__name__)
@@ -27,6 +34,18 @@ PATIENCE_S = 60.0
 
 CONNECT_S = 10.0
 """Seconds in which a scheduler has to answer."""
+
+STARTS = 3
+"""Times that a cluster of this machine is started, where its workers die while they start."""
+
+MOST_GREETING = 1 << 24
+"""Bytes of the longest greeting that is taken for a scheduler's."""
+
+PROBED = {"tcp", "tls", "ws", "wss"}
+"""Schemes of addresses with a host and a port."""
+
+TALKERS = ("distributed", "tornado", "asyncio")
+"""Loggers of dask and of what it runs on: what they say of a worker's end is said by a row, or by one error."""
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 1,
@@ -59,30 +78,111 @@ def connect(workers: int = 0, scheduler: Any = None) -> Iterator[Client]:
     with ExitStack() as stack:
         stack.enter_context(config.set(SETTINGS))
         stack.enter_context(_quiet())
+        if scheduler is None:
+            stack.enter_context(_script_not_run_again())
+            cluster = stack.enter_context(_start(workers))
+        else:
+            cluster = _answering(scheduler)
         try:
-            if scheduler is None:
-                scheduler = stack.enter_context(_local(workers))
-            client = stack.enter_context(Client(scheduler, timeout=CONNECT_S, set_as_default=False))
-        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
-            where = f"workers={workers}" if scheduler is None or not isinstance(scheduler, str) else scheduler
-            raise ClusterError(
-                f"{where}: no cluster ({' '.join(str(error).split()) or type(error).__name__})",
-                expected="the address of a running dask scheduler, or a number of workers",
-            ) from error
+            client = stack.enter_context(Client(cluster, timeout=CONNECT_S, set_as_default=False))
+        except Exception as error:  # dask raises several kinds, whatever the address or the network provokes
+            raise _no_cluster(scheduler or f"workers={workers}", error) from error
         _log.info("dashboard: %s", client.dashboard_link)
         yield client
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hear only of dask's errors: what a worker's end means for a scene is said by its row."""
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Hear nothing of dask: what a worker's end means for a scene is said by its row."""
+    loggers = [logging.getLogger(name) for name in TALKERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    except KeyboardInterrupt:  # what was being started goes on talking until its process ends
+        raise
+    except BaseException:
+        _hear(loggers, levels)
+        raise
+    _hear(loggers, levels)
+
+
+def _hear(loggers: list[logging.Logger], levels: list[int]) -> None:
+    gc.collect()  # asyncio complains of futures that nobody asked when they are collected: now
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@contextmanager
+def _script_not_run_again() -> Iterator[None]:
+    """Keep the processes of dask from running the user's script once more, as Python else does where it spawns them.
+
+    So a script needs no main guard: a worker imports geosam, and dask sends by value what was defined in the script.
+    """
+    usual = spawn.get_preparation_data
+
+    def prepare(name: str) -> dict[str, Any]:
+        told = usual(name)
+        ours = name.startswith("Dask")
+        return {key: value for key, value in told.items() if not (ours and key.startswith("init_main"))}
+
+    spawn.get_preparation_data = prepare
     try:
         yield
     finally:
-        logger.setLevel(level)
+        spawn.get_preparation_data = usual
+
+
+def _start(workers: int) -> LocalCluster:
+    """A cluster on this machine; begun again if a worker dies while it starts."""
+    for left in reversed(range(STARTS)):
+        try:
+            return _local(workers)
+        except Exception as error:  # whatever a worker's end provokes in dask
+            if not left:
+                raise ClusterError(
+                    f"workers={workers}: no cluster, the workers died while they started, {STARTS} times ({_told(error)})",
+                    hint="see whether the machine has memory for them, or ask for fewer",
+                ) from error
+            _log.info("the workers are started again after: %s", error)
+    raise AssertionError  # the last failure is raised
+
+
+def _answering(scheduler: Any) -> Any:
+    """The address of a scheduler, if one answers there: dask itself would ask for a long time, or for ever."""
+    if not isinstance(scheduler, str):
+        return scheduler
+    if scheduler.partition("://")[0] in registry.backends.keys() - PROBED:
+        return scheduler
+    try:
+        scheme, host, port = _split(scheduler)
+        with socket.create_connection((host, port), timeout=CONNECT_S) as peer:
+            greeting = peer.recv(8) if scheme == "tcp" else b""  # a scheduler speaks first: the length of its greeting
+        if scheme == "tcp" and not 0 < int.from_bytes(greeting, sys.byteorder) < MOST_GREETING:
+            raise ValueError("what answers there is no dask scheduler")
+    except (OSError, ValueError) as error:
+        raise _no_cluster(scheduler, error) from error
+    return scheduler
+
+
+def _split(address: str) -> tuple[str, str, int]:
+    """Scheme, host and port of a scheduler's address."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme not in PROBED or not parts.hostname or not parts.port:
+        raise ValueError("an address is such as tcp://host:8786")
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _no_cluster(where: Any, error: BaseException) -> ClusterError:
+    return ClusterError(
+        f"{where}: no cluster ({_told(error)})",
+        expected="the address of a running dask scheduler, or a number of workers",
+    )
+
+
+def _told(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _local(workers: int) -> LocalCluster:
@@ -92,7 +192,7 @@ def _local(workers: int) -> LocalCluster:
         threads_per_worker=1,
         processes=True,
         dashboard_address="127.0.0.1:0",
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
         resources={"GPU": 1} if graphics_cards() else None,
     )
 
@@ -152,6 +252,7 @@ class Workers:
     def __init__(self, client: Client, job: Job, *, resources: Mapping[str, float] | None = None) -> None:
         self._client, self._name = client, f"geosam-{uuid4().hex[:12]}"
         local = isinstance(client.cluster, LocalCluster)
+        self._own = client.cluster if local else None
         self._seen = time.monotonic()
         self._under_way: set[Any] = set()
         try:
@@ -203,7 +304,7 @@ class Workers:
         finally:
             self._under_way.discard(result)
             result.release()
-        return Row(task.item.name, ", ".join(task.item.paths), task.key, FAILED, reason=reason)
+        return row_of(task, FAILED, reason=shown(reason))
 
     def check(self) -> None:
         """See `Pool.check`."""
@@ -214,6 +315,8 @@ class Workers:
             offering = f" that offers {self._resources}" if self._resources else ""
             hint = "the same command again goes on from here"
             raise ClusterError(f"no worker{offering} for {PATIENCE_S:.0f} s", hint=hint)
+        if self._own is not None and self._own.status.name == "running":
+            self._own.scale(len(self._own.worker_spec))  # a worker that died while it was started again is replaced
 
     def _slots(self) -> int:
         """How many tasks the workers can do at a time, with the resources that each claims."""
@@ -240,7 +343,7 @@ def work(name: str, task: Task) -> Outcome:
 def lost(error: BaseException) -> ClusterError:
     """The error that a client meets when its scheduler has gone."""
     return ClusterError(
-        f"the scheduler was lost ({' '.join(str(error).split())[:120] or type(error).__name__})",
+        f"the scheduler was lost ({_told(error)})",
         expected="a cluster that runs until all scenes are done",
         hint="the same command again goes on from what is done",
     )

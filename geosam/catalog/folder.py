@@ -2,12 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from geosam.errors import CatalogError, SinkError
+from geosam.paths import check_regular
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,9 @@ class RunFolder:
         try:
             for place in (folder.parts, folder.labels, folder.stacks):
                 place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"{path} cannot be made ({error.strerror})", hint="choose another folder") from error
+        except (OSError, ValueError) as error:  # a NUL in the name
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise SinkError(f"{path} cannot be made ({reason})", hint="choose another folder") from error
         return folder
 
     @classmethod
@@ -63,6 +68,36 @@ class RunFolder:
         if not folder.scenes.is_file():
             raise CatalogError(f"{path} holds no run", expected="the folder given to `geosam catalog run -o`")
         return folder
+
+    def asked(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """What was asked for, and the scenes: name, path and key of each.
+
+        Raises
+        ------
+        CatalogError
+            If these are not as they were written.
+        """
+        facts, scenes = next(read_lines(self.facts), {}), list(read_lines(self.scenes))
+        if facts.get("scenes") != len(scenes):
+            raise CatalogError(
+                f"{self.path} has no whole list of what was asked for: {self.facts.name} or {self.scenes.name} is damaged",
+                hint="run the catalog again with the same command; what is done is not done again",
+            )
+        return facts, scenes
+
+    def check_free(self, output: Path) -> None:
+        """Check that an output is none of the files of the run.
+
+        Raises
+        ------
+        SinkError
+            If it is one, or lies among them.
+        """
+        real, own = Path(os.path.realpath(output)), Path(os.path.realpath(self.path))
+        files = {own / name for name in ("manifest.jsonl", "scenes.jsonl", "run.json", "prompts.parquet", ".lock")}
+        folders = {own / name for name in ("parts", "labels", "stacks", "embeddings", "encoding")}
+        if real in files or not folders.isdisjoint(real.parents):
+            raise SinkError(f"{output} is a file of the run", expected="an output outside of it", hint="choose another")
 
     @property
     def parts(self) -> Path:
@@ -108,29 +143,91 @@ class RunFolder:
         return self.labels / f"{name}.tif"
 
 
-def write_lines(path: Path, rows: Iterable[Any]) -> None:
+def digest_of(path: Path) -> str:
+    """Size and hash of a file, by which it is known again; empty if there is none that can be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "part")
+    ...     _ = path.write_bytes(b"whole")
+    ...     known = digest_of(path)
+    ...     _ = path.write_bytes(b"while")
+    ...     is_whole(path, known), known.split("-")[0]
+    (False, '5')
+    """
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            return f"{path.stat().st_size}-{file_digest(file, partial(blake2b, digest_size=16)).hexdigest()}"
+    except OSError:
+        return ""
+
+
+def is_whole(path: Path, digest: str) -> bool:
+    """Whether a file is still the one that was known by a digest; its bytes are read unless its size says no."""
+    try:
+        same_size = digest.startswith(f"{path.stat().st_size}-")
+    except OSError:
+        return False
+    return same_size and digest_of(path) == digest
+
+
+def to_line(row: Mapping[str, Any]) -> str:
+    """A line of JSON, its own checksum last.
+
+    Examples
+    --------
+    >>> line = to_line({"name": "a"})
+    >>> from_line(line), from_line(line.replace("a", "b")), from_line(line[:-3])
+    ({'name': 'a'}, None, None)
+    """
+    text = json.dumps(row, ensure_ascii=False)
+    return json.dumps({**row, _CHECK: crc32(text.encode(errors="surrogatepass"))}, ensure_ascii=False) + "\n"
+
+
+def from_line(line: str | bytes) -> dict[str, Any] | None:
+    """The inverse of `to_line`; None for a line that is damaged, or half-written by a process that was killed."""
+    try:
+        row = json.loads(line)
+        check = row.pop(_CHECK)
+        text = json.dumps(row, ensure_ascii=False)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    return row if check == crc32(text.encode(errors="surrogatepass")) else None
+
+
+_CHECK = "check"
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a file of JSON lines; it appears whole."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        with part.open("w", encoding="utf-8", errors="surrogatepass") as file:
+            file.writelines(map(to_line, rows))
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise SinkError(f"{path} cannot be written ({error})", hint="see whether the disk is full") from error
+        hint = "see whether the disk is full, or something else has that name"
+        raise SinkError(f"{path} cannot be written ({error.strerror})", hint=hint) from error
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file of JSON lines; one that a killed process left half-written is left out."""
+    """The lines of a file of JSON lines that are whole; none if there is no file.
+
+    Raises
+    ------
+    CatalogError
+        If what lies there cannot be read.
+    """
+    if not os.path.lexists(path):
+        return
+    check_regular(path, CatalogError, "a file of a run")
     try:
         with path.open("rb") as file:
-            for line in file:
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(row, dict):
-                    yield row
-    except FileNotFoundError:
-        return
+            yield from (row for row in map(from_line, file) if row is not None)
+    except OSError as error:
+        raise CatalogError(f"{path} cannot be read ({error.strerror})", hint="move it away, and run again") from error

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import shapely
+import torch
 from shapely.geometry.base import BaseGeometry
 
 from geosam import __version__
 from geosam.catalog.footprints import to_lonlat
+from geosam.display import shown
 from geosam.errors import ModelError, OptionError
 from geosam.pipeline import SegmentOptions
 from geosam.pipeline.request import Network, to_network
+from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.registry import SPECS, load_model, weights_path
 from geosam.sam.registry.downloads import hash_file
 from geosam.scene import Scene, open_scene
@@ -83,11 +86,15 @@ class ModelSpec:
     source
         A name, the path of a weights file, or a small network such as the fakes of `geosam.testing`.
     key
-        Changes with the weights.
+        That of the network: changes with the weights and with the precision of the arithmetic.
+    dtype
+        That precision, as this machine chooses it. All processes use it, whatever their own machines would choose, so
+        that a catalog is of one kind.
     """
 
     source: str | Network
     key: str
+    dtype: str = "auto"
 
     @classmethod
     def of(cls, model: Any) -> "ModelSpec":
@@ -108,18 +115,22 @@ class ModelSpec:
             return cls(model, model.key)
         name = fspath(model)
         known = SPECS.get(name)
-        path = weights_path(known) if known else Path(name).expanduser()
-        if not path.is_file():
-            load_model(name)  # fetches a published one, once for all processes; or says what is wrong
-        return cls(
-            name if known else str(path.absolute()), f"{known.name if known else path.stem}-{hash_file(path)[:12]}"
-        )
+        if known is None or not weights_path(known).is_file():
+            network = load_model(name)  # fetches a published one, once for all processes; or says what is wrong
+            source = name if known else str(Path(name).expanduser().absolute())
+            return cls(source, network.key, _name_of(network.dtype))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = quick_dtype(device) if known.resamples else torch.float32
+        key = f"{known.name}-{hash_file(weights_path(known))[:12]}"
+        return cls(name, key if dtype == torch.float32 else f"{key}-{_name_of(dtype)}", _name_of(dtype))
 
     def load(self, device: str = "auto") -> Network:
         """The network, on a device."""
-        if device != "auto" and isinstance(self.source, str):
-            return load_model(self.source, device=device)
-        return to_network(self.source)
+        return to_network(self.source, device=device, dtype=self.dtype)
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 @dataclass(frozen=True)
@@ -184,7 +195,7 @@ class Job:
             "model": self.model.key,
             "view": self.view.to_dict(),
             "options": self.options.to_dict(),
-            "prompts": asdict(self.prompts) if self.prompts else None,
+            "prompts": {**asdict(self.prompts), "path": shown(self.prompts.path)} if self.prompts else None,
             "task": "encode" if self.encode else "segment",
         }
 

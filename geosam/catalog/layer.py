@@ -1,14 +1,14 @@
 """The parts of a run → one layer."""
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from pyproj import CRS
 
-from geosam.catalog.folder import RunFolder, read_lines
+from geosam.catalog.folder import RunFolder, is_whole
 from geosam.catalog.footprints import from_geojson
 from geosam.catalog.manifest import DONE, OUTSIDE, Manifest
 from geosam.catalog.overlaps import find_once
@@ -85,32 +85,72 @@ def merge(
         If the layer cannot be written.
     """
     run = RunFolder.existing(folder)
-    target = check_writable(output, overwrite=overwrite)
+    target = check_writable(output, overwrite=overwrite, layer=layer)
+    run.check_free(target)
+    facts, scenes = run.asked()
     manifest = Manifest(run.manifest)
-    scenes = list(read_lines(run.scenes))
-    current = [row for scene in scenes if (row := manifest.rows.get(scene["name"])) and row.key == scene["key"]]
-    there = {row.name for row in current if row.status == OUTSIDE or _is_whole(row, run)}
-    missing = tuple(scene["name"] for scene in scenes if scene["name"] not in there)
-    if missing and not allow_failures:
-        named = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
-        hint = "run the catalog again, or leave them out (--allow-failures)"
-        raise CatalogError(f"{len(missing)} of {len(scenes)} scenes have no result: {named}", hint=hint)
-    names = [row.name for row in current if row.name in there and row.status == DONE]
-    if not names:
+    found = _Results.of(run, scenes, manifest)
+    if found.missing and not allow_failures:
+        raise found.incomplete(len(scenes))
+    parts = tuple(Part.open(run.part(name)) for name in found.names)
+    if not parts:
         raise CatalogError(f"{folder} has no result to merge", expected="at least one scene that is done")
-    parts = tuple(Part.open(run.part(name)) for name in names)
     if allow_failures and any(part.crs for part in parts):
-        missing += tuple(name for name, part in zip(names, parts, strict=True) if part.crs is None)
-        names, parts = [name for name in names if name not in missing], tuple(part for part in parts if part.crs)
+        found = found.without([part.path.stem for part in parts if part.crs is None])
+        parts = tuple(part for part in parts if part.crs)
     table = Parts(parts, common_crs(parts, crs))
-    joined = 0
     if once:
-        edits = find_once(table, [from_geojson(one) for one in map(manifest.footprints().get, names)])
-        joined = sum(change is None for one in edits.values() for change in one.values())
-        table = Parts(parts, table.crs, edits)
-    facts = _facts(run, scenes=len(names), missing=missing, once=once)
-    write_table(table, target, layer=layer, metadata=facts, overwrite=overwrite)
-    return Merged(target, len(names), table.rows, joined, missing)
+        footprints = manifest.footprints()
+        table = replace(table, edits=find_once(table, [from_geojson(footprints.get(name)) for name in found.names]))
+    told = {**facts, "scenes": len(parts), "missing": list(found.missing), "once": once}
+    write_table(table, target, layer=layer, metadata=told, overwrite=overwrite, inputs=_inputs(facts, scenes))
+    return Merged(target, len(parts), table.rows, table.left_out, found.missing)
+
+
+@dataclass(frozen=True)
+class _Results:
+    """The scenes that have a part, those that have none, and those of these whose part is not as it was made."""
+
+    names: tuple[str, ...]
+    missing: tuple[str, ...]
+    damaged: tuple[str, ...]
+
+    @classmethod
+    def of(cls, run: RunFolder, scenes: Sequence[Mapping[str, Any]], manifest: Manifest) -> "_Results":
+        """Look at what the manifest says of the scenes, and whether their parts are still what it says."""
+        rows = {scene["name"]: manifest.rows.get(scene["name"]) for scene in scenes}
+        current = {s["name"]: row for s in scenes if (row := rows[s["name"]]) is not None and row.key == s["key"]}
+        done = [name for name, row in current.items() if row.status == DONE]
+        whole = {name for name in done if is_whole(run.part(name), current[name].part)}
+        outside = {name for name, row in current.items() if row.status == OUTSIDE}
+        missing = tuple(name for name in rows if name not in whole | outside)
+        return cls(
+            tuple(name for name in done if name in whole), missing, tuple(name for name in done if name not in whole)
+        )
+
+    def without(self, names: Sequence[str]) -> "_Results":
+        """The same without the parts of some scenes."""
+        return _Results(tuple(name for name in self.names if name not in names), (*self.missing, *names), self.damaged)
+
+    def incomplete(self, count: int) -> CatalogError:
+        """The error where some of the scenes have no result."""
+        damaged = f"; the parts of {_named(self.damaged)} are damaged" if self.damaged else ""
+        hint = "run the catalog again with the same command, or leave them out (--allow-failures; allow_failures=True)"
+        return CatalogError(
+            f"{len(self.missing)} of {count} scenes have no result: {_named(self.missing)}{damaged}", hint=hint
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _inputs(facts: Mapping[str, Any], scenes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the run read, which a layer must not replace: its scenes and its prompts."""
+    prompts = facts.get("prompts") or {}
+    places = [scene["path"] for scene in scenes]
+    return [*places, *(path for place in places for path in place.split(", ")), prompts.get("path", "")]
 
 
 def common_crs(parts: tuple[Part, ...], asked: Any = None) -> CRS | None:
@@ -134,13 +174,3 @@ def common_crs(parts: tuple[Part, ...], asked: Any = None) -> CRS | None:
         return parse_crs(asked)
     first = parts[0].crs
     return first if all(part.crs == first for part in parts) else CRS(4326)
-
-
-def _is_whole(row: Any, run: RunFolder) -> bool:
-    return row.status == DONE and run.part(row.name).is_file()
-
-
-def _facts(run: RunFolder, *, scenes: int, missing: tuple[str, ...], once: bool) -> dict[str, object]:
-    """What the layer's metadata says of how it was made."""
-    asked = json.loads(run.facts.read_text(encoding="utf-8"))
-    return {**asked, "scenes": scenes, "missing": list(missing), "once": once}

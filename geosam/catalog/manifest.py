@@ -3,11 +3,10 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from json import dumps
 from pathlib import Path
 from typing import Any
 
-from geosam.catalog.folder import read_lines
+from geosam.catalog.folder import read_lines, to_line
 from geosam.errors import SinkError
 
 DONE, FAILED, OUTSIDE = "done", "failed", "outside"
@@ -40,6 +39,8 @@ class Row:
         How often it was begun; more than once after a passing fault of input or output.
     crs
         Of the part.
+    part, label
+        Size and hash of the part and of the label raster, by which they are known again; see `digest_of`.
     footprint
         GeoJSON of the area with data, longitude and latitude; None without a CRS.
     worker, finished
@@ -62,6 +63,8 @@ class Row:
     seconds: float = 0.0
     attempts: int = 1
     crs: str | None = None
+    part: str = ""
+    label: str = ""
     footprint: dict[str, Any] | None = None
     worker: str = ""
     finished: str = ""
@@ -95,13 +98,12 @@ class Manifest:
         self.path = path
         self.rows: dict[str, Row] = {}
         for line in read_lines(path):
-            if {"name", "path", "key", "status"} <= line.keys():
-                row = Row.from_dict(line)
-                self.rows[row.name] = replace(row, footprint=None)
+            row = Row.from_dict(line)
+            self.rows[row.name] = replace(row, footprint=None)
 
     def footprints(self) -> dict[str, dict[str, Any] | None]:
         """GeoJSON of the scenes' footprints; read when asked for, since they are most of what a manifest holds."""
-        return {line["name"]: line.get("footprint") for line in read_lines(self.path) if "name" in line}
+        return {line["name"]: line["footprint"] for line in read_lines(self.path)}
 
     def append(self, row: Row) -> None:
         """Write a row down for good; it takes the place of the scene's last one.
@@ -112,7 +114,7 @@ class Manifest:
             If the file cannot be written; it is then as it was before.
         """
         self.rows[row.name] = replace(row, footprint=None)
-        data = (dumps(asdict(row), ensure_ascii=False) + "\n").encode()
+        data = to_line(asdict(row)).encode(errors="surrogatepass")
         try:
             with self.path.open("ab") as file:
                 end = file.tell()
@@ -124,7 +126,7 @@ class Manifest:
                     os.truncate(self.path, end)
                     raise
         except OSError as error:
-            raise SinkError(f"{self.path} cannot be written ({error})", hint="see whether the disk is full") from error
+            raise SinkError(f"{self.path} cannot be written ({error.strerror})", hint="see whether the disk is full") from error
 
     def _is_whole(self, end: int) -> bool:
         """Whether the file ends with a line's end, as it does unless a process was killed while it wrote."""

@@ -98,7 +98,9 @@ def _read(part: Part, crs: CRS | None) -> _Seen:
         return _Seen(np.zeros(0, object), pd.DataFrame(columns=list(_COLUMNS)))
     whole = pa.Table.from_batches(batches)
     shapes = move(shapely.from_wkb(whole.column(GEOMETRY).to_numpy()), part.crs, crs)
-    return _Seen(shapely.make_valid(shapes), whole.select(_COLUMNS).to_pandas())
+    rows = whole.select(_COLUMNS).to_pandas()
+    rows["prompt_id"] = pd.Series(whole.column("prompt_id").to_pylist(), dtype=object)  # pandas would round some
+    return _Seen(shapely.make_valid(shapes), rows)
 
 
 def _match(seen: Any, positions: tuple[int, int], strip: BaseGeometry) -> list[tuple[Member, Member]]:

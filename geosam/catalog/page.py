@@ -9,6 +9,7 @@ from typing import Any
 
 from geosam.catalog.manifest import DONE, FAILED, Row
 from geosam.catalog.maps import COLOURS, draw_maps
+from geosam.display import shown
 
 NUMBERS = {"objects", "area, m²", "windows", "seconds", "attempts"}
 """Columns that are aligned by their last digit."""
@@ -71,7 +72,7 @@ def _asked(facts: Mapping[str, Any]) -> dict[str, str]:
 def _scenes(rows: Sequence[Row]) -> str:
     """A line for each scene; paths count from the folder that they share."""
     folder = _shared_folder([row.path for row in rows])
-    where = f"<p>Paths count from {html.escape(folder)}.</p>" if folder else ""
+    where = f"<p>Paths count from {_escaped(folder)}.</p>" if folder else ""
     lines = []
     for row in rows:
         numbers: tuple[str, ...] = ("", "", "", "")
@@ -94,7 +95,7 @@ def _shared_folder(paths: Sequence[str]) -> str:
 
 def _pairs(pairs: Mapping[str, str]) -> str:
     return "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in pairs.items() if value
+        f"<tr><th>{_escaped(name)}</th><td>{_escaped(value)}</td></tr>" for name, value in pairs.items() if value
     )
 
 
@@ -108,7 +109,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _cells(kinds: Sequence[str], row: Sequence[object]) -> str:
-    return "".join(f"<td{kind}>{html.escape(str(value))}</td>" for kind, value in zip(kinds, row, strict=True))
+    return "".join(f"<td{kind}>{_escaped(value)}</td>" for kind, value in zip(kinds, row, strict=True))
+
+
+def _escaped(value: object) -> str:
+    return html.escape(shown(value))
 
 
 _PAGE = Template("""<!doctype html>

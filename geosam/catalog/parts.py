@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import shapely
 from pyarrow import dataset
 from pyproj import CRS
+from pyproj.exceptions import ProjError
 
 from geosam.errors import CatalogError
 from geosam.polygons.measure import EDGE_M
@@ -69,10 +70,10 @@ class Part:
                 schema, facts = file.schema_arrow, file.metadata
                 geo = json.loads((schema.metadata or {})[b"geo"])["columns"][GEOMETRY]
                 empty = {each.name for each in schema if each.type == pa.string() and _is_null(facts, each.name)}
-        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+            crs = _crs(json.dumps(geo["crs"])) if geo.get("crs") else None
+        except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, ProjError) as error:
             hint = "delete it and run the catalog again"
             raise CatalogError(f"{path} cannot be read ({error})", expected="a part of a run", hint=hint) from error
-        crs = _crs(json.dumps(geo["crs"])) if geo.get("crs") else None
         columns = {
             each.name: pa.null() if each.name in empty else each.type
             for each in schema
@@ -171,10 +172,14 @@ class Parts:
         return True
 
     @property
+    def left_out(self) -> int:
+        """How many polygons the edits leave out, since they went into others."""
+        return sum(change is None for edits in self.edits.values() for change in edits.values())
+
+    @property
     def rows(self) -> int:
         """How many polygons there are."""
-        left_out = sum(change is None for edits in self.edits.values() for change in edits.values())
-        return sum(part.rows for part in self.parts) - left_out
+        return sum(part.rows for part in self.parts) - self.left_out
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in their order."""

@@ -1,15 +1,15 @@
 """A whole catalog: find the scenes, do what is missing, keep account of it."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from geosam.catalog.folder import RunFolder, write_lines
+from geosam.catalog.folder import RunFolder, is_whole, write_lines
 from geosam.catalog.items import Item
 from geosam.catalog.job import Job, ModelSpec, PromptFile, View, check_names, chosen
 from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Manifest, Row
@@ -17,13 +17,15 @@ from geosam.catalog.schedule import Agenda, Here, Pool, Threads, carry_out
 from geosam.catalog.selection import Selection
 from geosam.catalog.sources import find_items
 from geosam.catalog.station import Station
-from geosam.catalog.tasks import Task
+from geosam.catalog.tasks import Task, failed
 from geosam.errors import OptionError, PromptError
 from geosam.execute import Progress
 from geosam.locks import Lock
+from geosam.paths import is_address
 from geosam.pipeline import SegmentOptions
 from geosam.prompts import Prompts
 from geosam.prompts.source import read_features
+from geosam.scene.fingerprint import lasting
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,7 @@ def segment_catalog(
 
     Notes
     -----
-    With `workers`, a script has to start its work under ``if __name__ == "__main__":``, as always where Python starts
-    processes.
+    With `workers`, a script needs no ``if __name__ == "__main__":``: it is not run again in the processes that are started.
 
     Examples
     --------
@@ -255,7 +256,7 @@ def prompt_file(prompts: Any, folder: RunFolder, **how: Any) -> PromptFile | Non
         raise PromptError("prompts of one scene", expected="a vector file or a GeoDataFrame, which serve many scenes")
     if isinstance(prompts, str | PathLike):
         path = fspath(prompts)
-        if "://" not in path and not path.startswith("/vsi"):
+        if not is_address(path):
             if not Path(path).is_file():
                 raise PromptError(f"no file {path!r}", expected="a vector file or a raster with prompts")
             path = str(Path(path).absolute())
@@ -263,7 +264,7 @@ def prompt_file(prompts: Any, folder: RunFolder, **how: Any) -> PromptFile | Non
         path = str(folder.path / "prompts.parquet")
         read_features(prompts).to_parquet(path)
     stat = Path(path).stat() if Path(path).is_file() else None
-    content = sha256(Path(path).read_bytes()).hexdigest()[:32] if stat else path
+    content = sha256(Path(path).read_bytes()).hexdigest()[:32] if stat else lasting(path)
     return PromptFile(path, digest=content, **how)
 
 
@@ -271,35 +272,46 @@ def _run(request: _Request, job: Job, progress: Progress) -> CatalogReport:
     begin, folder = time.perf_counter(), request.folder
     report = CatalogReport(folder.path, scenes=len(request.items))
     with Lock(folder.path / ".lock", str(folder.path)):
-        tasks = [Task(item, job.key(item.identity)) for item in request.items]
-        write_lines(folder.facts, [{**job.facts, "digest": job.digest, "labels": job.labels}])
+        known = ((item, item.identity) for item in request.items)
+        tasks = [Task(item, job.key(identity), identity) for item, identity in known]
         write_lines(
-            folder.scenes, ({"name": t.item.name, "path": ", ".join(t.item.paths), "key": t.key} for t in tasks)
+            folder.scenes, ({"name": task.item.name, "path": task.item.place, "key": task.key} for task in tasks)
         )
+        write_lines(folder.facts, [{**job.facts, "digest": job.digest, "labels": job.labels, "scenes": len(tasks)}])
         manifest = Manifest(folder.manifest)
         todo = [task for task in tasks if not is_done(manifest.rows.get(task.item.name), task, job)]
         report.kept = len(tasks) - len(todo)
-        with (
-            _pool(request.execution, job) as pool,
-            progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage,
-        ):
-            for row in carry_out(Agenda(todo), pool):
-                manifest.append(row)
-                _count(report, row)
-                stage.advance()
+        with progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage:
+            with closing(_rows(request.execution, job, todo)) as rows:
+                for row in rows:
+                    manifest.append(row)
+                    _count(report, row)
+                    stage.advance()
         report.objects = sum(manifest.rows[task.item.name].objects for task in tasks)
     report.seconds = time.perf_counter() - begin
     return report
 
 
+def _rows(execution: Execution, job: Job, todo: Sequence[Task]) -> Iterator[Row]:
+    """What becomes of each scene: those that the catalog itself spoils first, then those that are worked on."""
+    for task in todo:
+        if task.item.problem is not None:
+            yield failed(task, task.item.problem)
+    if sound := [task for task in todo if task.item.problem is None]:
+        with _pool(execution, job) as pool:
+            yield from carry_out(Agenda(sound), pool)
+
+
 def is_done(row: Row | None, task: Task, job: Job) -> bool:
-    """Whether a scene's last row says that it is done as it is asked for now, and its outputs are there."""
+    """Whether a scene's last row says that it is done as it is asked for now, and its outputs are as they were."""
     if row is None or row.key != task.key or row.status == FAILED:
         return False
     if row.status == OUTSIDE or job.encode:
         return True
     folder = RunFolder(job.folder)
-    return folder.part(row.name).is_file() and (not job.labels or folder.label(row.name).is_file())
+    if not is_whole(folder.part(row.name), row.part):
+        return False
+    return not job.labels or is_whole(folder.label(row.name), row.label)
 
 
 def _count(report: CatalogReport, row: Row) -> None:

@@ -74,11 +74,15 @@ class Selection:
         return tuple(name.strip() for name in self.asset.split(",")) if self.asset else ()
 
     def takes(self, item: Item) -> bool:
-        """Whether an item meets the conditions."""
+        """Whether an item meets the conditions; one with a problem is taken where it does not tell."""
         if self.when is not None:
             first, last = read_interval(self.when)
-            if item.when is None or item.when[1] < first or item.when[0] > last:
+            if item.when is None and item.problem is None:
                 return False
+            if item.when is not None and (item.when[1] < first or item.when[0] > last):
+                return False
+        if item.problem is not None and not item.properties:
+            return True
         return all(meets(item.properties, condition) for condition in self.where)
 
 

@@ -6,22 +6,22 @@ from dataclasses import replace
 from glob import glob, has_magic
 from itertools import islice
 from os import PathLike, fspath
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import rasterio
 import shapely
-from rasterio.errors import RasterioError
 from shapely.geometry.base import BaseGeometry
 
 from geosam.catalog.footprints import to_lonlat
 from geosam.catalog.items import Item, safe_name, with_unique_names
 from geosam.catalog.selection import Selection
-from geosam.catalog.stac import item_from_dict, read_stac, search_stac
+from geosam.catalog.stac import item_from_dict, read_linked, read_stac, search_stac
 from geosam.catalog.tables import items_from_table, read_table
-from geosam.errors import CatalogError
+from geosam.errors import CatalogError, SceneError
+from geosam.paths import check_regular, is_address
+from geosam.scene.dataset import RAISED, open_dataset
 
 RASTERS = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 """Extensions of the files that are scenes in a folder; others can be named by a pattern, such as ``"photos/*.png"``."""
@@ -73,21 +73,25 @@ def find_items(source: Any, selection: Selection | None = None, *, area: BaseGeo
     if not items:
         asked = " that meets the conditions" if chosen != Selection() or area is not None else ""
         raise CatalogError(f"no scene{asked} in {_told(source)}", expected="at least one")
+    if (first := items[0].problem) and all(item.problem for item in items):
+        more = f" (and {len(items) - 1} more that cannot be used)" if len(items) > 1 else ""
+        raise type(first)(f"{first.problem}{more}", expected=first.expected, hint=first.hint)
     return items
 
 
 def with_footprint(item: Item) -> Item:
     """The item with the footprint of its raster, if it has none; without where the raster cannot tell."""
-    return item if item.footprint is not None else replace(item, footprint=read_footprint(item.paths[0]))
+    known = item.footprint is not None or not item.paths
+    return item if known else replace(item, footprint=read_footprint(item.paths[0]))
 
 
 def read_footprint(path: str) -> BaseGeometry | None:
     """Outline of a raster's grid in longitude and latitude, from its header; None if that cannot be told."""
     try:
-        with rasterio.open(path) as dataset:
+        with open_dataset(path) as dataset:
             crs, transform, (h, w) = dataset.crs, dataset.transform, dataset.shape
             points, points_crs = dataset.gcps
-    except (RasterioError, OSError):
+    except (SceneError, *RAISED):
         return None
     ring = shapely.get_coordinates(shapely.box(0, 0, w, h))
     world = np.column_stack(transform @ (ring[:, 0], ring[:, 1]))
@@ -120,29 +124,47 @@ def _read(source: Any, selection: Selection, area: BaseGeometry | None) -> Itera
 
 
 def _read_path(path: str, selection: Selection, area: BaseGeometry | None) -> Iterator[Item]:
-    remote, suffix = "://" in path, Path(path.split("?", maxsplit=1)[0]).suffix.lower()
-    if remote and suffix not in (".json", ".geojson", *RASTERS, *TABLES):
-        return search_stac(path, selection, bounds=area.bounds if area is not None else None)
-    if Path(path).is_dir():
-        root = next((Path(path, name) for name in STAC_ROOTS if Path(path, name).is_file()), None)
-        return read_stac(root, selection) if root else items_from_paths(_rasters_in(Path(path)), root=Path(path))
-    if not remote and has_magic(path) and not Path(path).exists():
+    if is_address(path):
+        return _read_address(path, selection, area)
+    place = Path(path)
+    if has_magic(path) and not _exists(place):
         return items_from_paths(sorted(glob(path, recursive=True)), root=Path(re.split(r"[^/]*[*?[]", path)[0]))
-    if suffix == ".json" or (suffix == ".geojson" and _is_stac(Path(path))):
+    check_regular(place, CatalogError, "a folder, a pattern, a STAC file, a table or a raster")
+    if place.is_dir():
+        root = next((place / name for name in STAC_ROOTS if (place / name).is_file()), None)
+        return read_stac(root, selection) if root else items_from_paths(_rasters_in(place), root=place)
+    suffix = place.suffix.lower()
+    if suffix == ".json" or (suffix == ".geojson" and _is_stac(place)):
+        return read_stac(place, selection)
+    return read_table(path, selection) if suffix in TABLES else items_from_paths([path])
+
+
+def _read_address(path: str, selection: Selection, area: BaseGeometry | None) -> Iterator[Item]:
+    suffix = PurePosixPath(re.split("[?#]", path)[0]).suffix.lower()
+    if suffix == ".json":
         return read_stac(path, selection)
     if suffix in TABLES:
         return read_table(path, selection)
-    if not remote and not path.startswith("/vsi") and not Path(path).exists():
-        raise CatalogError(f"{path} does not exist", expected="a folder, a pattern, a STAC file, a table or a raster")
-    return items_from_paths([path])
+    if "://" not in path or suffix in RASTERS:
+        return items_from_paths([path])
+    return search_stac(path, selection, bounds=area.bounds if area is not None else None)
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except (OSError, ValueError):  # no name of a file
+        return False
 
 
 def items_from_paths(paths: Sequence[str], *, root: Path | None = None) -> Iterator[Item]:
     """An item for each path, named by the path below `root`."""
     for path in paths:
-        local = "://" not in path and not path.startswith("/vsi")
+        if is_address(path):
+            yield Item(safe_name(PurePosixPath(re.split("[?#]", path)[0]).stem), (path,))
+            continue
         below = Path(path).relative_to(root) if root and Path(path).is_relative_to(root) else Path(Path(path).name)
-        yield Item(safe_name(str(below.with_suffix(""))), (str(Path(path).absolute()) if local else path,))
+        yield Item(safe_name(str(below.with_suffix(""))), (str(Path(path).absolute()),))
 
 
 def _rasters_in(folder: Path) -> list[str]:
@@ -155,9 +177,26 @@ def _rasters_in(folder: Path) -> list[str]:
 
 def _read_pystac(source: Any, selection: Selection) -> Iterator[Item]:
     """Items of a pystac Item, ItemCollection, Catalog or Collection in memory."""
-    if hasattr(source, "get_items"):
-        return _read_objects(source.get_items(recursive=True), selection)
+    if hasattr(source, "get_item_links"):
+        return _read_catalog(source, selection)
     return _read_objects([source] if hasattr(source, "assets") else source, selection)
+
+
+def _read_catalog(catalog: Any, selection: Selection) -> Iterator[Item]:
+    """Items below a Catalog of pystac; what is not in memory is read as `read_stac` does."""
+    pending, seen = [catalog], set()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        for link in [*node.get_item_links(), *node.get_child_links()]:
+            if not link.is_resolved():
+                yield from read_linked(link.absolute_href, selection)
+            elif hasattr(link.target, "assets") and hasattr(link.target, "geometry"):
+                yield from _read_objects([link.target], selection)
+            else:
+                pending.append(link.target)
 
 
 def _read_objects(items: Iterable[Any], selection: Selection) -> Iterator[Item]:
@@ -165,9 +204,8 @@ def _read_objects(items: Iterable[Any], selection: Selection) -> Iterator[Item]:
         if isinstance(item, Item):
             yield item
         else:
-            yield item_from_dict(
-                item.to_dict(transform_hrefs=False), selection, base=item.get_self_href() or "item.json"
-            )
+            base = item.get_self_href() or "item.json"
+            yield item_from_dict(item.to_dict(transform_hrefs=False), selection, base=base)
 
 
 def _is_stac(path: Path) -> bool:

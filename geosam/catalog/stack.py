@@ -2,14 +2,22 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-import rasterio
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 
-from geosam.errors import SceneError
+from geosam.errors import SceneError, SinkError
+from geosam.paths import is_remote
+from geosam.scene.dataset import open_dataset
+from geosam.scene.fingerprint import lasting
+from geosam.scene.origin import TRUSTED
+
+HELD = 1024
+"""VRTs of remote rasters that a process holds."""
 
 _TYPES = {
     "uint8": "Byte",
@@ -24,8 +32,8 @@ _TYPES = {
 _COLOURS = ("Red", "Green", "Blue")
 
 
-def stack_bands(paths: Sequence[str], target: Path) -> Path:
-    """Write a VRT whose bands are the first bands of some rasters, red, green and blue if they are three.
+def stack_bands(paths: Sequence[str], target: Path) -> str:
+    """Make a VRT whose bands are the first bands of some rasters, red, green and blue if they are three.
 
     Parameters
     ----------
@@ -33,15 +41,42 @@ def stack_bands(paths: Sequence[str], target: Path) -> Path:
         Rasters of one extent and CRS. The first says how large a pixel is; others may be coarser or finer, and are
         read at its pixels.
     target
-        The VRT; written beside its place and moved there.
+        The VRT; written beside its place and moved there. That of remote rasters, whose addresses may hold secrets, is
+        only held in memory.
+
+    Returns
+    -------
+    str
+        What opens it.
 
     Raises
     ------
     SceneError
         If a raster cannot be opened, or lies elsewhere than the first.
     """
-    opened = [_open(path) for path in paths]
+    text = _describe(paths)
+    if any(map(is_remote, paths)):
+        return f"{TRUSTED}{_hold(text, tuple(map(lasting, paths)), target.name).name}"
+    part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
+        target.parent.mkdir(exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, target)
+    except (OSError, ValueError) as error:
+        raise SinkError(f"{target} cannot be written ({error})", hint="see whether the disk is full") from error
+    return str(target)
+
+
+@lru_cache(maxsize=HELD)
+def _hold(text: str, paths: tuple[str, ...], name: str) -> MemoryFile:
+    """A VRT in memory, under a name that changes with its rasters but not with what is passing in their addresses."""
+    return MemoryFile(text.encode(), dirname=sha256(repr(paths).encode()).hexdigest()[:32], filename=name)
+
+
+def _describe(paths: Sequence[str]) -> str:
+    """The VRT."""
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_dataset(path)) for path in paths]
         first = opened[0]
         for path, dataset in zip(paths, opened, strict=True):
             _check(path, dataset, first)
@@ -49,26 +84,12 @@ def stack_bands(paths: Sequence[str], target: Path) -> Path:
             _band(number, dataset, first, colour=_COLOURS[number - 1] if len(paths) == 3 else "Gray")
             for number, dataset in enumerate(opened, 1)
         )
-        text = (
+        return (
             f'<VRTDataset rasterXSize="{first.width}" rasterYSize="{first.height}">'
             f"<SRS>{escape(first.crs.to_wkt()) if first.crs else ''}</SRS>"
             f"<GeoTransform>{', '.join(repr(value) for value in first.transform.to_gdal())}</GeoTransform>"
             f"{bands}</VRTDataset>"
         )
-    finally:
-        for dataset in opened:
-            dataset.close()
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, target)
-    return target
-
-
-def _open(path: str) -> DatasetReader:
-    try:
-        return rasterio.open(path)
-    except (RasterioError, OSError) as error:
-        raise SceneError(f"{path} cannot be opened ({error})", expected="a raster that GDAL reads") from error
 
 
 def _check(path: str, dataset: DatasetReader, first: DatasetReader) -> None:

@@ -1,6 +1,5 @@
 """What became of each scene: counts, failures with their reasons, and a page about them."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +7,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from geosam.catalog.folder import RunFolder, read_lines
+from geosam.catalog.folder import RunFolder
 from geosam.catalog.manifest import DONE, FAILED, Manifest, Row
 from geosam.catalog.maps import COLOURS, PENDING
 from geosam.catalog.page import draw_page
-from geosam.errors import SinkError
+from geosam.sinks.places import check_path
+from geosam.sinks.staging import named_errors, staged
+
+PAGES = (".html", ".htm")
+"""Extensions of a page."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,14 @@ def report(folder: str | PathLike[str], output: str | PathLike[str] | None = Non
     CatalogError
         If there is no run.
     SinkError
-        If the page cannot be written.
+        If the page cannot be written, or is a file of the run.
     """
     run = RunFolder.existing(folder)
+    page = check_path(output or run.path / "report.html", PAGES, inputs=[run.facts, run.scenes, run.manifest])
+    run.check_free(page)
+    facts, scenes = run.asked()
     manifest = Manifest(run.manifest)
-    rows = [_current(scene, manifest) for scene in read_lines(run.scenes)]
-    page = Path(output).absolute() if output else run.path / "report.html"
+    rows = [_current(scene, manifest) for scene in scenes]
     done = [row for row in rows if row.status == DONE]
     summary = Summary(
         page,
@@ -67,8 +72,8 @@ def report(folder: str | PathLike[str], output: str | PathLike[str] | None = Non
         area_m2=sum((row.area_m2 for row in done), 0.0),
         failures=tuple(row for row in rows if row.status == FAILED),
     )
-    facts = next(read_lines(run.facts), {})
-    _write(page, draw_page(rows, manifest.footprints(), facts))
+    with staged(page) as part, named_errors(page):
+        part.write_text(draw_page(rows, manifest.footprints(), facts), encoding="utf-8")
     return summary
 
 
@@ -77,14 +82,4 @@ def _current(scene: Mapping[str, Any], manifest: Manifest) -> Row:
     row = manifest.rows.get(scene["name"])
     if row is not None and row.key == scene["key"]:
         return row
-    return Row(scene["name"], scene.get("path", ""), scene["key"], PENDING)
-
-
-def _write(page: Path, text: str) -> None:
-    part = page.with_name(f".{page.name}.{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, page)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise SinkError(f"{page} cannot be written ({error.strerror})", hint="choose another file") from error
+    return Row(scene["name"], scene["path"], scene["key"], PENDING)

@@ -15,17 +15,18 @@ import numpy as np
 import pyarrow.parquet as pq
 from rasterio.errors import RasterioError
 
-from geosam.catalog.folder import RunFolder
+from geosam.catalog.folder import RunFolder, digest_of
 from geosam.catalog.footprints import footprint_of
 from geosam.catalog.items import Item
 from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Row
 from geosam.catalog.pieces import fill_piece, gather_pieces, pieces_of
 from geosam.catalog.stack import stack_bands
 from geosam.catalog.station import Station
-from geosam.errors import GeosamError, SceneError
+from geosam.display import shown
+from geosam.errors import GeosamError, SceneError, SceneReadError
+from geosam.paths import is_remote
 from geosam.pipeline import Report, encode, segment_to_file
 from geosam.scene import Scene
-from geosam.scene.origin import TRUSTED
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +57,8 @@ class Task:
     ----------
     item
         The scene.
-    key
-        Of its result.
+    key, identity
+        Of its result, and of the scene as it was when the run began.
     piece, pieces
         Which of how many pieces of its windows; without a piece but with pieces, these are to be put together.
     alone
@@ -66,6 +67,7 @@ class Task:
 
     item: Item
     key: str
+    identity: str = ""
     piece: int | None = None
     pieces: int = 0
     alone: bool = False
@@ -108,9 +110,9 @@ def do(station: Station, task: Task) -> Outcome:
             break
         except Exception as error:
             if attempts > job.retries or not is_passing(error, task.item.paths):
-                outcome = _failed(task, error)
+                outcome = failed(task, error)
                 break
-            _log.info("%s is tried again after: %s", task.item.name, error)
+            _log.info("%s is tried again after: %s", task.item.name, shown(error))
             time.sleep(PAUSE_S * 2 ** (attempts - 1))
     if not isinstance(outcome, Row):
         return outcome
@@ -132,7 +134,7 @@ def is_passing(error: BaseException, paths: tuple[str, ...]) -> bool:
     chain = list(_causes(error))
     if any(isinstance(one, OSError) and one.errno in _PASSING for one in chain):
         return True
-    remote = any("://" in path or path.startswith("/vsi") for path in paths)
+    remote = any(map(is_remote, paths))
     gone = any(code in str(error) for code in (" 404", " 403", " 401"))
     return remote and not gone and any(isinstance(one, SceneError | RasterioError) for one in chain)
 
@@ -143,17 +145,19 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _failed(task: Task, error: Exception) -> Row:
+def failed(task: Task, error: Exception) -> Row:
+    """The row of a scene that an error ended."""
     if isinstance(error, GeosamError | OSError | MemoryError):
         reason = str(error) or type(error).__name__
     else:  # one scene that meets a fault of geosam does not end the others
-        _log.exception("unexpected error in %s", task.item.name, exc_info=error)
+        _log.debug("unexpected error in %s", task.item.name, exc_info=error)
         reason = f"unexpected {type(error).__name__}: {error}"
-    return _row(task, FAILED, reason=" ".join(reason.split()))
+    return row_of(task, FAILED, reason=shown(" ".join(reason.split())))
 
 
-def _row(task: Task, status: str, **values: Any) -> Row:
-    return Row(task.item.name, ", ".join(task.item.paths), task.key, status, **values)
+def row_of(task: Task, status: str, **values: Any) -> Row:
+    """A row about a scene."""
+    return Row(task.item.name, task.item.place, task.key, status, **values)
 
 
 def _carry_out(station: Station, task: Task) -> Outcome:
@@ -164,14 +168,19 @@ def _carry_out(station: Station, task: Task) -> Outcome:
     try:
         scene = whole if job.view.aoi is None else whole.within(job.view.aoi, job.view.aoi_crs)
     except SceneError:  # the view's area of interest is one, since the client has read it
-        return _row(task, OUTSIDE, **place)
+        return row_of(task, OUTSIDE, **place)
     part = folder.part(task.item.name)
     if task.piece is not None:
         fill_piece(station, scene, part, piece=task.piece, pieces=task.pieces)
         return Filled()
     gather_pieces(station, scene, part)
     pieces = 0 if task.pieces else pieces_of(station, scene, part)
-    return Split(pieces) if pieces > 1 else _row(task, DONE, **place, **_result(station, scene, part))
+    if pieces > 1:
+        return Split(pieces)
+    done = row_of(task, DONE, **place, **_result(station, scene, part))
+    if task.identity not in ("", task.item.identity):
+        raise SceneReadError(f"{task.item.place} changed while it was read", hint="run the catalog again")
+    return done
 
 
 def _result(station: Station, scene: Scene, part: Path) -> dict[str, Any]:
@@ -183,7 +192,8 @@ def _result(station: Station, scene: Scene, part: Path) -> dict[str, Any]:
     labels = RunFolder(job.folder).label(part.stem) if job.labels else None
     report = segment_to_file(scene, part, station.prompts_on(scene), labels=labels, **how)
     areas = pq.read_table(part, columns=["area_m2"])["area_m2"].to_numpy()
-    return {**_counts(report), "area_m2": round(float(np.nansum(areas)), 3)}
+    known = {"part": digest_of(part), "label": digest_of(labels) if labels else ""}
+    return {**_counts(report), **known, "area_m2": round(float(np.nansum(areas)), 3)}
 
 
 def _counts(report: Report) -> dict[str, Any]:
@@ -201,8 +211,7 @@ def _path_of(item: Item, folder: RunFolder) -> str:
     """The item's raster; of several, the one that stacks them."""
     if len(item.paths) == 1:
         return item.paths[0]
-    folder.stacks.mkdir(exist_ok=True)
-    return f"{TRUSTED}{stack_bands(item.paths, folder.stacks / f'{item.name}.vrt')}"
+    return stack_bands(item.paths, folder.stacks / f"{item.name}.vrt")
 
 
 def _told_crs(scene: Scene) -> str | None:

@@ -83,13 +83,13 @@ def fingerprint(source: str, dataset: DatasetReader, override: Nodata, known: tu
     if any(archive is not None for _, archive in inside):
         digest.update(repr([name.partition(archive.name)[2] for name, archive in inside if archive]).encode())
     if not files or any(archive is None for _, archive in inside):
-        digest.update(repr((_lasting(source), sorted(dataset.tags().items()), dataset.block_shapes)).encode())
+        digest.update(repr((lasting(source), sorted(dataset.tags().items()), dataset.block_shapes)).encode())
     for file in files:
         _digest_file(file, digest)
     return digest.hexdigest()
 
 
-def _lasting(source: str) -> str:
+def lasting(source: str) -> str:
     """An address without the parameters that pass, and without passwords."""
     path, _, query = without_secrets(source).partition("?")[0], *source.partition("?")[1:]
     lasting = [each for each in re.split("[&;]", query) if each and not _PASSING.match(each)]
