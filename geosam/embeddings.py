@@ -129,7 +129,7 @@ def _checked(chip: Chip, arrays: tuple[np.ndarray, ...], encoder: ImageEncoder) 
         raise ModelError(
             f"{encoder.key} gave features that are not finite at {chip.window}",
             expected="finite numbers",
-            hint="load the model with dtype='float32'",
+            hint="load the model with dtype='float32' (--dtype float32)",
         )
     return recall(chip, arrays, encoder.key)
 
