@@ -16,13 +16,13 @@ from safetensors.torch import save_file
 
 from geosam.errors import ModelError, WeightsError
 from geosam.masks import EverythingOptions
+from geosam.rules import check
 from geosam.sam import registry
-from geosam.sam.model import spec as spec_rules
 from geosam.sam.registry import SPECS, downloads, load_model, models, read_sam, spec, weights_path, write_sam
 from geosam.sam.registry.downloads import download, hash_file
 from geosam.sam.registry.weights import differences, recognise, shapes_of
-from geosam.training.config import read_config
-from geosam.training.trainer import spec_of
+from geosam.sam.spec import THRESHOLDS
+from geosam.training.config import read_config, spec_of
 
 
 @pytest.fixture(autouse=True)
@@ -267,9 +267,9 @@ def test_what_a_header_says_is_held_against_the_specification_before_anything_is
 
 def test_options_of_everything_mode_have_rules_that_it_would_accept():
     """Specifications bound the very options that there are."""
-    assert set(spec_rules.THRESHOLDS) == {each.name for each in fields(EverythingOptions)}
+    assert set(THRESHOLDS) == {each.name for each in fields(EverythingOptions)}
     defaults = asdict(EverythingOptions())
-    spec_rules.check(defaults, spec_rules.THRESHOLDS)
+    check(defaults, THRESHOLDS)
 
 
 @pytest.mark.parametrize("name", ["", ".", "/", "nanoo", "~no-such-user/x.pth", "a\x00b", "a" * 400, "a" * 400 + ".pth"])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from geosam.arrays import Patch
 from geosam.sam.model.canvas import OUTSIDE, SAMPLING, Canvas
-from geosam.sam.model.spec import STRIDE
+from geosam.sam.spec import STRIDE
 from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
 from geosam.sam.prepared.transfer import fetch
 

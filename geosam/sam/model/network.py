@@ -16,7 +16,7 @@ from geosam.sam.likeness import Likeness
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.mask_judge import MaskJudge
 from geosam.sam.mask_sharpener import MaskSharpener
-from geosam.sam.model.spec import STRIDE, SamSpec
+from geosam.sam.spec import STRIDE, SamSpec
 from geosam.sam.prompt_encoder import PromptEncoder
 from geosam.sam.prompt_map import PromptMap
 
