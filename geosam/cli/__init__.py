@@ -16,6 +16,7 @@ from geosam.cli.demo import demo
 from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
 from geosam.cli.finetune import finetune
+from geosam.cli.log import log_handler
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
 from geosam.cli.segment import segment
@@ -48,13 +49,7 @@ def options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to stderr.")] = False,
 ) -> None:
     """Segment maps with Segment Anything: from a GeoTIFF to georeferenced polygons."""
-    handler = logging.StreamHandler()
-    handler.addFilter(lambda record: verbose or record.name != "geosam.prompts")  # the report says it at the end
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        handlers=[handler],
-    )
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[log_handler(verbose=verbose)])
 
 
 def main() -> None:

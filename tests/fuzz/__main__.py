@@ -2,7 +2,6 @@
 
 import argparse
 import collections
-import logging
 import multiprocessing
 import os
 import shutil
@@ -63,8 +62,6 @@ def _asked() -> argparse.Namespace:
 
 def _prepare() -> None:
     """Import once what every case needs; small networks stand in for the built-in one."""
-    warnings.simplefilter("ignore")
-    logging.root.setLevel(logging.WARNING)
     import torch
 
     import geosam.catalog.run
@@ -119,7 +116,9 @@ def _try(number: int, *, asked: argparse.Namespace, home: Path) -> tuple[int, st
 
     folder = home / f"{asked.seed}-{number}"
     shutil.rmtree(folder, ignore_errors=True)
-    case = make(asked.kind, asked.seed, number, home / "sound", folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        case = make(asked.kind, asked.seed, number, home / "sound", folder)
     before, found, codes = contents(case.inputs), [], []
     for words in case.commands:
         ended = run_words(words, case.out, case.cache, asked.limit)

@@ -17,7 +17,7 @@ from tests.fuzz.child import Ended
 MOST_BYTES = 2 << 30
 """Memory beyond which a command on a tiny input is found to take too much."""
 
-LOGGED = re.compile(r"(WARNING|INFO) geosam[\w.]*: ")
+LOGGED = re.compile(r"(WARNING|INFO) (geosam[\w.]*|GDAL): ")
 
 TRACE = re.compile(r"Traceback \(most recent call last\)|^\s+File \"", re.MULTILINE)
 
