@@ -16,19 +16,22 @@ TEXTS = ("", " ", "x", "-", "1", "1,2,3", "é", "a b", "\x1b[31m", "none", "auto
 
 KNOWN: dict[str, tuple[Any, ...]] = {
     "model": ("nano", "nano", "nano", "vit_x", "nanoo", "absent.safetensors", "", "/", ".", "a/b"),
-    "bands": ("1", "1,2,3", "3,2,1", "1,1,1", "0", "4", "-1", "1,2", "red,green,blue", "nir", "x", "", ",", "1;2", "1.5"),
+    "bands": ("1", "1,2,3", "3,2,1", "1,1,1", "0", "4", "-1", "1,2", "red,green,blue", "nir", "x", "", ",",
+              "1;2", "1.5"),
     "resolution": ("0.5", "1", "1 m", "0.25", "2m", "0", "-1", "nan", "inf", "1e-9", "1e9", "x", "0.5 ft", "", "1 1"),
     "scale": ("buildings", "fields", "vehicles", "landscape", "x", ""),
     "stretch": ("auto", "percentile", "minmax", "0,255", "255,0", "1,1", "nan,1", "0,inf", "x", "1,2,3", ",", ""),
     "nodata": ("0", "255", "none", "nan", "-9999", "1e40", "x", "", "inf"),
     "point": (
-        "500010,5299990", "500010,5299990,0", "10,10", "1e300,0", "nan,nan", "x", "1", "1,2,3,4", "", ",", "1,2,2", "1,2,-1",
+        "500010,5299990", "500010,5299990,0", "10,10", "1e300,0", "nan,nan", "x", "1", "1,2,3,4", "", ",",
+        "1,2,2", "1,2,-1",
     ),
     "box": ("500010,5299980,500020,5299990", "1,1,0,0", "5,5,5,5", "nan,0,1,1", "x", "1,2,3", "0,0,1e300,1e300", ""),
     "prompts_crs": ("EPSG:32633", "EPSG:4326", "px", "x", "", "EPSG:0", "4326", "LOCAL_CS"),
     "aoi": (
         "POLYGON ((500000 5300000, 500030 5300000, 500030 5299970, 500000 5299970, 500000 5300000))",
-        "POLYGON ((0 0, 1 1, 1 0, 0 1, 0 0))", "POLYGON EMPTY", "POLYGON ((nan 0, 1 1, 1 0, nan 0))", "POLYGON ((", "POINT (1 1)", "absent.gpkg",
+        "POLYGON ((0 0, 1 1, 1 0, 0 1, 0 0))", "POLYGON EMPTY", "POLYGON ((nan 0, 1 1, 1 0, nan 0))", "POLYGON ((",
+        "POINT (1 1)", "absent.gpkg",
         "", "x", "MULTIPOLYGON EMPTY", "GEOMETRYCOLLECTION (POINT (0 0))",
     ),
     "aoi_crs": ("EPSG:32633", "EPSG:4326", "x", "", "0"),
@@ -41,7 +44,8 @@ KNOWN: dict[str, tuple[Any, ...]] = {
     "workers": (0, -1, "x"),
     "gpus": (0, 1, -1),
     "store": ("none", "none", "auto", "", "x\x01y"),
-    "layer": ("layer", "", "é", "layer_styles", "gpkg_contents", "sqlite_x", "a" * 300, 'a"b', "rtree_x", "a!b", "\x1b[31m"),
+    "layer": ("layer", "", "é", "layer_styles", "gpkg_contents", "sqlite_x", "a" * 300, 'a"b', "rtree_x", "a!b",
+              "\x1b[31m"),
     "when": ("2024", "2024-06/2024-08", "..", "../..", "x", "", "2024-13", "2025/2024"),
     "where": ("a<1", "eo:cloud_cover<20", "x", "", "<", "a==b", "a<<1"),
     "asset": ("a", "red,green,blue", "", ","),
@@ -70,7 +74,8 @@ def options_of(command: str) -> dict[str, tuple[list[str], set[type]]]:
         kind, info = (get_args(hint) or (hint,))[0], next(iter(getattr(hint, "__metadata__", ())), None)
         if isinstance(info, OptionInfo):
             plain = f"--{name.replace('_', '-')}"
-            words = [each for text in info.param_decls or () for each in text.split("/")] or [plain]
+            told = [text for text in (info.default, *(info.param_decls or ())) if isinstance(text, str)]
+            words = [each for text in told for each in text.split("/") if each.startswith("-")] or [plain]
             types = {each for each in (get_args(kind) or (kind,)) if each is not type(None)}
             found[name] = [word for word in words if word.startswith("--")] or words, types
     return found

@@ -98,14 +98,13 @@ def _layer(case: Case, path: Path) -> list[str]:
         found.append("geometries that are invalid or empty")
     if len(layer) and not np.isfinite(layer.total_bounds).all():
         found.append("coordinates that are not finite")
-    for column in ("area_m2", "perimeter_m"):
-        if column in layer and np.isinf(layer[column].astype(float)).any():
-            found.append(f"{column} that is infinite")
+    there = set(layer.columns)
+    infinite = [name for name in {"area_m2", "perimeter_m"} & there if np.isinf(layer[name].astype(float)).any()]
+    scores = {"predicted_iou", "stability"} & there
+    beyond = [name for name in scores if not layer[name].dropna().between(0, 1).all()]
+    found += [f"{name} that is infinite" for name in infinite] + [f"{name} beyond [0, 1]" for name in beyond]
     if "instance_id" in layer and layer.instance_id.duplicated().any():
         found.append("instance_id that is not unique")
-    for column in ("predicted_iou", "stability"):
-        if column in layer and not layer[column].dropna().between(0, 1).all():
-            found.append(f"{column} beyond [0, 1]")
     if case.scene is not None and path.suffix != ".geojson":
         found += _crs(case.scene, layer)
     if case.same is not None and not _equal(layer, _read(case.same)):

@@ -67,11 +67,18 @@ def _odd_raster(rng: Generator, folder: Path) -> Path:
         profile |= pick(rng, ({}, {"tiled": True, "blockxsize": 16, "blockysize": 16}, {"compress": "deflate"}))
         profile |= pick(rng, ({}, {}, {"photometric": "MINISWHITE"}, {"interleave": "pixel"}, {"nbits": 4}))
     path = folder / f"odd{suffix}"
-    profile = {"driver": driver, "height": h, "width": w, "count": count, "dtype": dtype, "crs": crs} | profile
-    with suppress(RasterioError, ValueError, OverflowError):
-        with rasterio.open(path, "w", transform=transform, **profile) as file:
-            file.write(data.astype(dtype))
-            _decorate(rng, file, count)
+    profile |= {
+        "transform": transform,
+        "driver": driver,
+        "height": h,
+        "width": w,
+        "count": count,
+        "dtype": dtype,
+        "crs": crs,
+    }
+    with suppress(RasterioError, ValueError, OverflowError), rasterio.open(path, "w", **profile) as file:
+        file.write(data.astype(dtype))
+        _decorate(rng, file, count)
     if not path.exists():  # GDAL refuses to write this one
         path.write_bytes(b"")
     return path
@@ -117,7 +124,9 @@ def _look_at(rng: Generator, case: Case, path: Path) -> None:
     if command == "info" and command not in commands():
         command = "plan"
     if command == "segment":
-        case.segment_often(rng, path, *pick(rng, ((), (), ("--bands", "1"), ("--nodata", "0"), ("--stretch", "minmax"))))
+        case.segment_often(
+            rng, path, *pick(rng, ((), (), ("--bands", "1"), ("--nodata", "0"), ("--stretch", "minmax")))
+        )
     elif command == "catalog":
         shutil.copy(case.base / "many" / "a.tif", case.inputs / "sound.tif")
         case.run("catalog", "run", case.inputs, "-o", case.out / "run", "-q", "--spacing", 16)
@@ -217,7 +226,12 @@ def weights(rng: Generator, case: Case) -> None:
     damage_weights(rng, path)
     if rng.random() < 0.1:
         path = path.rename(path.with_suffix(pick(rng, (".pth", ".pt", ".bin", ""))))
-    words = ("--model", path, "--aoi", "POLYGON ((500000 5300000, 500030 5300000, 500030 5299970, 500000 5299970, 500000 5300000))")
+    words = (
+        "--model",
+        path,
+        "--aoi",
+        "POLYGON ((500000 5300000, 500030 5300000, 500030 5299970, 500000 5299970, 500000 5300000))",
+    )
     case.segment(case.base / "scene.tif", *words)
 
 

@@ -14,7 +14,8 @@ from numpy.random import Generator
 
 ODD: list[Any] = [
     None, True, False, 0, 1, -1, 2, 255, 10**9, 2**31, 2**63, 10**30, -(2**63), 0.5, -0.0, 1e-300, 1e308,
-    float("nan"), float("inf"), float("-inf"), "", " ", "x", "0", "-1", "nan", "null", "None", "é", "\u202e", "a" * 5000,
+    float("nan"), float("inf"), float("-inf"), "", " ", "x", "0", "-1", "nan", "null", "None", "é", "\u202e",
+    "a" * 5000,
     "../../x", "/", "a\x00b", "\x1b[31mred", "<b>", "'; DROP TABLE x; --", [], [0], [None], {}, {"x": 1}, [[[[]]]],
 ]  # fmt: skip
 """Values that stand where others are expected."""

@@ -150,9 +150,7 @@ def write_labelled(folder: Path) -> None:
     boxes = [(10, 20, 40, 50), (55, 30, 85, 70)]
     shapes = geopandas.GeoDataFrame(geometry=[shapely.box(*box) for box in boxes], crs=None)
     shapes.to_file(folder / "c.geojson", driver="GeoJSON")
-    (folder / "d.csv").write_text(
-        "xmin,ymin,xmax,ymax\n" + "".join(",".join(map(str, box)) + "\n" for box in boxes)
-    )
+    (folder / "d.csv").write_text("xmin,ymin,xmax,ymax\n" + "".join(",".join(map(str, box)) + "\n" for box in boxes))
     rings = [[x0, y0, x1, y0, x1, y1, x0, y1] for x0, y0, x1, y1 in boxes]
     coco = {
         "images": [{"id": 1, "file_name": "e.png"}],

@@ -24,12 +24,18 @@ FIELDS: dict[str, tuple[Any, ...]] = {
     "focus_px": ([], [0], [-16], "x", [1e300], [16] * 999, None, [[16]]),
     "thresholds": (None, "x", [], {"passes": 10**9}, {"passes": 0}, {"x": 1}, {"spacing_px": "x"}, {"judged": True},
                    {"pred_iou_threshold": float("nan")}, {"spacing_px": 1e-9}, {"batch": 0}, {"overlap": 2}),
-    "encoder_sizes": (None, {}, [], {"depths": [10**9] * 4}, {"widths": [0, 0, 0, 0]}, {"widths": [10**9] * 4}, {"x": 1}),
-    "decoder_sizes": (None, {"heads": 3}, {"heads": 0}, {"activation": "x"}, {"activation": []}, {"mlp": 10**9}, {"depth": 10**9},
+    "encoder_sizes": (None, {}, [], {"depths": [10**9] * 4}, {"widths": [0, 0, 0, 0]}, {"widths": [10**9] * 4},
+                      {"x": 1}),
+    "decoder_sizes": (None, {"heads": 3}, {"heads": 0}, {"activation": "x"}, {"activation": []}, {"mlp": 10**9},
+                      {"depth": 10**9},
                       {"iou_hidden": "x"}, {"multimask": 10**9}, {"multimask": -1}, {"hint_channels": 5}),
     "licence": (None, 1, "x" * 10_000), "url": ("http://127.0.0.1:9/x", 1), "bytes": (-1, "x"),
 }  # fmt: skip
 """Odd values of the specification's fields."""
+
+
+TENSORS = ({"dtype": "I64"}, {"dtype": "F64"}, {"dtype": "x"}, {"shape": [1]}, {"data_offsets": [0, 2**60]})
+"""Odd values of a tensor's entry in the header."""
 
 
 def damage_weights(rng: Generator, path: Path) -> None:
@@ -56,7 +62,7 @@ def damage_weights(rng: Generator, path: Path) -> None:
         header["__metadata__"][KEY] = pick(rng, ("", "null", "1", "[" * 100_000, '{"name": ' * 50_000, "NaN", "\x00"))
     elif how < 0.75:
         name = pick(rng, [each for each in header if each != "__metadata__"])
-        header[name] |= pick(rng, ({"dtype": "I64"}, {"dtype": "F64"}, {"dtype": "x"}, {"shape": [1]}, {"data_offsets": [0, 2**60]}))
+        header[name] |= pick(rng, TENSORS)
     elif how < 0.85:
         header = damage_tree(rng, header)
     elif how < 0.95:

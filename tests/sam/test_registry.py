@@ -226,11 +226,40 @@ WRONG = {
     "position_side": [-1, 10**30, 0.5],
     "object_px": [-1, "x", float("nan"), True],
     "focus_px": [[0], [16.0], "16", [16] * 99, [[16]], None],
-    "encoder_sizes": [None, {}, {"widths": [8] * 3}, {"depths": [10**9] * 4}, {"widths": [8, 8, 16, "16"]}, {"colour": 1}],
-    "decoder_sizes": [None, {"heads": 3}, {"heads": 0}, {"activation": "tanh"}, {"activation": []}, {"mlp": 10**9}]
-    + [{"depth": 10**9}, {"multimask": 5}, {"fine_channels": [8, 4]}, {"iou_hidden": True}],
-    "thresholds": [None, "x", [], {"passes": 10**9}, {"passes": 0}, {"passes": 1.0}, {"colour": 1}, {"judged": 1}]
-    + [{"pred_iou_threshold": float("nan")}, {"pred_iou_threshold": None}, {"spacing_px": "16"}, {"overlap": 2}],
+    "encoder_sizes": [
+        None,
+        {},
+        {"widths": [8] * 3},
+        {"depths": [10**9] * 4},
+        {"widths": [8, 8, 16, "16"]},
+        {"colour": 1},
+    ],
+    "decoder_sizes": [
+        None,
+        {"heads": 3},
+        {"heads": 0},
+        {"activation": "tanh"},
+        {"activation": []},
+        {"mlp": 10**9},
+        {"depth": 10**9},
+        {"multimask": 5},
+        {"fine_channels": [8, 4]},
+        {"iou_hidden": True},
+    ],
+    "thresholds": [
+        None,
+        "x",
+        [],
+        {"passes": 10**9},
+        {"passes": 0},
+        {"passes": 1.0},
+        {"colour": 1},
+        {"judged": 1},
+        {"pred_iou_threshold": float("nan")},
+        {"pred_iou_threshold": None},
+        {"spacing_px": "16"},
+        {"overlap": 2},
+    ],
     "colour": [1],
 }
 """Values that the fields of a specification must not hold; those of a table take the place of its own."""
@@ -245,7 +274,9 @@ def test_every_field_of_a_specification_is_typed_and_bounded(small, tmp_path, fi
         before = described.get(field)
         given = {**before, **value} if isinstance(before, dict) and value and isinstance(value, dict) else value
         save_file(small.state_dict(), path, metadata={"geosam_spec": json.dumps({**described, field: given})})
-        with pytest.raises(WeightsError, match=field if field != "encoder" or value != "vit" else "vit|width") as raised:
+        with pytest.raises(
+            WeightsError, match=field if field != "encoder" or value != "vit" else "vit|width"
+        ) as raised:
             read_sam(path)
         assert str(path) in str(raised.value)
         assert len(str(raised.value)) < 1000
@@ -272,7 +303,9 @@ def test_options_of_everything_mode_have_rules_that_it_would_accept():
     check(defaults, THRESHOLDS)
 
 
-@pytest.mark.parametrize("name", ["", ".", "/", "nanoo", "~no-such-user/x.pth", "a\x00b", "a" * 400, "a" * 400 + ".pth"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "/", "nanoo", "~no-such-user/x.pth", "a\x00b", "a" * 400, "a" * 400 + ".pth"]
+)
 def test_names_that_are_none_are_refused_with_what_there_is(name):
     with pytest.raises(ModelError, match=r"nano, vit_b, vit_l, vit_h"):
         load_model(name)
@@ -295,7 +328,10 @@ def test_an_absent_file_is_an_error_of_weights(tmp_path):
         load_model(tmp_path / "absent.pth")
 
 
-@pytest.mark.parametrize("arguments", [{"device": "cuda:99"}, {"device": "toaster"}, {"device": "meta"}, {"device": ""}, {"dtype": "float64"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"device": "cuda:99"}, {"device": "toaster"}, {"device": "meta"}, {"device": ""}, {"dtype": "float64"}],
+)
 def test_devices_and_precisions_that_are_not_there(weights_file, arguments):
     load = load_model.__wrapped__ if hasattr(load_model, "__wrapped__") else load_model  # past the shape checker
     with pytest.raises(ModelError):

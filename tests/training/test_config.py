@@ -68,7 +68,7 @@ def test_the_file_that_a_run_starts_from_is_the_one_that_is_named(config):
         read_config(config)
 
 
-@pytest.mark.parametrize("content", [b"name = \"\xff\xfe\"", "name = 'x'".encode("utf-16"), b"\x00", b"\x1b[31m"])
+@pytest.mark.parametrize("content", [b'name = "\xff\xfe"', "name = 'x'".encode("utf-16"), b"\x00", b"\x1b[31m"])
 def test_a_file_that_is_no_text_is_refused_in_one_line(config, content):
     config.write_bytes(content)
     with pytest.raises(OptionError, match="readable TOML") as raised:

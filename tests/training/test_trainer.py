@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from geosam.errors import OptionError, WeightsError
+from geosam.errors import WeightsError
 from geosam.sam.registry import read_sam
 from geosam.training import trainer
 from geosam.training.answers import ask, batch_to_truth, judge

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from geosam.arrays import Patch
 from geosam.sam.model.canvas import OUTSIDE, SAMPLING, Canvas
-from geosam.sam.spec import STRIDE
 from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
 from geosam.sam.prepared.transfer import fetch
+from geosam.sam.spec import STRIDE
 
 PARTS = 16
 """Parts of a view that are kept while it is asked."""

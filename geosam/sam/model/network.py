@@ -16,9 +16,9 @@ from geosam.sam.likeness import Likeness
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.mask_judge import MaskJudge
 from geosam.sam.mask_sharpener import MaskSharpener
-from geosam.sam.spec import STRIDE, SamSpec
 from geosam.sam.prompt_encoder import PromptEncoder
 from geosam.sam.prompt_map import PromptMap
+from geosam.sam.spec import STRIDE, SamSpec
 
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of red, green and blue over ImageNet, on the scale 0 to 255."""
