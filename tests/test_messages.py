@@ -93,6 +93,9 @@ def test_what_other_libraries_log_does_not_reach_the_terminal():
     assert shown("geosam.scene", "https://me:pw@host/a.tif") == "WARNING geosam.scene: https://***@host/a.tif"
     assert shown(GDAL, "CPLE_AppDefined in a.tif: tags ignored") == "WARNING GDAL: a.tif: tags ignored"
     assert shown(GDAL, "CPLE_AppDefined in a.tif: tags ignored") is None
-    for other in ("rasterio._err", "distributed.worker", "asyncio", "geosam.prompts", "geosamples"):
+    warned = "/lib/pyogrio/raw.py:200: RuntimeWarning: Non closed ring\n  return ogr_read("
+    assert shown("py.warnings", warned) == "WARNING GDAL: Non closed ring"
+    assert shown("py.warnings", warned) is None
+    for other in ("py.warnings", "rasterio._err", "distributed.worker", "asyncio", "geosam.prompts", "geosamples"):
         assert shown(other, "something") is None
     assert log_handler(verbose=True).filter(logging.makeLogRecord({"name": "asyncio"}))

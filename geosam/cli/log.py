@@ -1,11 +1,14 @@
 """What of the log reaches a user's terminal: what geosam says, and each warning of GDAL once."""
 
 import logging
+import re
 
 from geosam.display import shown
 
-GDAL = "rasterio._env"
-"""Logger of GDAL's warnings."""
+GDAL, WARNED = "rasterio._env", "py.warnings"
+"""Loggers of what GDAL warns of, by rasterio, and by Python's warnings."""
+
+_PYOGRIO = re.compile(r"[\\/]pyogrio[\\/][^:]+:\d+: RuntimeWarning: ([^\n]*)")
 
 
 class Said(logging.Filter):
@@ -23,6 +26,8 @@ class Said(logging.Filter):
         """Tell whether a record is shown."""
         if self.verbose:
             return True
+        if record.name == WARNED and (found := _PYOGRIO.search(record.getMessage())):
+            record.name, record.msg, record.args = GDAL, found[1], ()
         if record.name != GDAL:
             return record.name.partition(".")[0] == "geosam" and record.name != "geosam.prompts"
         message = record.getMessage()
@@ -52,6 +57,7 @@ def log_handler(*, verbose: bool) -> logging.Handler:
     >>> handler.filter(record) and handler.format(record), bool(handler.filter(record))
     ('WARNING GDAL: a.tif: odd', False)
     """
+    logging.captureWarnings(capture=True)
     handler = logging.StreamHandler()
     handler.addFilter(Said(verbose=verbose))
     handler.setFormatter(Line())

@@ -267,7 +267,7 @@ def config_from_dict(values: dict[str, Any]) -> TrainConfig:
     """Build a configuration from nested tables."""
     values = {"start": None, "sharpener": None, **values}
     _check_names(TrainConfig, values, "the file")
-    parts = {
+    parts: dict[str, Any] = {
         key: _section(key, value) if key in _SECTIONS and value is not None else value for key, value in values.items()
     }
     return TrainConfig(**parts)
@@ -283,7 +283,7 @@ def _spec(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, "encoder": "conv", **model, "licence": "Apache-2.0", "source": source}
 
 
-def _section(name: str, values: Any) -> object:
+def _section(name: str, values: Any) -> Any:
     (kind, rules), values = _SECTIONS[name], _tuples(values)
     _check_names(kind, values, f"[{name}]")
     if kind is ModelOptions:
