@@ -55,10 +55,11 @@ def judge_end(case: Case, words: list[str], ended: Ended) -> list[str]:
 def _names(case: Case, words: list[str], text: str) -> bool:
     """Whether a message names something that was given: a file, an option, or a value."""
     files = [path.name for folder in (case.inputs, case.out) for path in folder.rglob("*")]
-    given = [word for word in words[1:] if len(word) > 1 or word.isdigit()]
+    given = [word for word in words[1:] if len(word) > 1]
+    short = [word for word in words[1:] if len(word) == 1 and re.search(rf"\b{re.escape(word)}\b", text)]
     options = [word[2:].replace("-", "_") for word in words if word.startswith("--")]
     asked = [Path(word).stem for word in given if "/" in word]
-    return any(each and each in text for each in (*files, *given, *options, *asked))
+    return any(each and each in text for each in (*files, *given, *short, *options, *asked))
 
 
 def judge_outputs(case: Case) -> list[str]:
