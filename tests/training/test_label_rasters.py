@@ -16,31 +16,28 @@ IDS[2:5, 2:6], IDS[7:11, 8:15] = 7, 40_000
 WANTED = np.searchsorted([0, 7, 40_000], IDS)
 
 
+def write(path, values, **profile):
+    place = rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
+    profile |= {"driver": "GTiff", "count": 1, "dtype": values.dtype, "transform": place}
+    with rasterio.open(path, "w", height=values.shape[0], width=values.shape[1], **profile) as file:
+        file.write(values, 1)
+
+
 @pytest.mark.parametrize("dtype", ["uint16", "int32", "uint32", "int64", "float32", "float64"])
 def test_numbers_of_every_type_give_the_same_objects(tmp_path, dtype):
     values = IDS.astype(dtype)
     if dtype.startswith("float"):
         values[0, 0] = np.nan
-    with rasterio.open(
-        tmp_path / "a.tif",
-        "w",
-        driver="GTiff",
-        height=12,
-        width=16,
-        count=1,
-        dtype=dtype,
-        nodata=-9 if "u" not in dtype else None,
-    ) as file:
-        file.write(np.where((IDS == 0) & (np.arange(16) > 12), -9, values) if "u" not in dtype else values, 1)
+    if dtype.startswith("u"):
+        write(tmp_path / "a.tif", values)
+    else:
+        write(tmp_path / "a.tif", np.where((IDS == 0) & (np.arange(16) > 12), -9, values).astype(dtype), nodata=-9)
     assert (read_label_raster(tmp_path / "a.tif", "ids", IDS.shape) == WANTED).all()
 
 
 def test_nodata_is_no_object(tmp_path):
     values = np.where(IDS == 0, 255, IDS % 256).astype(np.uint8)
-    with rasterio.open(
-        tmp_path / "a.tif", "w", driver="GTiff", height=12, width=16, count=1, dtype="uint8", nodata=255
-    ) as file:
-        file.write(values, 1)
+    write(tmp_path / "a.tif", values, nodata=255)
     assert ((read_label_raster(tmp_path / "a.tif", "ids", IDS.shape) > 0) == (IDS > 0)).all()
 
 
@@ -61,8 +58,7 @@ def test_numbers_as_colours_and_other_sizes_are_refused(tmp_path):
 
 
 def test_pixels_of_sixteen_bits_are_refused_and_not_wrapped(tmp_path):
-    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", height=12, width=16, count=1, dtype="uint16") as file:
-        file.write(IDS, 1)
+    write(tmp_path / "a.tif", IDS)
     with pytest.raises(SceneReadError, match=r"a.tif: pixels of uint16: expected 8-bit"):
         read_image(RealRow(tmp_path / "a.tif", tmp_path / "a.tif", "ids", "s", "a.tif"))
 
