@@ -1,4 +1,5 @@
-# geosam: `make demo` shows it, `make test` tests it, `make check` reads the code, `make bench` measures it.
+# geosam: `make demo` shows it, `make test` tests it, `make fuzz` tries odd inputs, `make check` reads the code,
+# `make bench` measures it.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,13 +9,20 @@ SPEED := engine nano tiled vectorize scene memory sinks stitching catalog
 # what the model finds, and how it came to be; trains candidates anew
 QUALITY := model_quality contact_sheet finetune seams simple_methods encoders
 
-.PHONY: demo test check bench bench-model format clean
+# cases of the fuzzer, and which ones
+CASES ?= 3000
+SEED ?= 1
+
+.PHONY: demo test fuzz check bench bench-model format clean
 
 demo: .venv/installed
 	$(BIN)/geosam demo
 
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --jaxtyping-packages=geosam,beartype.beartype --cov --cov-report=term:skip-covered
+
+fuzz: .venv/installed-dev
+	$(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED) --verbose
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

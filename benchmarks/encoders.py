@@ -27,7 +27,7 @@ from torch.nn import functional
 from geosam.sam.image_encoder import conv
 from geosam.sam.model import Predictor, build
 from geosam.training import read_config, train
-from geosam.training.trainer import spec_of
+from geosam.training.config import spec_of
 
 FINE = [64, 32]
 CANDIDATES = {

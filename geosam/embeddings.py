@@ -81,8 +81,9 @@ class Embedding:
     model_key: str
 
     def __post_init__(self) -> None:
-        if not self.arrays or any(array.dtype != np.float16 for array in self.arrays):
-            given = ", ".join(str(array.dtype) for array in self.arrays) or "none"
+        kinds = [str(getattr(array, "dtype", type(array).__name__)) for array in self.arrays]
+        if not kinds or set(kinds) != {"float16"}:
+            given = ", ".join(kinds) or "none"
             raise ModelError(f"features of {self.model_key}: {given}", expected="at least one array, all float16")
         if self.shape != (self.window.height, self.window.width):
             raise ModelError(f"features of {self.shape} pixels", expected=f"the shape of {self.window}")
@@ -125,13 +126,14 @@ def embed_many(chips: Sequence[Chip], encoder: ImageEncoder) -> list[Embedding]:
 
 
 def _checked(chip: Chip, arrays: tuple[np.ndarray, ...], encoder: ImageEncoder) -> Embedding:
+    embedding = recall(chip, arrays, encoder.key)
     if not all(np.isfinite(array).all() for array in arrays):
         raise ModelError(
             f"{encoder.key} gave features that are not finite at {chip.window}",
             expected="finite numbers",
-            hint="load the model with dtype='float32'",
+            hint="load the model with dtype='float32' (--dtype float32)",
         )
-    return recall(chip, arrays, encoder.key)
+    return embedding
 
 
 def recall(chip: Chip, arrays: tuple[np.ndarray, ...], model_key: str) -> Embedding:

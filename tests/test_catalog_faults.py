@@ -208,7 +208,10 @@ class TestItems:
         broken = Item.broken("b\x1b[31m", CatalogError("item 'b' has no asset"))
         items = [Item("a", (str(scenes / "a.tif"),)), broken]
         found = segment_catalog(items, tmp_path / "run", **SMALL)
-        assert (found.done, [(row.name, row.reason) for row in found.failed]) == (1, [("b_31m", "item 'b' has no asset")])
+        assert (found.done, [(row.name, row.reason) for row in found.failed]) == (
+            1,
+            [("b_31m", "item 'b' has no asset")],
+        )
         assert report(tmp_path / "run").counts["failed"] == 1
         assert merge(tmp_path / "run", tmp_path / "all.gpkg", allow_failures=True).missing == ("b_31m",)
         found = encode_catalog(items, tmp_path / "run", **SMALL)

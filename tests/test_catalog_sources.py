@@ -372,7 +372,9 @@ class TestIdentity:
                 archive.write(folder / name, "a.tif")
 
         pack("a.tif")
-        items = [Item("a", (f"{prefix}{folder}/x.zip{mark}/a.tif",)) for prefix, mark in (("/vsizip/", ""), ("zip://", "!"))]
+        items = [
+            Item("a", (f"{prefix}{folder}/x.zip{mark}/a.tif",)) for prefix, mark in (("/vsizip/", ""), ("zip://", "!"))
+        ]
         before = [item.identity for item in items]
         pack("b.tif")
         assert all(item.identity != old for item, old in zip(items, before, strict=True))

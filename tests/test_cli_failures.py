@@ -9,7 +9,8 @@ import warnings
 import pytest
 
 from geosam.cli import failures
-from geosam.cli.failures import OneLine, one_line, was_interrupted
+from geosam.cli.failures import one_line, was_interrupted
+from geosam.cli.log import Line
 from geosam.cli.scenes import read_aoi
 from geosam.errors import SinkError
 
@@ -79,7 +80,7 @@ def test_a_record_is_a_line():
     record = logging.LogRecord(
         "geosam", logging.WARNING, "", 1, "a\nb %s", ("\x1b[2J",), (ValueError, ValueError(), None)
     )
-    assert OneLine().format(record) == "WARNING geosam: a b \\x1b[2J"
+    assert Line().format(record) == "WARNING geosam: a b \\x1b[2J"
     assert one_line(OSError("a\x9bb\n c")) == "a\\x9bb c"
 
 

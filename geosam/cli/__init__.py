@@ -14,9 +14,10 @@ import geosam
 from geosam.cli.catalog import catalog
 from geosam.cli.demo import demo
 from geosam.cli.evaluate import evaluate
-from geosam.cli.failures import Commands, OneLine, run
+from geosam.cli.failures import Commands, run
 from geosam.cli.finetune import finetune
 from geosam.cli.info import info
+from geosam.cli.log import log_handler
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
 from geosam.cli.segment import segment
@@ -49,11 +50,7 @@ def options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to stderr.")] = False,
 ) -> None:
     """Segment maps with Segment Anything: from a GeoTIFF to georeferenced polygons."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(OneLine())
-    if not verbose:  # of other libraries nothing; of prompts the report says it at the end
-        handler.addFilter(lambda record: record.name.startswith("geosam") and record.name != "geosam.prompts")
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[log_handler(verbose=verbose)])
 
 
 def main() -> None:

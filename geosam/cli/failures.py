@@ -50,21 +50,6 @@ class Commands(TyperGroup):
             fail(f"error: {one_line(error)}", code=FAILED)
 
 
-class OneLine(logging.Formatter):
-    """Each record in a line, without secrets, signs that a terminal would obey, or traces.
-
-    Examples
-    --------
-    >>> record = logging.LogRecord("geosam", logging.WARNING, "", 1, "%s is damaged", ("a.tif?sig=1",), None)
-    >>> OneLine().format(record)
-    'WARNING geosam: a.tif?sig=*** is damaged'
-    """
-
-    def format(self, record: logging.LogRecord) -> str:
-        """See `logging.Formatter.format`."""
-        return shown(f"{record.levelname} {record.name}: {' '.join(record.getMessage().split())}")
-
-
 def run(app: typer.Typer) -> NoReturn:
     """Run the command line; a bug is one line too, and says how to see more of it."""
     _listen()
@@ -148,7 +133,6 @@ def _hush() -> None:
     if os.environ.get("GEOSAM_DEBUG"):
         return
     os.environ.setdefault("CPL_LOG", os.devnull)  # GDAL, where nobody listens to its errors
-    logging.captureWarnings(capture=True)
 
     def unraisable(told: Any) -> None:
         if isinstance(told.exc_value, KeyboardInterrupt):  # it came in a callback that cannot raise: once more

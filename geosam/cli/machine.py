@@ -1,8 +1,12 @@
 """Options that say where the model computes and how precisely, and the model that they describe."""
 
+import logging
+import os
 from typing import Annotated, Any, Literal
 
 import typer
+
+log = logging.getLogger(__name__)
 
 _MACHINE = "Model and machine"
 
@@ -47,5 +51,8 @@ def open_model(
     from geosam.pipeline.request import to_network
 
     if threads is not None:
-        torch.set_num_threads(threads)
+        cores = os.cpu_count() or 1
+        if threads > cores:
+            log.warning("--threads %d: this machine has %d, which are used", threads, cores)
+        torch.set_num_threads(min(threads, cores))
     return to_network(name, device=device, dtype=dtype)

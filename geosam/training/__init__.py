@@ -1,6 +1,7 @@
 """Training: the procedural world, prompts sampled from its masks, and the loop that turns both into weights.
 
-`config`: one file says everything about a run. `real`: pictures with truth that may be learned from. `samples`: crops,
+`config`: one file says everything about a run. `label_rasters`: objects by the pixel. `real`: pictures with truth
+that may be learned from. `samples`: crops,
 augmentation, objects, first prompts. `batches`: the same batch for the same seed and step, made in other processes.
 `answers`: prompts asked and corrected. `corrections`: clicks where an answer is wrong. `losses`, `dense`: what is
 minimised. `checkpoints`: save, resume. `peek`: held-out quality. `calibration`: predicted IoUs set

@@ -56,7 +56,7 @@ def load(path: Path, *, parts: Mapping[str, Any], digest: str | None) -> Progres
             f"checkpoint {str(path)!r}: {error}", expected="a whole checkpoint", hint="remove it"
         ) from error
     if digest is not None and found != digest:
-        hint = "take another output folder, or resume=False to begin anew"
+        hint = "take another output folder, or --fresh (resume=False) to begin anew"
         raise WeightsError(f"{str(path)!r} is of configuration {found}", expected=digest, hint=hint)
     for name, part in parts.items():
         part.load_state_dict(states[name])

@@ -3,14 +3,73 @@
 import hashlib
 import json
 import os
+import reprlib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from geosam.errors import OptionError
+from geosam.paths import check_regular
+from geosam.rules import SHARE, Rule, above, check, number, several, text, whole
+from geosam.sam.spec import SamSpec, check_spec
+
+STEPS, MANY = whole(1, 10**9), whole(0, 10**9)
+"""Rules of numbers of steps: of a run, and within one."""
+
+_SHAPES = {
+    "batch": whole(1, 4096),
+    "prompts": whole(1, 1024),
+    "sides": several(whole(64, 4096, 32), 1, 64),
+    "real": SHARE,
+    "parts": SHARE,
+    "degraded": SHARE,
+    "minimum_px": MANY,
+    "kinds": Rule("3 shares, not all 0", lambda v: several(SHARE, 3, 3).holds(v) and sum(v) > 0),
+    "object_px": several(above(0, 65_536), 2, 2),
+}
+
+DATA = {
+    **_SHAPES,
+    "scale": several(above(0, 1000), 2, 2),
+    "background": SHARE,
+    "render_side": whole(64, 16_384),
+    "render_uses": STEPS,
+    "wider": SHARE,
+    "wider_after": MANY,
+    "centred": SHARE,
+}
+
+OPTIMISER = {
+    "steps": STEPS,
+    "decay": above(0, 1),
+    "rate": above(0, 100),
+    "weight_decay": number(0, 100),
+    "warm_up": STEPS,
+    "clip": above(0, 1e9),
+    "ema": SHARE,
+    "blend": above(0, 1),
+    "dense_steps": MANY,
+}
+
+LOSSES = {
+    **dict.fromkeys(("dense", "iou", "choice"), number(0, 1e6)),
+    **dict.fromkeys(("chosen", "any_shown", "focal_from"), SHARE),
+    **dict.fromkeys(("chosen_after", "corrections_after"), MANY),
+    "corrections": several(whole(0, 64), 1, 64),
+}
+
+SHARPENER = {
+    **_SHAPES,
+    **{name: OPTIMISER[name] for name in ("steps", "rate", "weight_decay", "warm_up", "ema")},
+    "seed": whole(0, 1 << 31),
+    "least_iou": SHARE,
+}
+
+GENERAL = {"name": text(200, 1), "seed": whole(0, 1 << 31), "start": text(4096, 1)}
+"""What stands outside of all tables."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +109,9 @@ class DataOptions:
     object_px: tuple[float, float]
 
     def __post_init__(self) -> None:
-        wrong = [side for side in self.sides if side < 64 or side % 32]
-        if wrong or not self.sides:
-            raise OptionError(f"sides={list(self.sides)}", expected="multiples of 32, at least 64")
-        if self.batch < 1 or self.prompts < 1 or self.render_uses < 1:
-            raise OptionError("batch, prompts or render_uses below 1", expected="at least one of each")
-        for name in ("real", "degraded"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise OptionError(f"{name}={getattr(self, name)}", expected="a share between 0 and 1")
-        if not 0 < self.object_px[0] <= self.object_px[1]:
-            raise OptionError(
-                f"object_px={list(self.object_px)}", expected="the least and the greatest length, above 0"
-            )
+        check(vars(self), DATA)
+        if self.object_px[0] > self.object_px[1]:
+            raise OptionError(f"object_px={list(self.object_px)}", expected="the least length, then the greatest")
 
     def images(self, side: int) -> int:
         """Tell how many images of a side make a batch: as many pixels whatever the side."""
@@ -86,12 +136,7 @@ class OptimiserOptions:
     dense_steps: int
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.rate <= 0:
-            raise OptionError(f"steps={self.steps}, rate={self.rate}", expected="both above zero")
-        if not 0 < self.decay <= 1:
-            raise OptionError(f"decay={self.decay}", expected="a share of the steps above 0, at most 1")
-        if not 0 < self.blend <= 1:
-            raise OptionError(f"blend={self.blend}", expected="a share above 0, at most 1")
+        check(vars(self), OPTIMISER)
 
 
 @dataclass(frozen=True)
@@ -107,6 +152,9 @@ class LossOptions:
     corrections: tuple[int, ...]
     corrections_after: int
     focal_from: float
+
+    def __post_init__(self) -> None:
+        check(vars(self), LOSSES)
 
 
 @dataclass(frozen=True)
@@ -131,9 +179,7 @@ class SharpenerOptions:
     parts: float
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.warm_up) < 1 or self.rate <= 0:
-            given = f"steps={self.steps}, warm_up={self.warm_up}, rate={self.rate}"
-            raise OptionError(given, expected="all above zero")
+        check(vars(self), SHARPENER)
 
 
 @dataclass(frozen=True)
@@ -174,52 +220,87 @@ class TrainConfig:
 
 
 _SECTIONS = {
-    "model": ModelOptions,
-    "data": DataOptions,
-    "optimiser": OptimiserOptions,
-    "losses": LossOptions,
-    "sharpener": SharpenerOptions,
+    "model": (ModelOptions, {}),
+    "data": (DataOptions, DATA),
+    "optimiser": (OptimiserOptions, OPTIMISER),
+    "losses": (LossOptions, LOSSES),
+    "sharpener": (SharpenerOptions, SHARPENER),
 }
+"""The tables of a file: what they become, and the rules of their values; `SamSpec` knows those of the model."""
 
 
 def read_config(path: str | os.PathLike[str] | None = None) -> TrainConfig:
-    """Read a TOML file; by default the one that makes the built-in model.
+    """Read a TOML file, and the one that it starts from; by default the one that makes the built-in model.
 
     Raises
     ------
     OptionError
-        If the file is absent or no TOML, or a key is missing or unknown.
+        If a file is absent or no TOML, or a key is missing, unknown, or has a value that it cannot have.
     """
-    source = resources.files("geosam.training") / "nano.toml" if path is None else Path(path)
+    if path is None:
+        return _read(Path(str(resources.files("geosam.training") / "nano.toml")), ())
+    return _read(check_regular(path, OptionError, "a TOML file"), ())
+
+
+def _read(path: Path, before: tuple[Path, ...]) -> TrainConfig:
+    """Read a file that those before it start from."""
     try:
-        values = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise OptionError(f"config {str(path)!r}: {error}", expected="a readable TOML file") from error
-    if "start" in values:
-        values["start"] = read_config(_beside(source, values["start"]))
-    return config_from_dict(values)
-
-
-def _beside(source: Traversable | Path, name: str) -> Path:
-    return Path(str(source)).parent / name
+    try:
+        check({name: value for name, value in values.items() if name not in _SECTIONS}, GENERAL)
+        if "start" not in values:
+            return config_from_dict(values)
+        if path in before:
+            raise OptionError(f"start={values['start']!r}", expected="a run that does not start from itself")
+        start = check_regular(path.parent / values["start"], OptionError, "a TOML file")
+        return config_from_dict({**values, "start": _read(start, (*before, path))})
+    except OptionError as error:
+        if error.problem.startswith("config "):  # of the file that it starts from
+            raise
+        problem = f"config {str(path)!r}: {error.problem}"
+        raise OptionError(problem, expected=error.expected, hint=error.hint) from error
 
 
 def config_from_dict(values: dict[str, Any]) -> TrainConfig:
     """Build a configuration from nested tables."""
-    parts = {key: value if key not in _SECTIONS else _section(key, value) for key, value in values.items()}
-    return _filled(TrainConfig, {"start": None, "sharpener": None, **parts}, "the file")
+    values = {"start": None, "sharpener": None, **values}
+    _check_names(TrainConfig, values, "the file")
+    parts: dict[str, Any] = {
+        key: _section(key, value) if key in _SECTIONS and value is not None else value for key, value in values.items()
+    }
+    return TrainConfig(**parts)
 
 
-def _section(name: str, values: dict[str, Any]) -> object:
-    return _filled(_SECTIONS[name], _tuples(values), f"[{name}]")
+def spec_of(config: TrainConfig) -> SamSpec:
+    """Say what the trained network is."""
+    return SamSpec.from_dict(_spec(config.name, vars(config.model)))
 
 
-def _filled(kind: Any, values: dict[str, Any], where: str) -> Any:
-    wanted, given = {each.name for each in fields(kind)}, set(values)
-    if wanted != given:
-        problem = f"{where}: missing {sorted(wanted - given)}, unknown {sorted(given - wanted)}"
-        raise OptionError(problem, expected=f"exactly {', '.join(sorted(wanted))}")
+def _spec(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
+    source = "geosam, trained on a procedural world and open imagery"
+    return {"name": name, "encoder": "conv", **model, "licence": "Apache-2.0", "source": source}
+
+
+def _section(name: str, values: Any) -> Any:
+    (kind, rules), values = _SECTIONS[name], _tuples(values)
+    _check_names(kind, values, f"[{name}]")
+    if kind is ModelOptions:
+        check_spec(_spec("model", values))
+    else:
+        check(values, rules, name)
     return kind(**values)
+
+
+def _check_names(kind: Any, values: Any, where: str) -> None:
+    wanted = {each.name for each in fields(kind)}
+    if not isinstance(values, dict):
+        raise OptionError(f"{where}: {reprlib.repr(values)}", expected=f"a table of {', '.join(sorted(wanted))}")
+    absent, unknown = (", ".join(sorted(names)) for names in (wanted - set(values), set(values) - wanted))
+    problem = "; ".join(f"{kind} {names}" for kind, names in (("missing", absent), ("unknown", unknown)) if names)
+    if problem:
+        raise OptionError(f"{where}: {problem}", expected=f"exactly {', '.join(sorted(wanted))}")
 
 
 def _tuples(value: Any) -> Any:

@@ -4,7 +4,6 @@ The data folder holds ``train/manifest.csv``, a row per picture. Only rows of th
 ``open`` are ever read; the folder is no part of geosam, and training works without it.
 """
 
-import csv
 import json
 import logging
 import warnings
@@ -19,9 +18,11 @@ from jaxtyping import Int32, UInt8
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 from rasterio.warp import transform_geom
-from scipy import ndimage
 
 from geosam.errors import OptionError, SceneReadError
+from geosam.paths import for_gdal
+from geosam.training.evaluation.sets import read_table
+from geosam.training.label_rasters import read_label_raster
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +73,8 @@ def open_rows(data: Path) -> list[RealRow]:
     manifest = data / SPLIT / "manifest.csv"
     if not manifest.is_file():
         raise OptionError(f"data {str(data)!r}", expected=f"a folder with {SPLIT}/manifest.csv", hint="or leave it out")
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if _allowed(row)]
-    return [_row(manifest.parent, row) for row in rows]
+    rows = read_table(manifest, "split", "file", "labels", "label_format", "terms")
+    return [_row(manifest.parent, row) for row in rows if _allowed(row)]
 
 
 def _allowed(row: dict[str, str]) -> bool:
@@ -105,11 +105,16 @@ def read_image(row: RealRow) -> RealImage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(row.file) as scene:
+            with for_gdal(row.file) as name, rasterio.open(name) as scene:
                 bands = scene.read()
                 labels = _labels(row, scene)
-    except (OSError, rasterio.RasterioIOError, ValueError, KeyError) as error:
-        raise SceneReadError(f"{row.name}: {error}", expected="a picture with readable labels") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file of one of four formats raises almost anything
+        reason = " ".join(str(error).split())
+        raise SceneReadError(f"{row.name}: {reason}", expected="a picture with readable labels") from error
+    if bands.dtype != np.uint8:
+        raise SceneReadError(f"{row.name}: pixels of {bands.dtype}", expected="8-bit pixels", hint="convert it")
     pixels = np.broadcast_to(bands[:1], (3, *bands.shape[1:])) if len(bands) < 3 else bands[:3]
     return RealImage(np.ascontiguousarray(pixels, np.uint8), labels.astype(np.int32), row.source, row.name)
 
@@ -119,13 +124,7 @@ def _labels(row: RealRow, scene: rasterio.DatasetReader) -> Int32[np.ndarray, "h
         return _burn(_footprints(row.labels, scene), scene.shape, scene.transform)
     if row.label_format == "coco":
         return _burn(_coco_shapes(row), scene.shape, rasterio.Affine.identity())
-    with rasterio.open(row.labels) as file:
-        values = file.read()
-    if row.label_format == "ids":
-        return values[0].astype(np.int32)
-    pieces = np.zeros(values.shape[1:], np.int32)
-    ndimage.label(values.max(0) > 127, output=pieces)
-    return pieces
+    return read_label_raster(row.labels, row.label_format, scene.shape)
 
 
 def _footprints(path: Path, scene: rasterio.DatasetReader) -> list[dict]:

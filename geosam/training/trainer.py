@@ -17,13 +17,13 @@ from rich.progress import Progress as Bar
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from geosam.sam.model import Sam, SamSpec, build
+from geosam.sam.model import Sam, build
 from geosam.sam.registry import write_sam
 from geosam.training.answers import Truth, ask, batch_to_truth, judge
 from geosam.training.batches import Batch, iterate
 from geosam.training.calibration import calibrated
 from geosam.training.checkpoints import NAME, Average, Progress, load, save
-from geosam.training.config import TrainConfig, read_config
+from geosam.training.config import TrainConfig, read_config, spec_of
 from geosam.training.curves import draw_curves, write_csv
 from geosam.training.dense import DenseHead, dense_loss
 from geosam.training.judging import with_judge
@@ -194,26 +194,6 @@ def start(config: TrainConfig, team: Team = ALONE, *, device: torch.device | Non
         _groups(network, head, config), lr=config.optimiser.rate, betas=(0.9, 0.98), fused=True
     )
     return Run(config, network, head, optimiser, Average(network, config.optimiser.ema), Progress(), device, team)
-
-
-def spec_of(config: TrainConfig) -> SamSpec:
-    """Say what the trained network is."""
-    model = config.model
-    return SamSpec(
-        config.name,
-        "conv",
-        model.encoder_sizes,
-        side=model.side,
-        width=model.width,
-        decoder_sizes=model.decoder_sizes,
-        drawn=model.drawn,
-        position_side=model.position_side,
-        object_px=model.object_px,
-        focus_px=model.focus_px,
-        thresholds=model.thresholds,
-        licence="Apache-2.0",
-        source="geosam, trained on a procedural world and open imagery",
-    )
 
 
 def _groups(network: Sam, head: DenseHead, config: TrainConfig) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,12 +15,14 @@ import torch
 from safetensors.torch import save_file
 
 from geosam.errors import ModelError, WeightsError
+from geosam.masks import EverythingOptions
+from geosam.rules import check
 from geosam.sam import registry
 from geosam.sam.registry import SPECS, downloads, load_model, models, read_sam, spec, weights_path, write_sam
 from geosam.sam.registry.downloads import download, hash_file
 from geosam.sam.registry.weights import differences, recognise, shapes_of
-from geosam.training.config import read_config
-from geosam.training.trainer import spec_of
+from geosam.sam.spec import THRESHOLDS
+from geosam.training.config import read_config, spec_of
 
 
 @pytest.fixture(autouse=True)
@@ -207,12 +209,111 @@ def test_truncated_files_are_refused(weights_file, tmp_path, part):
         load_model(path)
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"name": "x"}', '{"name": "x", "encoder": "conv", "colour": 1}'])
+@pytest.mark.parametrize("text", ["[]", "1", "{", '{"name": "x"}', "[" * 100_000, '{"name": ' * 50_000, "NaN", ""])
 def test_nonsense_metadata_is_refused(small, tmp_path, text):
     path = tmp_path / "mine.safetensors"
     save_file(small.state_dict(), path, metadata={"geosam_spec": text})
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
+    with pytest.raises(WeightsError, match=r"cannot be read as weights|the specification in '.*mine.safetensors'"):
         load_model(path)
+
+
+WRONG = {
+    "name": [None, "", 1, "a\x1b[31mb", "x" * 300],
+    "encoder": [None, "swin", ["conv"], "vit"],
+    "side": [0, -1, 31, 65, 10**9, "64", 64.5, True, None],
+    "width": [0, -32, 7, 10**9, "32", float("inf")],
+    "drawn": [1, "yes", None],
+    "position_side": [-1, 10**30, 0.5],
+    "object_px": [-1, "x", float("nan"), True],
+    "focus_px": [[0], [16.0], "16", [16] * 99, [[16]], None],
+    "encoder_sizes": [
+        None,
+        {},
+        {"widths": [8] * 3},
+        {"depths": [10**9] * 4},
+        {"widths": [8, 8, 16, "16"]},
+        {"colour": 1},
+    ],
+    "decoder_sizes": [
+        None,
+        {"heads": 3},
+        {"heads": 0},
+        {"activation": "tanh"},
+        {"activation": []},
+        {"mlp": 10**9},
+        {"depth": 10**9},
+        {"multimask": 5},
+        {"fine_channels": [8, 4]},
+        {"iou_hidden": True},
+    ],
+    "thresholds": [
+        None,
+        "x",
+        [],
+        {"passes": 10**9},
+        {"passes": 0},
+        {"passes": 1.0},
+        {"colour": 1},
+        {"judged": 1},
+        {"pred_iou_threshold": float("nan")},
+        {"pred_iou_threshold": None},
+        {"spacing_px": "16"},
+        {"overlap": 2},
+    ],
+    "colour": [1],
+}
+"""Values that the fields of a specification must not hold; those of a table take the place of its own."""
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_every_field_of_a_specification_is_typed_and_bounded(small, tmp_path, field):
+    """A stranger's file must not decide how much memory is taken, nor end in a trace."""
+    path = tmp_path / "mine.safetensors"
+    described = json.loads(json.dumps(asdict(small.spec)))
+    for value in WRONG[field]:
+        before = described.get(field)
+        given = {**before, **value} if isinstance(before, dict) and value and isinstance(value, dict) else value
+        save_file(small.state_dict(), path, metadata={"geosam_spec": json.dumps({**described, field: given})})
+        with pytest.raises(
+            WeightsError, match=field if field != "encoder" or value != "vit" else "vit|width"
+        ) as raised:
+            read_sam(path)
+        assert str(path) in str(raised.value)
+        assert len(str(raised.value)) < 1000
+
+
+def test_what_a_header_says_is_held_against_the_specification_before_anything_is_read(small, tmp_path):
+    """A file of a few bytes cannot make a large network, and tensors of other types or shapes are named."""
+    path = tmp_path / "mine.safetensors"
+    described = asdict(small.spec) | {"width": 4096}
+    save_file({"a": torch.zeros(1)}, path, metadata={"geosam_spec": json.dumps(described)})
+    with pytest.raises(WeightsError, match=r"\d+ missing: .*1 unexpected: a"):
+        read_sam(path)
+    for odd in (torch.zeros(32, dtype=torch.int64), torch.full((32,), float("nan")), torch.full((32,), float("inf"))):
+        name = "image_encoder.norm.norm.bias"
+        save_file(small.state_dict() | {name: odd}, path, metadata={"geosam_spec": json.dumps(asdict(small.spec))})
+        with pytest.raises(WeightsError, match=f"{name} .*finite numbers"):
+            read_sam(path)
+
+
+def test_options_of_everything_mode_have_rules_that_it_would_accept():
+    """Specifications bound the very options that there are."""
+    assert set(THRESHOLDS) == {each.name for each in fields(EverythingOptions)}
+    defaults = asdict(EverythingOptions())
+    check(defaults, THRESHOLDS)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "/", "nanoo", "~no-such-user/x.pth", "a\x00b", "a" * 400, "a" * 400 + ".pth"]
+)
+def test_names_that_are_none_are_refused_with_what_there_is(name):
+    with pytest.raises(ModelError, match=r"nano, vit_b, vit_l, vit_h"):
+        load_model(name)
+
+
+def test_a_home_that_nobody_has_is_no_cache(monkeypatch):
+    monkeypatch.setenv("GEOSAM_CACHE", "~no-such-user/cache")
+    assert registry.cache_folder() == Path("~no-such-user/cache")
 
 
 def test_a_pickle_of_something_else_is_refused(tmp_path):
@@ -227,7 +328,10 @@ def test_an_absent_file_is_an_error_of_weights(tmp_path):
         load_model(tmp_path / "absent.pth")
 
 
-@pytest.mark.parametrize("arguments", [{"device": "cuda:99"}, {"device": "toaster"}, {"dtype": "float64"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"device": "cuda:99"}, {"device": "toaster"}, {"device": "meta"}, {"device": ""}, {"dtype": "float64"}],
+)
 def test_devices_and_precisions_that_are_not_there(weights_file, arguments):
     load = load_model.__wrapped__ if hasattr(load_model, "__wrapped__") else load_model  # past the shape checker
     with pytest.raises(ModelError):

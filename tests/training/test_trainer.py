@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from geosam.errors import OptionError, WeightsError
+from geosam.errors import WeightsError
 from geosam.sam.registry import read_sam
 from geosam.training import trainer
 from geosam.training.answers import ask, batch_to_truth, judge
 from geosam.training.batches import Batch, iterate, make_batch
 from geosam.training.checkpoints import NAME
-from geosam.training.config import config_from_dict, read_config
+from geosam.training.config import read_config
 from geosam.training.curves import draw_curves, write_csv
 
 QUIET = {"workers": 0, "peek_minutes": 0.0}
@@ -159,10 +159,3 @@ def test_curves_are_written_and_drawn(tmp_path):
     draw_curves(tmp_path / "curves.png", rows, ["box", "click"])
     assert (tmp_path / "curves.csv").read_text().splitlines()[0] == "minutes,step,box,click"
     assert (tmp_path / "curves.png").stat().st_size > 500
-
-
-def test_unknown_and_missing_options_are_named():
-    with pytest.raises(OptionError, match=r"unknown.*sped"):
-        config_from_dict({"name": "x", "sped": 1})
-    with pytest.raises(OptionError, match="readable TOML"):
-        read_config("nowhere.toml")

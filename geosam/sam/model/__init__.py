@@ -1,13 +1,14 @@
 """Segment Anything put together.
 
-`network`: `SamSpec` says what to build, `Sam` computes with tensors. `canvas`: how a window lies on its input.
+`network`: `Sam` computes with tensors. `canvas`: how a window lies on its input.
 `groups`: prompts that have been asked, and their masks. `close_up`: what a sharpener of masks is shown of a window.
 `sharpening`: masks of a window in their close-ups, made sharper.
 `predictor`: `Predictor` is what the map code gets, numpy in and numpy out.
 """
 
 from geosam.sam.model.canvas import Canvas
-from geosam.sam.model.network import DEVIATION, MEAN, STRIDE, Sam, SamSpec, build
+from geosam.sam.model.network import DEVIATION, MEAN, Sam, build
 from geosam.sam.model.predictor import Predictor
+from geosam.sam.spec import STRIDE, SamSpec
 
 __all__ = ["DEVIATION", "MEAN", "STRIDE", "Canvas", "Predictor", "Sam", "SamSpec", "build"]

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from geosam.errors import ModelError
 from geosam.sam.image_encoder.conv import SIDE_MULTIPLE
-from geosam.sam.model.network import STRIDE
+from geosam.sam.spec import STRIDE
 
 SAMPLING = 4
 """Input pixels to a side of one cell of the mask logits."""

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from geosam.arrays import Patch
 from geosam.sam.model.canvas import OUTSIDE, SAMPLING, Canvas
-from geosam.sam.model.network import STRIDE
 from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
 from geosam.sam.prepared.transfer import fetch
+from geosam.sam.spec import STRIDE
 
 PARTS = 16
 """Parts of a view that are kept while it is asked."""
@@ -83,8 +83,8 @@ class Group:
         if not len(some):
             return [[] for _ in masks]
         seen = self.decoder.draw_several(self.view, self.asked, some.tolist())  # n 1+k 4h 4w
-        rows, which = (torch.from_numpy(each) for each in np.nonzero(wanted[some]))  # m, m
-        seen = seen[rows, which]  # m 4h 4w
+        rows, which = np.nonzero(wanted[some])  # m, m
+        seen = seen[torch.from_numpy(rows), torch.from_numpy(which)]  # m 4h 4w
         covers = self.place is None or self.canvas.extent != self.canvas.logits
         logits, cut = fetch(self._cover(seen) if covers else seen, self._cut(seen))
         found: list[list[Patch | None]] = [[] for _ in masks]

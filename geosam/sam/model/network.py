@@ -1,11 +1,7 @@
-"""Segment Anything put together: `SamSpec` says what to build, `Sam` computes with tensors.
+"""Segment Anything put together: `Sam` computes with tensors, `build` makes it of a `SamSpec`.
 
 After Kirillov et al. 2023, "Segment Anything" (https://arxiv.org/abs/2304.02643).
 """
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -22,79 +18,10 @@ from geosam.sam.mask_judge import MaskJudge
 from geosam.sam.mask_sharpener import MaskSharpener
 from geosam.sam.prompt_encoder import PromptEncoder
 from geosam.sam.prompt_map import PromptMap
-
-STRIDE = 16
-"""Input pixels to a side of one cell of the image embedding."""
+from geosam.sam.spec import STRIDE, SamSpec
 
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of red, green and blue over ImageNet, on the scale 0 to 255."""
-
-
-@dataclass(frozen=True)
-class SamSpec:
-    """One checkpoint as data: what to build and where its weights come from.
-
-    Parameters
-    ----------
-    name
-        What users call it.
-    encoder
-        The kind of image encoder.
-    encoder_sizes
-        The keywords of its class, `VitEncoder` or `ConvEncoder`.
-    side
-        The longest side in pixels of an image that it takes without resampling.
-    width
-        Channels of the image embedding and of the decoder's tokens.
-    decoder_sizes
-        Keywords of `MaskDecoder`, where they differ from the published ones.
-    drawn
-        Whether points and boxes are also drawn as maps: where they lie (`PromptMap`) and what looks like what they mark
-        (`Likeness`).
-    position_side
-        Pixels that the positional encoding takes as its unit, whatever the input's side; 0 for the input's own side.
-    object_px
-        Length in pixels at which it outlines an object of known size best; 0 where all are alike.
-    focus_px
-        Sides of the surroundings in which a click is answered best, if its mask fits into them; the smallest first.
-    sharpened
-        Whether the weights hold a `MaskSharpener`, and answers to users are made sharper by it.
-    thresholds
-        What suits its scores in everything mode, as keywords of `EverythingOptions`; with ``judged``, the weights hold
-        a judge of masks.
-    url, sha256, bytes
-        Where the weights can be had, and how to know them; an empty URL for weights inside the package.
-    licence, source
-        Terms of the weights, and who made them.
-    """
-
-    name: str
-    encoder: Literal["vit", "conv"]
-    encoder_sizes: Mapping[str, Any]
-    side: int = 1024
-    width: int = 256
-    decoder_sizes: Mapping[str, Any] = field(default_factory=dict)
-    drawn: bool = False
-    position_side: int = 0
-    object_px: float = 0.0
-    focus_px: tuple[int, ...] = ()
-    sharpened: bool = False
-    thresholds: Mapping[str, float | int] = field(default_factory=dict)
-    url: str = ""
-    sha256: str = ""
-    bytes: int = 0
-    licence: str = ""
-    source: str = ""
-
-    @property
-    def resamples(self) -> bool:
-        """Whether images must have exactly this side: a transformer's learned positions fit one size only."""
-        return self.encoder == "vit"
-
-    @property
-    def judged(self) -> bool:
-        """Whether the weights hold a judge of masks (`geosam.sam.mask_judge`), for everything mode to ask."""
-        return bool(self.thresholds.get("judged"))
 
 
 def build(spec: SamSpec) -> "Sam":

@@ -17,6 +17,7 @@ from geosam.sam.blocks import Features
 from geosam.sam.image_encoder.vit import VitEncoder
 from geosam.sam.model.canvas import Canvas
 from geosam.sam.model.close_up import keep_picture
+from geosam.sam.model.given import check_pixels, check_prompts
 from geosam.sam.model.groups import Group, Lot, Parts
 from geosam.sam.model.network import Sam
 from geosam.sam.model.remembered import Remembered
@@ -147,7 +148,13 @@ class Predictor:
             Features ``c gh gw``, the coarsest first; float16, so that features from a cache equal fresh ones. They
             cannot be written to: what prompts need of them is prepared once, and kept as long as they are. Last, if
             the weights hold a sharpener of masks, the picture itself at half its sampling.
+
+        Raises
+        ------
+        ModelError
+            If the pixels are of another type or have other axes.
         """
+        check_pixels(pixels)
         return self._encode([pixels])[0]
 
     @property
@@ -163,6 +170,7 @@ class Predictor:
         found: dict[int, tuple[np.ndarray, ...]] = {}
         alike: dict[tuple[int, ...], list[int]] = {}
         for row, pixels in enumerate(windows):
+            check_pixels(pixels)
             alike.setdefault(pixels.shape, []).append(row)
         for rows in alike.values():
             for start in range(0, len(rows), self.at_once):
@@ -223,7 +231,7 @@ class Predictor:
         Raises
         ------
         ModelError
-            If the arrays are not an embedding of such a window by this model.
+            If the arrays are not an embedding of such a window by this model, or the prompts are not as they must be.
         """
         return self._decode(arrays, shape, (points, labels, boxes, mask_logits), multimask=multimask, sides=(0,))
 
@@ -260,6 +268,7 @@ class Predictor:
         together: bool = False,
     ) -> tuple[Logits, MaskScores]:
         """Answer prompts in surroundings of the first of ``sides`` that holds their best mask; 0 is the window."""
+        check_prompts(*asked)
         first, k = (1, 3) if multimask else (0, 1)
         count, (mh, mw) = len(asked[0]), self.logits_shape(shape)
         logits, iou = np.empty((count, k, mh, mw), np.float32), np.empty((count, k), np.float32)
@@ -469,6 +478,7 @@ class Predictor:
         self, points: Points, labels: PointLabels, boxes: Boxes | None, masks: MaskPrompts | None, *, canvas: Canvas
     ) -> Question:
         """Prompts in pixels of the network's input."""
+        check_prompts(points, labels, boxes, masks)
         scale = torch.tensor(canvas.scale)
         return Question(
             _tensor(points) * scale,
@@ -484,9 +494,10 @@ class Predictor:
         return self._decoder.look(self.features(arrays))
 
     def _check(self, arrays: tuple[np.ndarray, ...], canvas: Canvas) -> None:
-        if arrays[0].shape != (self.sam.spec.width, *canvas.grid):
+        found = arrays[0].shape if arrays else ()
+        if found != (self.sam.spec.width, *canvas.grid):
             raise ModelError(
-                f"an embedding of shape {arrays[0].shape} for a window of {canvas.shape} pixels",
+                f"an embedding of shape {found} for a window of {canvas.shape} pixels",
                 expected=f"{(self.sam.spec.width, *canvas.grid)} from {self.name}",
                 hint="encode the window with the same model",
             )

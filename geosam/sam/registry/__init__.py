@@ -93,10 +93,16 @@ def load_model(
     where, known = _resolve(name_or_path), SPECS.get(str(name_or_path))
     if known is not None and known.url and not where.exists():
         download(known, where)
-    if not where.is_file():
+    how = _device(device), _dtype(dtype)
+    if not os.path.isfile(where):
         raise _absent(where, known)
-    with _loading:
-        return _load(str(where), where.stat().st_mtime_ns, known and known.name, (_device(device), _dtype(dtype)))
+    try:
+        with _loading:
+            return _load(str(where), where.stat().st_mtime_ns, known and known.name, how)
+    except OSError as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"weights file {str(where)!r}: {error.strerror}", expected="a file to read") from error
 
 
 @lru_cache(maxsize=4)
@@ -161,15 +167,15 @@ def weights_path(known: SamSpec) -> Path:
 def cache_folder() -> Path:
     """Tell the folder of downloaded weights: the environment's ``GEOSAM_CACHE``, or the platform's cache folder."""
     chosen = os.environ.get("GEOSAM_CACHE")
-    return Path(chosen).expanduser() if chosen else user_cache_path("geosam")
+    return Path(os.path.expanduser(chosen)) if chosen else user_cache_path("geosam")
 
 
 def _resolve(name_or_path: str | os.PathLike[str]) -> Path:
     """Find the file: a registered name goes before a file of that name."""
     if str(name_or_path) in SPECS:
         return weights_path(SPECS[str(name_or_path)])
-    path = Path(name_or_path).expanduser()
-    looks_like_path = path.exists() or path.suffix or len(path.parts) > 1
+    path = Path(os.path.expanduser(name_or_path))  # which leaves a home that nobody has as it is
+    looks_like_path = path.name and (os.path.lexists(path) or path.suffix or len(path.parts) > 1)
     return path.absolute() if looks_like_path else weights_path(spec(str(name_or_path)))
 
 
@@ -180,7 +186,9 @@ def _absent(where: Path, known: SamSpec | None) -> WeightsError:
             f"the weights of {known.name!r} are not in this installation", expected=str(where), hint=hint
         )
     return WeightsError(
-        f"weights file {str(where)!r}", expected="a file that exists", hint="`geosam models` lists names"
+        f"weights file {str(where)!r}",
+        expected="a file that exists",
+        hint=f"the models that have names are {', '.join(SPECS)}",
     )
 
 
@@ -188,12 +196,12 @@ def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        hint = "device='auto' takes the graphics card where there is one"
-        raise ModelError(
-            f"device {name!r} ({str(error).splitlines()[0]})", expected="a device of this machine", hint=hint
-        ) from error
+        reason = "it holds no numbers" if torch.empty(0, device=name).is_meta else ""
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).split("\n", 1)[0]
+    if reason:
+        hint = "device 'auto' takes the graphics card where there is one"
+        raise ModelError(f"device {name!r} ({reason})", expected="a device of this machine", hint=hint)
     return name
 
 

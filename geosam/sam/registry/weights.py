@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from geosam.errors import WeightsError
+from geosam.errors import OptionError, WeightsError
 from geosam.sam.model import Sam, SamSpec, build
 from geosam.sam.registry.specs import SPECS
 
@@ -42,16 +41,13 @@ def read_sam(path: Path, spec: SamSpec | None = None) -> Sam:
     """
     if not path.is_file():
         raise WeightsError(f"weights file {str(path)!r}", expected="a file that exists", hint="check the path")
-    state, described = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), None)
-    spec = spec or described or recognise({name: tuple(value.shape) for name, value in state.items()})
-    wrong = differences(shapes_of(spec), {name: tuple(value.shape) for name, value in state.items()})
-    if wrong:
-        hint = "is it a fine-tuned model of another layout, or another program's?"
-        raise WeightsError(f"{str(path)!r}: {wrong}", expected=f"the parameters of {spec.name!r}", hint=hint)
+    read = _read_safetensors if path.suffix.lower() == ".safetensors" else _read_pickle
+    spec, state = read(path, spec)
+    if not spec.sha256:  # else it is known byte by byte
+        _check_numbers(path, state)
     with torch.device("meta"):  # laid out without storage: the file's own tensors become the parameters
         sam = build(spec)
-    floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-    sam.load_state_dict(floats, strict=True, assign=True)
+    sam.load_state_dict({name: value.float() for name, value in state.items()}, strict=True, assign=True)
     return sam.eval().requires_grad_(requires_grad=False)
 
 
@@ -108,34 +104,65 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], SamSpec | None]:
+def _read_safetensors(path: Path, spec: SamSpec | None) -> tuple[SamSpec, dict[str, Tensor]]:
+    """Read a file whose header says what is in it; nothing is laid out or read before that is known to be right."""
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping, only keys()
+            names = list(file.keys())
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            text = (file.metadata() or {}).get(METADATA_KEY)
+            spec = spec or (recognise(shapes) if text is None else _spec_from_json(text, path))
+            _check_shapes(path, spec, shapes)
+            return spec, {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
+        if isinstance(error, WeightsError):
+            raise
         raise _damaged(path, error) from error
-    text = metadata.get(METADATA_KEY)
-    return state, None if text is None else _spec_from_json(text, path)
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def _read_pickle(path: Path, spec: SamSpec | None) -> tuple[SamSpec, dict[str, Tensor]]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises almost anything
         raise _damaged(path, error) from error
     for wrapper in ("model", "state_dict"):
         state = state.get(wrapper, state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise WeightsError(f"{str(path)!r} holds something else", expected="a state dict: parameter names and tensors")
-    return state
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    spec = spec or recognise(shapes)
+    _check_shapes(path, spec, shapes)
+    return spec, state
+
+
+def _check_shapes(path: Path, spec: SamSpec, found: Shapes) -> None:
+    wrong = differences(shapes_of(spec), found)
+    if wrong:
+        hint = "is it a fine-tuned model of another layout, or another program's?"
+        raise WeightsError(f"{str(path)!r}: {wrong}", expected=f"the parameters of {spec.name!r}", hint=hint)
+
+
+def _check_numbers(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Refuse what is no plain array of finite numbers, and could only give masks without sense."""
+    kinds = [f"{n} of {v.dtype}" for n, v in state.items() if not v.is_floating_point() or v.layout != torch.strided]
+    wrong = kinds or [f"{n} with infinite or no numbers" for n, v in state.items() if not v.float().isfinite().all()]
+    if wrong:
+        hint = "train or convert it again"
+        raise WeightsError(f"{str(path)!r}: {_some(wrong)}", expected="parameters of finite numbers", hint=hint)
 
 
 def _spec_from_json(text: str, path: Path) -> SamSpec:
     try:
-        fields: dict[str, Any] = {name: _tuples(value) for name, value in json.loads(text).items()}
-        return SamSpec(**fields)
-    except (ValueError, TypeError, AttributeError) as error:
+        return SamSpec.from_dict(_tuples(json.loads(text)))
+    except OptionError as error:
+        raise WeightsError(
+            f"the specification in {str(path)!r}: {error.problem}",
+            expected=error.expected,
+            hint="it was written by another program or version, or is damaged",
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
 
 

@@ -108,9 +108,9 @@ def list_pictures(folder: Path, *, sources: Iterable[str] = (), limit: int = 0) 
 def _from_manifest(folder: Path) -> Iterator[LabelledPicture]:
     by_file: dict[str, list[Row]] = defaultdict(list)
     has_objects = (folder / OBJECTS).is_file()
-    for row in _read_csv(folder / OBJECTS, "file", "xmin", "point_x") if has_objects else []:
+    for row in read_table(folder / OBJECTS, "file", "xmin", "point_x") if has_objects else []:
         by_file[row["file"]].append(row)
-    for row in _read_csv(folder / MANIFEST, "file", "labels", "label_format"):
+    for row in read_table(folder / MANIFEST, "file", "labels", "label_format"):
         kind = FORMATS.get(row["label_format"])
         if kind is None:
             log.info("%s: no objects in labels of format %r", row["file"], row["label_format"])
@@ -122,7 +122,14 @@ def _from_manifest(folder: Path) -> Iterator[LabelledPicture]:
             )
 
 
-def _read_csv(path: Path, *columns: str) -> list[Row]:
+def read_table(path: Path, *columns: str) -> list[Row]:
+    """Read a CSV file whose rows have a value in each of some columns.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be read, or has no such column, or a row is too short.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -131,6 +138,9 @@ def _read_csv(path: Path, *columns: str) -> list[Row]:
     absent = [name for name in columns if rows and name not in rows[0]]
     if absent:
         raise OptionError(f"{str(path)!r} has no column {', '.join(absent)}", expected=f"columns {', '.join(columns)}")
+    short = next((number for number, row in enumerate(rows, start=2) if None in (row[name] for name in columns)), 0)
+    if short:
+        raise OptionError(f"{str(path)!r}, line {short}: too few values", expected=f"columns {', '.join(columns)}")
     return rows
 
 
@@ -153,7 +163,7 @@ def _in_coco(path: Path) -> list[Path]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return [path.parent / image["file_name"] for image in content["images"]] if content["annotations"] else []
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return []
 
 
