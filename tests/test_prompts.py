@@ -236,7 +236,7 @@ def test_touching_the_edge_is_not_being_on_the_scene():
         (lambda scene: Prompts.from_points([1, 1], scene, crs="EPSG:0"), "EPSG:0"),
         (lambda scene: Prompts.from_points([1, 1], scene, labels=["maybe"], crs="px"), "'maybe' in row 0"),
         (lambda scene: Prompts.from_features(7, scene), "type int"),
-        (lambda scene: Prompts.from_features("absent.gpkg", scene), "no file 'absent.gpkg'"),
+        (lambda scene: Prompts.from_features("absent.gpkg", scene), "absent.gpkg does not exist"),
         (lambda scene: Prompts.from_masks(np.zeros((3, 3), np.int32), scene), r"shape \(3, 3\)"),
         (lambda scene: Prompts.from_masks(np.full(scene.shape, 0.5), scene), "whole numbers"),
     ],
@@ -394,13 +394,15 @@ def test_a_polygon_and_a_negative_point_of_one_group_are_one_prompt():
     assert prompt.points_px[-1].tolist() == [30, 30]
 
 
-def test_a_label_column_with_class_names_is_an_attribute():
+def test_a_label_column_with_class_names_is_an_attribute(caplog):
     frame = gpd.GeoDataFrame({"label": ["oak", "elm"]}, geometry=gpd.points_from_xy([1, 2], [1, 2]))
     prompts = Prompts.from_features(frame, scene_on(), crs="px")
     assert [prompt.attributes["label"] for prompt in prompts] == ["oak", "elm"]
     frame["label"] = ["pos", "elm"]
-    with pytest.raises(PromptError, match="'elm' in row 1"):
-        Prompts.from_features(frame, scene_on(), crs="px")
+    assert len(Prompts.from_features(frame, scene_on(), crs="px")) == 2
+    assert "'label' holds elm" in caplog.text
+    with pytest.raises(PromptError, match=r"'elm' in row 1.*label_column=None.*--label-column none"):
+        Prompts.from_features(frame, scene_on(), crs="px", label_column="label")
     assert len(Prompts.from_features(frame, scene_on(), crs="px", label_column=None)) == 2
 
 

@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ _SURFACES = {15: 6, 16: 6, 17: 3}
 """WKB types of a polyhedral surface, a TIN and a triangle, and of what has the same layout and every library knows."""
 
 
-def geometries_from_wkb(wkb: Sequence[Any]) -> tuple[np.ndarray, dict[int, str]]:
+def geometries_from_wkb(wkb: Iterable[Any]) -> tuple[np.ndarray, dict[int, str]]:
     """Geometries out of WKB, and why some of them cannot be built.
 
     Rings that are not closed are closed. Surfaces made of patches, such as the walls and roofs of a building, become

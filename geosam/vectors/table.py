@@ -142,7 +142,9 @@ def _pointed(x: Sequence[Any], y: Sequence[Any]) -> tuple[np.ndarray, dict[int, 
     there = np.isfinite(xy).all(axis=1)
     shapes = np.full(len(xy), None, object)
     shapes[there] = shapely.points(xy[there])
-    return shapes, {int(row): f"its coordinates {x[row]!r}, {y[row]!r} are no numbers" for row in np.flatnonzero(~there)}
+    return shapes, {
+        int(row): f"its coordinates {x[row]!r}, {y[row]!r} are no numbers" for row in np.flatnonzero(~there)
+    }
 
 
 def _crs_of_points(outlines: Places, points: Places, where: str, purpose: Purpose) -> str | None:
