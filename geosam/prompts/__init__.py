@@ -5,6 +5,7 @@ The way of a prompt::
     source, numeric   rows of geometries from files, frames and arrays
     placement         repaired, brought to the scene's pixels, clipped, or refused with a reason
     objects           rows of one object gathered into one `Prompt`
+    parts             outlines in parts that lie far apart, one by one
     assignment        each `Prompt` to the window that shows it best
     tensors           the `WindowPrompts` of one window, rendered and batched
 
@@ -16,13 +17,13 @@ geometry             prompt
 point, multipoint    clicks, inside or outside by the label column
 line                 one to five clicks along it: the thing under the line, such as a road or a river
 polygon              an earlier outline: its box, up to three points well inside it, and itself as mask prompt
-multipolygon         the same, as one object
+multipolygon         the same, as one object; parts that lie far apart are asked for one by one
 anything in `boxes`  its bounds, nothing else
 ===================  ==============================================================================================
 
 A negative row without a group refines the nearest object. A source without a CRS is read in the scene's, if its
-coordinates then reach the scene; otherwise it is refused, as is one whose degrees are none. Corners of a box may come in any order, so that a box never
-crosses the antimeridian: give such a box as a polygon in a suitable CRS.
+coordinates then reach the scene; otherwise it is refused, as is one whose degrees are none. Corners of a box may come
+in any order, so that a box never crosses the antimeridian: give such a box as a polygon in a suitable CRS.
 """
 
 import logging
@@ -39,6 +40,7 @@ from geosam.prompts.numeric import rows_from_boxes, rows_from_masks, rows_from_p
 from geosam.prompts.objects import objects_from
 from geosam.prompts.parse import parse_box as parse_box
 from geosam.prompts.parse import parse_point as parse_point
+from geosam.prompts.parts import apart as apart
 from geosam.prompts.placement import PIXELS, crs_from, frame_of, place
 from geosam.prompts.prompt import Prompt as Prompt
 from geosam.prompts.prompt import Skipped as Skipped
@@ -262,4 +264,4 @@ def stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
-__all__ = ["Prompt", "Prompts", "Skipped", "WindowPrompts", "assign", "parse_box", "parse_point"]
+__all__ = ["Prompt", "Prompts", "Skipped", "WindowPrompts", "apart", "assign", "parse_box", "parse_point"]

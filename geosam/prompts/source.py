@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from math import isnan
 from typing import Any
 
@@ -76,14 +76,14 @@ class Rows:
         groups: Sequence[Hashable | None] | None = None,
     ) -> "Rows":
         """Rows of bare geometries, with their position as id."""
-        count = len(geometries)
+        n = len(geometries)
         return cls(
             geometries,
             crs,
-            ids=list(range(count)),
-            labels=np.ones(count, np.int64) if labels is None else labels,
-            groups=[None] * count if groups is None else groups,
-            attributes=pd.DataFrame(index=range(count)),
+            ids=list(range(n)),
+            labels=np.ones(n, np.int64) if labels is None else labels,
+            groups=[None] * n if groups is None else groups,
+            attributes=pd.DataFrame(index=range(n)),
         )
 
 
@@ -168,12 +168,9 @@ def _ids(table: pd.DataFrame, column: str | None) -> list[str | int]:
     taken, last, ids = {str(one) for one in given if one is not None}, 0, []
     for row, one in enumerate(given):
         if one is None:
-            last = max(last, row)
-            while str(last) in taken:
-                last += 1
-            one = last
-            last += 1
-        ids.append(one)
+            last = next(number for number in count(max(last, row)) if str(number) not in taken)
+            taken.add(str(last))
+        ids.append(last if one is None else one)
     return ids
 
 

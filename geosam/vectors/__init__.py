@@ -12,7 +12,7 @@ What is said of features beside the table itself is in its `attrs`, under `NOTES
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geosam.paths import check_regular, is_address, is_remote
 from geosam.vectors import columns, text
-from geosam.vectors.file import Asked, Layer, layer_to_frame, named_for_gdal, read_json, read_layer
+from geosam.vectors.file import Asked, Bounds, Layer, layer_to_frame, named_for_gdal, read_json, read_layer
 from geosam.vectors.purpose import AREA as AREA
 from geosam.vectors.purpose import PROMPTS as PROMPTS
 from geosam.vectors.purpose import SCENES as SCENES
@@ -48,11 +48,11 @@ def read_vector(
     *,
     purpose: Purpose = PROMPTS,
     layer: str | int | None = None,
-    bounds: tuple[float, float, float, float] | None = None,
+    bounds: Callable[[Any], Bounds | None] | None = None,
     needs_crs: bool = True,
     plain: bool = False,
 ) -> Any:
-    """Features from a frame, a series, shapely geometries or any vector file, with every value as it is given.
+    r"""Features from a frame, a series, shapely geometries or any vector file, with every value as it is given.
 
     Parameters
     ----------
@@ -64,7 +64,8 @@ def read_vector(
     layer
         Name or number of a layer, where a file has several.
     bounds
-        ``xmin, ymin, xmax, ymax`` in the file's CRS: only what meets them is read, where the format has an index.
+        Tells for a file's CRS (None if it has none) ``xmin, ymin, xmax, ymax`` in it, or None; what does not meet them
+            is not read.
     needs_crs
         Whether it matters what the file says of its CRS.
     plain
@@ -73,8 +74,8 @@ def read_vector(
     Returns
     -------
     GeoDataFrame
-        Whole numbers with gaps are nullable integers, moments keep their instant, text stays text. Index: the file's own
-        feature ids. With `plain` a DataFrame, where there are no geometries.
+        Whole numbers with gaps are nullable integers, moments keep their instant, text stays text. Index: the file's
+        own feature ids. With `plain` a DataFrame, where there are no geometries.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def read_vector(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "wells.csv")
-    ...     _ = path.write_text("well,x,y\\n007,500010,4999990\\n")
+    ...     _ = path.write_text("well,x,y\n007,500010,4999990\n")
     ...     wells = read_vector(path)
     >>> wells["well"].tolist(), wells.geometry.iloc[0]
     (['007'], <POINT (500010 4999990)>)
@@ -153,7 +154,7 @@ def _read_path(path: str, asked: Asked, *, plain: bool) -> Any:
     place = check_regular(path, asked.purpose.error, f"a vector file with {asked.purpose.what}")
     if suffix in text.SUFFIXES and place.is_file():
         table, reasons = text.read_text(place, asked.purpose)
-        return _from_table(table, asked, reasons, plain=plain)
+        return _recognized(_from_table(table, asked, reasons, plain=plain))
     check_signature(place, asked.purpose)
     if suffix in PARQUET:
         return _read_parquet(str(place), asked, plain=plain)
@@ -181,9 +182,15 @@ def _features(layer: Layer, asked: Asked, *, plain: bool) -> Any:
 def _from_table(table: pd.DataFrame, asked: Asked, reasons: Mapping[int, str], *, plain: bool) -> Any:
     """A table whose columns say where the rows are; as it is, if none does and that will do."""
     if plain:
-        return table.apply(text.recognized)
-    frame, more, _ = table_to_features(table, asked.where, asked.purpose)
+        return table
+    frame, more = table_to_features(table, asked.where, asked.purpose)
     return _noted(frame, {**more, **reasons}, None)
+
+
+def _recognized(table: Any) -> Any:
+    """A table whose text is numbers where that loses nothing."""
+    texts = [name for name in table.columns if isinstance(table[name].dtype, pd.StringDtype)]
+    return table.assign(**{name: text.recognized(table[name]) for name in texts}) if texts else table
 
 
 def _noted(frame: gpd.GeoDataFrame, reasons: Mapping[int, str], assumed: str | None) -> gpd.GeoDataFrame:

@@ -79,7 +79,7 @@ def array_to_series(column: pa.ChunkedArray) -> pd.Series:
 
 
 def nullable(kind: pa.DataType) -> Any:
-    """pandas' type with gaps for whole numbers or truth values of an Arrow type."""
+    """Pandas' type with gaps for whole numbers or truth values of an Arrow type."""
     if pa.types.is_boolean(kind):
         return pd.BooleanDtype()
     name = str(kind).capitalize()

@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +29,11 @@ from geosam.vectors.signature import HEAD, json_crs
 
 log = logging.getLogger(__name__)
 
+Bounds = tuple[float, float, float, float]
+"""``xmin, ymin, xmax, ymax`` in the CRS of a layer."""
+
 OPENING = {"ESRI Shapefile": {"ADJUST_TYPE": "YES"}, "GeoJSON": {"DATE_AS_STRING": "YES"}}
-"""How drivers are opened, so that what they hold is not changed: long whole numbers, and text that looks like a date."""
+"""How drivers are opened, so that they change nothing: neither long whole numbers, nor text that looks like a date."""
 
 CALM = {"GML_DOWNLOAD_SCHEMA": "NO", "GML_DOWNLOAD_WFS_SCHEMA": "NO"}
 """What GDAL is told while a local file is read: to fetch nothing."""
@@ -68,7 +71,7 @@ class Asked:
     where: str
     purpose: Purpose
     layer: str | int | None = None
-    bounds: tuple[float, float, float, float] | None = None
+    bounds: Callable[[Any], Bounds | None] | None = None
     needs_crs: bool = True
 
 
@@ -82,8 +85,9 @@ def read_layer(name: str, asked: Asked) -> Layer:
     """
     with _errors(name, asked):
         layer, has_geometries = _choose(name, asked)
-        options = OPENING.get(pyogrio.read_info(name, layer=layer)["driver"], {})
-        how: dict[str, Any] = {"layer": layer, "bbox": asked.bounds, "return_fids": True, **options}
+        info = pyogrio.read_info(name, layer=layer)
+        bounds = asked.bounds(_stated(info["crs"])) if asked.bounds and has_geometries else None
+        how: dict[str, Any] = {"layer": layer, "bbox": bounds, "return_fids": True, **OPENING.get(info["driver"], {})}
         meta, table = pyogrio.raw.read_arrow(name, read_geometry=False, datetime_as_string=True, **how)
         frame = _attributes(meta, table)
         if not has_geometries:

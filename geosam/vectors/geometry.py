@@ -87,7 +87,7 @@ def is_geometry(value: Any) -> bool:
     """
     if isinstance(value, bytes):
         return len(value) > 8 and value[0] in (0, 1) and _kind(value, 0)[0] in range(1, 18)
-    return isinstance(value, str) and any(pattern.match(value) for pattern in (_WKT, _JSON)) or _is_hex(value)
+    return (isinstance(value, str) and any(pattern.match(value) for pattern in (_WKT, _JSON))) or _is_hex(value)
 
 
 def _is_hex(value: Any) -> bool:

@@ -12,7 +12,7 @@ import shapely
 
 from geosam.vectors.geometry import geometries_from_text, is_geometry
 from geosam.vectors.purpose import Purpose
-from geosam.vectors.text import numbers, recognized
+from geosam.vectors.text import numbers
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,8 @@ class Places:
     crs: str | None
 
 
-def table_to_features(
-    table: pd.DataFrame, where: str, purpose: Purpose
-) -> tuple[gpd.GeoDataFrame, Mapping[int, str], str | None]:
-    """Features out of a table, why some rows have no geometry, and the CRS of the outlines if only points name it.
+def table_to_features(table: pd.DataFrame, where: str, purpose: Purpose) -> tuple[gpd.GeoDataFrame, Mapping[int, str]]:
+    """Features out of a table, and why some rows have no geometry.
 
     Parameters
     ----------
@@ -83,9 +81,9 @@ def table_to_features(
     crs = found.crs
     if outlines and points and crs is None:
         crs = _crs_of_points(outlines, points, where, purpose)
-    own = table.drop(columns=list(found.columns)).apply(recognized)
+    own = table.drop(columns=list(found.columns))
     frame = gpd.GeoDataFrame(own, geometry=gpd.GeoSeries(found.geometries, index=table.index, crs=crs))
-    return frame, found.reasons, crs
+    return frame, found.reasons
 
 
 def _outlines(table: pd.DataFrame, where: str, purpose: Purpose) -> Places | None:
@@ -113,7 +111,7 @@ def _holds_outlines(column: pd.Series) -> bool:
 
 def _parsed(column: pd.Series, name: Any, where: str, purpose: Purpose) -> Places:
     """A column of outlines."""
-    given = [None if one is None or one is pd.NA or one != one else one for one in column]
+    given = [one if isinstance(one, str | bytes) else None for one in column]
     geometries, reasons, srids = geometries_from_text(given)
     if len(srids) > 1:
         raise purpose.error(
@@ -168,7 +166,7 @@ def _crs_of_points(outlines: Places, points: Places, where: str, purpose: Purpos
         f"{where!r} with outlines in column {outlines.columns[0]} and points in columns "
         f"{' and '.join(map(str, points.columns))} that lie elsewhere",
         expected="one place for each row",
-        hint=f"leave one of them out of the table, or put the outlines' SRID before them (SRID=32633;POLYGON …); {purpose.crs} is then the CRS of what is left",
+        hint="leave one of them out of the table, or put the outlines' SRID before them, as in SRID=32633;POLYGON (…)",
     )
 
 

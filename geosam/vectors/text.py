@@ -59,7 +59,7 @@ def read_text(path: Path, purpose: Purpose) -> tuple[pd.DataFrame, dict[int, str
 
 
 def recognized(column: pd.Series) -> pd.Series:
-    """Text as numbers, if each could be written back as it stands: no leading zeros, no gaps between numbers.
+    """Text as numbers, if each could be written back as it stands: no leading zeros, no more digits than fit.
 
     Real numbers may all have the same number of decimals, or none that could be left out.
 
@@ -67,25 +67,27 @@ def recognized(column: pd.Series) -> pd.Series:
     --------
     >>> [recognized(pd.Series(one)).tolist() for one in (["1", "20"], ["00042", "1"], ["0.50", "1.25"], ["1.1", "1.10"])]
     [[1, 20], ['00042', '1'], [0.5, 1.25], ['1.1', '1.10']]
-    """
+    """  # noqa: E501 - four cases in one line
     given = column.dropna().tolist()
     if not given or not all(isinstance(one, str) for one in given):
         return column
-    if all(map(_INTEGER.fullmatch, given)):
-        if all(-(2**63) <= int(one) < 2**63 for one in given):
-            whole = pd.array([None if pd.isna(one) else int(one) for one in column], dtype="Int64")
-            return pd.Series(whole if len(given) < len(column) else whole.astype("int64"), index=column.index)
-        return column
-    found = [_REAL.fullmatch(one) for one in given]
-    decimals = [one and (one[1] or "") for one in found]
-    alike = len({None if one is None else len(one) for one in decimals}) == 1
-    if None in decimals or not (alike or not any(one and one.endswith("0") for one in decimals)):
-        return column
-    if any(len(one.lstrip("-").replace(".", "").lstrip("0")) > 15 and repr(float(one)) != one for one in given):
-        return column  # more digits than a real number holds
-    if any(one in ("-0", "0.") or float(one) == 0 and one.startswith("-") for one in given):
-        return column
-    return column.astype(object).map(float, na_action="ignore").astype("float64")
+    if all(map(_INTEGER.fullmatch, given)) and all(-(2**63) <= int(one) < 2**63 for one in given):
+        whole = pd.array([None if pd.isna(one) else int(one) for one in column], dtype="Int64")
+        return pd.Series(whole if len(given) < len(column) else whole.astype("int64"), index=column.index)
+    if _are_real(given):
+        return column.astype(object).map(float, na_action="ignore").astype("float64")
+    return column
+
+
+def _are_real(texts: Sequence[str]) -> bool:
+    """Whether real numbers say just what texts say, and there is one way to write them."""
+    found = [_REAL.fullmatch(one) for one in texts]
+    decimals = {len(one[1] or "") for one in found if one}
+    short = not any(one and (one[1] or "").endswith("0") for one in found)
+    if None in found or not (short or len(decimals) == 1):
+        return False
+    digits = max(len(one.lstrip("-").replace(".", "").lstrip("0")) for one in texts)
+    return digits <= 15 and not any(one.startswith("-") and float(one) == 0 for one in texts)
 
 
 def numbers(values: Sequence[Any]) -> list[float | None]:
