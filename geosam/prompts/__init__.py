@@ -219,7 +219,7 @@ class Prompts:
     def _from_rows(cls, rows: Rows, scene: Scene, *, boxes: bool = False) -> "Prompts":
         """Rows placed on the scene and gathered into objects."""
         frame = frame_of(rows.crs, rows.geometries, scene, assumed=rows.assumed)
-        placed = place(rows.geometries, scene, frame, reasons=rows.reasons)
+        placed = place(rows.geometries, scene, frame, known=rows.reasons)
         items, skipped, firsts = objects_from(rows, placed, boxes=boxes)
         if skipped:
             first = skipped[0]

@@ -58,7 +58,7 @@ def _groups(outline: BaseGeometry) -> list[BaseGeometry]:
     sizes = np.maximum(x1 - x0, y1 - y0)
     one, other = shapely.STRtree(parts).query(parts, predicate="dwithin", distance=sizes)
     count, group = connected_components(coo_array((np.ones(len(one)), (one, other)), shape=(len(parts),) * 2))
-    return [shapely.multipolygons(parts[group == number]) for number in range(count)] if count > 1 else []
+    return [shapely.MultiPolygon(list(parts[group == number])) for number in range(count)] if count > 1 else []
 
 
 def _divided(prompt: Prompt, groups: list[BaseGeometry]) -> list[Prompt]:

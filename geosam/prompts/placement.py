@@ -52,7 +52,7 @@ class Placed:
 
 
 def place(
-    geometries: ndarray, scene: Scene, crs: CRS | str | None, *, reasons: Mapping[int, str] = MappingProxyType({})
+    geometries: ndarray, scene: Scene, crs: CRS | str | None, *, known: Mapping[int, str] = MappingProxyType({})
 ) -> Placed:
     """Repair geometries, bring them to the pixels of `scene` and clip them to it.
 
@@ -64,11 +64,11 @@ def place(
         The scene to place them on.
     crs
         What the coordinates mean: a CRS, or ``"px"``.
-    reasons
+    known
         Why some of them are known to be of no use, by position.
     """
-    given, reasons = reasons, np.full(len(geometries), "", object)
-    for row, reason in given.items():
+    reasons = np.full(len(geometries), "", object)
+    for row, reason in known.items():
         reasons[row] = reason
     sound = shapely.force_2d(geometries)
     if isinstance(crs, CRS):
@@ -279,7 +279,7 @@ def _assumed(geometries: ndarray, scene: Scene) -> CRS | str | None:
     if not rows.any():
         return scene.crs
     height, width = scene.shape
-    placed = scene.to_px(geometries[rows], scene.crs)
+    placed = scene.to_px(_boxes(geometries[rows]), scene.crs)
     if shapely.intersects(shapely.box(*shapely.total_bounds(placed)), shapely.box(0, 0, width, height)):
         return scene.crs
     x0, y0, x1, y1 = shapely.total_bounds(geometries[rows])

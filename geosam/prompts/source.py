@@ -128,11 +128,10 @@ def rows_from_frame(
 
 def _values(table: pd.DataFrame, name: str) -> pd.Series | pd.Index:
     """A column by its name, or the index if that is its name, as a file's own column of feature ids is."""
-    found = [column for column in table.columns if column == name] or [
-        column for column in table.columns if str(column) == name
-    ]
-    if found:
-        return table[found[0]]
+    named = {str(column): at for at, column in reversed(list(enumerate(table.columns)))}
+    exact = {column: at for at, column in enumerate(table.columns) if isinstance(column, str)}
+    if name in named:
+        return table.iloc[:, exact.get(name, named[name])]
     if name == table.index.name:
         return table.index
     raise PromptError(

@@ -99,14 +99,15 @@ def read_layer(name: str, asked: Asked) -> Layer:
 
 def read_json(place: Path, asked: Asked) -> Layer:
     """The features of a GeoJSON file, with what GDAL does not read of it: CRS by name, whole numbers of any length."""
+    says, crs = json_crs(place, asked.purpose, needed=asked.needs_crs)  # before GDAL, which would follow a link
     with for_gdal(place) as name:
         found = read_layer(name, asked)
-    says, crs = json_crs(place, asked.purpose, needed=asked.needs_crs)
-    frame = found.frame.apply(columns.moments_in_text)
-    for column in [name for name in frame.columns if columns.lossy(frame[name])]:
+    own = {name: columns.moments_in_text(series) for name, series in found.frame.items()}
+    for column in [str(name) for name, series in own.items() if columns.lossy(series)]:
         given = _json_values(place, column)
-        if len(given) == len(frame):
-            frame[column] = columns.exact_integers(frame[column], given)
+        if len(given) == len(found.frame):
+            own[column] = columns.exact_integers(own[column], given)
+    frame = found.frame.assign(**{str(name): series for name, series in own.items()})
     if not says or found.geometries is None:
         return Layer(frame, found.geometries, found.crs, found.reasons, assumed=not says)
     return Layer(frame, found.geometries, crs and _known(crs, found.crs, asked), found.reasons)

@@ -66,7 +66,7 @@ def crossings(geometry: BaseGeometry) -> int:
     if len(xy) < 2:  # points and lines, which are valid as they are
         return 0
     same = ring[1:] == ring[:-1]
-    edges = shapely.linestrings(np.stack([xy[:-1][same], xy[1:][same]], axis=1))
+    edges = np.asarray(shapely.linestrings(np.stack([xy[:-1][same], xy[1:][same]], axis=1)), object)
     some, found = edges[:: max(1, len(edges) // SAMPLE)], 0.0
     tree = shapely.STRtree(edges)
     for edge in some:
@@ -85,17 +85,18 @@ def thinned(geometries: np.ndarray, step: float) -> tuple[np.ndarray, dict[int, 
 
     Examples
     --------
-    >>> disc = shapely.Point(0, 0).buffer(100, quad_segs=5000)
+    >>> disc = shapely.Point(0, 0).buffer(100, quad_segs=2000)
     >>> coarse, _ = thinned(np.array([disc]), 0.25)
     >>> len(coarse[0].exterior.coords) < 3000, bool(shapely.hausdorff_distance(coarse[0], disc) < 1)
     (True, True)
     """
     shapes, reasons = geometries.copy(), {}
     for row in np.flatnonzero(shapely.get_num_coordinates(shapes) > MOST_VERTICES).tolist():
+        shape: BaseGeometry | None
         shape, tolerance = _every(_sparse(shapes[row], step)), step
         if (count := crossings(shape)) > MOST_CROSSINGS:
             shape, reasons[row] = None, SCRIBBLE.format(count)
-        while shapely.get_num_coordinates(shape) > MOST_VERTICES and tolerance < 2**16 * step:
+        while shape and shapely.get_num_coordinates(shape) > MOST_VERTICES and tolerance < 2**16 * step:
             shape = shapely.simplify(_sparse(shape, tolerance), tolerance, preserve_topology=False)
             tolerance *= 2
         shapes[row] = shape
@@ -127,7 +128,7 @@ def _every(geometry: BaseGeometry) -> BaseGeometry:
 
 
 def _long(ring: BaseGeometry, step: int) -> bool:
-    return shapely.get_num_coordinates(ring) > 4 * step
+    return bool(shapely.get_num_coordinates(ring) > 4 * step)
 
 
 def _even_odd(geometry: BaseGeometry) -> BaseGeometry:

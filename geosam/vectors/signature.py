@@ -87,17 +87,18 @@ def json_crs(path: Path, purpose: Purpose, *, needed: bool) -> tuple[bool, str |
     Raises
     ------
     GeosamError
-        Of the purpose's kind, if the CRS is needed and named by a link, which would have to be fetched.
+        Of the purpose's kind, if the CRS is named by a link, which would have to be fetched, or needed and not named.
     """
     found = _crs_member(path)
     if not isinstance(found, dict):
         return found is not False, None
-    name = (found.get("properties") or {}).get("name")
-    if not isinstance(name, str) and needed:
+    told, is_link = found.get("properties"), found.get("type") not in (None, "name")
+    name = told.get("name") if isinstance(told, dict) else None
+    if is_link or (needed and not isinstance(name, str)):
         raise purpose.error(
             f"{path.name} gives its CRS as {json.dumps(found)[:100]}",
             expected="a name, as in EPSG:32633",
-            hint=f"say it yourself: {purpose.crs}",
+            hint="take the member `crs` out of the file" + ("" if is_link else f", or say it yourself: {purpose.crs}"),
         )
     return True, name if isinstance(name, str) else None
 

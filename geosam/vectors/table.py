@@ -88,7 +88,8 @@ def table_to_features(table: pd.DataFrame, where: str, purpose: Purpose) -> tupl
 
 def _outlines(table: pd.DataFrame, where: str, purpose: Purpose) -> Places | None:
     """The column whose text is the richest geometry."""
-    found = [_parsed(table[name], name, where, purpose) for name in table.columns if _holds_outlines(table[name])]
+    columns = {name: column for name, column in table.items() if _holds_outlines(column)}
+    found = [_parsed(column, name, where, purpose) for name, column in columns.items()]
     if not found:
         return None
     richness = [int(shapely.get_dimensions(places.geometries).max(initial=-1)) for places in found]
@@ -172,4 +173,4 @@ def _crs_of_points(outlines: Places, points: Places, where: str, purpose: Purpos
 
 def _in_degrees(geometries: np.ndarray) -> bool:
     x0, y0, x1, y1 = shapely.total_bounds(geometries[~shapely.is_missing(geometries)])
-    return x0 >= -360 and x1 <= 360 and y0 >= -90 and y1 <= 90
+    return bool(x0 >= -360 and x1 <= 360 and y0 >= -90 and y1 <= 90)

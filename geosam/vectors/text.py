@@ -38,8 +38,8 @@ def read_text(path: Path, purpose: Purpose) -> tuple[pd.DataFrame, dict[int, str
     """
     text = _decoded(path)
     limit = csv.field_size_limit(2**31 - 1)  # outlines are long
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text, path), strict=True)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text, path), strict=True)
         rows = [row for row in reader if row]
     except csv.Error as error:
         raise purpose.unreadable(path, f"{error}, in line {reader.line_num}") from None
@@ -86,8 +86,10 @@ def _are_real(texts: Sequence[str]) -> bool:
     short = not any(one and (one[1] or "").endswith("0") for one in found)
     if None in found or not (short or len(decimals) == 1):
         return False
-    digits = max(len(one.lstrip("-").replace(".", "").lstrip("0")) for one in texts)
-    return digits <= 15 and not any(one.startswith("-") and float(one) == 0 for one in texts)
+    long = (one for one in texts if len(one.lstrip("-").replace(".", "").lstrip("0")) > 15)
+    return all(repr(float(one)) == one for one in long) and not any(
+        one.startswith("-") and float(one) == 0 for one in texts
+    )
 
 
 def numbers(values: Sequence[Any]) -> list[float | None]:
