@@ -15,6 +15,8 @@ from geosam.catalog.items import Item, moment, safe_name
 from geosam.catalog.selection import Selection
 from geosam.catalog.stac import item_from_dict, resolve
 from geosam.errors import CatalogError
+from geosam.vectors import SCENES, read_vector, split_layer
+from geosam.vectors.columns import unique_names
 
 PATH_COLUMNS = ("path", "location", "href", "filename", "file")
 """Columns that may hold the path of a scene, the first that is there; ``location`` is what gdaltindex writes."""
@@ -32,14 +34,7 @@ def read_table(path: str | Path, selection: Selection) -> Iterator[Item]:
         If the file cannot be read or has no column with paths.
     """
     where = fspath(path)
-    try:
-        table = gpd.read_parquet(where) if where.lower().endswith("parquet") else gpd.read_file(where)
-    except Exception as error:  # pyogrio and pyarrow raise several kinds without a common root
-        reason = " ".join(str(error).split())[:200]
-        raise CatalogError(
-            f"{where} cannot be read ({reason})", expected="a vector file with a row per scene"
-        ) from error
-    return items_from_table(table, selection, base=where)
+    yield from items_from_table(read_vector(where, purpose=SCENES, plain=True), selection, base=split_layer(where)[0])
 
 
 def items_from_table(table: pd.DataFrame, selection: Selection, *, base: str = "") -> Iterator[Item]:
@@ -61,6 +56,7 @@ def items_from_table(table: pd.DataFrame, selection: Selection, *, base: str = "
     """
     footprints = _footprints(table)
     rows = table.drop(columns=[table.geometry.name]) if isinstance(table, gpd.GeoDataFrame) else table
+    rows = rows.set_axis(unique_names(list(rows.columns)), axis=1)
     if "assets" in rows.columns:
         for record, footprint in zip(rows.to_dict("records"), footprints, strict=True):
             yield item_from_dict(_stac_item(record, footprint), selection, base=base)
@@ -69,15 +65,17 @@ def items_from_table(table: pd.DataFrame, selection: Selection, *, base: str = "
     if column is None:
         given = ", ".join(map(str, rows.columns)) or "none"
         raise CatalogError(f"a table with the columns {given}", expected=f"one of {', '.join(PATH_COLUMNS)}")
-    for record, footprint in zip(rows.to_dict("records"), footprints, strict=True):
-        path, name = str(record[column]), _first(record, NAME_COLUMNS)
+    for number, (record, footprint) in enumerate(zip(rows.to_dict("records"), footprints, strict=True)):
+        path, name = _first(record, (column,)), _first(record, NAME_COLUMNS)
+        if path is None:  # its run fails with this as the reason, and the others go on
+            path = f"no {column} in row {number} of {Path(base).name or 'the table'}"
         when = moment(_first(record, TIME_COLUMNS))
         yield Item(
-            safe_name(str(name) if name is not None else Path(path).stem),
-            (resolve(path, base or "table"),),
+            safe_name(str(name) if name is not None else Path(str(path)).stem),
+            (resolve(str(path), base or "table") if column in record and _there(record[column]) else str(path),),
             when=(when, when) if when else None,
             footprint=footprint,
-            properties={str(key): value for key, value in record.items() if key != column},
+            properties={str(key): value for key, value in record.items() if key != column and _there(value)},
         )
 
 
@@ -88,7 +86,10 @@ def _footprints(table: pd.DataFrame) -> list[Any]:
     geometries = table.geometry
     if geometries.crs is not None:
         geometries = geometries.to_crs(4326)
-    return [None if one is None or shapely.is_empty(one) else one for one in geometries]
+    shapes = np.array(geometries.array, object)
+    x0, y0, x1, y1 = shapely.bounds(shapes).T
+    known = (x0 >= -360) & (x1 <= 360) & (y0 >= -90) & (y1 <= 90)  # no degrees, or none at all: nobody knows its place
+    return [shape if there else None for shape, there in zip(shapes, known.tolist(), strict=True)]
 
 
 def _first(record: Mapping[Any, Any], names: tuple[str, ...]) -> Any:

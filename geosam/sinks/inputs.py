@@ -11,6 +11,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geosam.paths import for_gdal, is_address
 from geosam.scene import Scene
+from geosam.vectors import split_layer
 from geosam.sinks.places import local
 
 _MOST = 10_000
@@ -57,7 +58,7 @@ def input_files(*sources: Any) -> list[str]:
         if isinstance(source, Scene):
             found += [*scene_files(source), *source.area_files]
         elif isinstance(source, str | os.PathLike):
-            found.append(local(source))
+            found.append(local(split_layer(os.fspath(source))[0]))
         elif isinstance(source, list | tuple):
             found += input_files(*source)
         else:
