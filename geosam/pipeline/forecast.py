@@ -80,7 +80,7 @@ def _everything(request: Request, plan: WindowPlan) -> dict[str, Any]:
 def _prompted(request: Request, plan: WindowPlan) -> dict[str, Any]:
     """What the windows take that prompts fall into."""
     windows, sights = count_prompted(request)
-    places = (plan[plan.best(tuple(prompt.extent_px))].window for prompt in request.prompts or ())
+    places = (plan[plan.best(prompt.extent_px)].window for prompt in request.prompts or ())
     middle = next((window for window in places if request.scene.has_data(window)), None) if sights else None
     cost = NOTHING if middle is None else calibrated(request, middle)
     shares = [1.0 if middle is None else seen.pixels / (middle.height * middle.width) for seen in sights]

@@ -98,7 +98,7 @@ class SegmentOptions:
         }
         for name, (least, most) in ranges.items():
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, Integral) and least <= value <= most):
+            if value is not None and not (isinstance(value, Integral) and least <= int(value) <= most):
                 raise OptionError(f"{name}={value!r}", expected=f"a whole number from {least} to {most}")
 
     @property
