@@ -64,6 +64,7 @@ def test_nothing_of_other_libraries_reaches_the_terminal():
     done = ran(
         "warnings.warn('/some/inner/path')\n"
         "threading.Thread(target=lambda: 1 / 0).start()\n"
+        "os.write(2, b'libtiff: its own line')\n"
         "raise ValueError('https://host/a?sig=SECRET \\x1b[31m\\nred')"
     )
     assert done.returncode == 70

@@ -132,7 +132,8 @@ def _hush() -> None:
     """Keep what libraries write to stderr by themselves out of it; with ``GEOSAM_DEBUG`` it is all there."""
     if os.environ.get("GEOSAM_DEBUG"):
         return
-    os.environ.setdefault("CPL_LOG", os.devnull)  # GDAL, where nobody listens to its errors
+    logging.captureWarnings(capture=True)
+    _part_stderr()
 
     def unraisable(told: Any) -> None:
         if isinstance(told.exc_value, KeyboardInterrupt):  # it came in a callback that cannot raise: once more
@@ -141,3 +142,13 @@ def _hush() -> None:
 
     sys.unraisablehook = unraisable
     threading.excepthook = lambda told: _log.debug("%s in %s", told.exc_value, told.thread)
+
+
+def _part_stderr() -> None:
+    """Keep stderr for Python: what libraries in C write to it, as libtiff does, goes nowhere."""
+    with suppress(OSError, ValueError, AttributeError):  # there is none, or it is no file
+        number, encoding = sys.stderr.fileno(), sys.stderr.encoding
+        own = os.dup(number)
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), number)
+        sys.stderr = open(own, "w", buffering=1, encoding=encoding, errors="backslashreplace")  # noqa: SIM115 - it stays

@@ -57,11 +57,10 @@ def log_handler(*, verbose: bool) -> logging.Handler:
     Examples
     --------
     >>> handler = log_handler(verbose=False)
-    >>> record = logging.makeLogRecord({"name": GDAL, "levelname": "WARNING", "msg": "CPLE_AppDefined in a.tif: odd"})
+    >>> record = logging.LogRecord(GDAL, logging.WARNING, "", 1, "CPLE_AppDefined in a.tif: odd", None, None)
     >>> handler.filter(record) and handler.format(record), bool(handler.filter(record))
     ('WARNING GDAL: a.tif: odd', False)
     """
-    logging.captureWarnings(capture=True)
     handler = logging.StreamHandler()
     handler.addFilter(Said(verbose=verbose))
     handler.setFormatter(Line())

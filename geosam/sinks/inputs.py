@@ -11,8 +11,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geosam.paths import for_gdal, is_address
 from geosam.scene import Scene
-from geosam.vectors import split_layer
 from geosam.sinks.places import local
+from geosam.vectors import split_layer
 
 _MOST = 10_000
 """Files of a scene that are looked at: sources of a VRT of VRTs can be very many."""
