@@ -126,7 +126,9 @@ class Manifest:
                     os.truncate(self.path, end)
                     raise
         except OSError as error:
-            raise SinkError(f"{self.path} cannot be written ({error.strerror})", hint="see whether the disk is full") from error
+            raise SinkError(
+                f"{self.path} cannot be written ({error.strerror})", hint="see whether the disk is full"
+            ) from error
 
     def _is_whole(self, end: int) -> bool:
         """Whether the file ends with a line's end, as it does unless a process was killed while it wrote."""

@@ -159,7 +159,7 @@ def segment_catalog(
 
     Notes
     -----
-    With `workers`, a script needs no ``if __name__ == "__main__":``: it is not run again in the processes that are started.
+    With `workers`, a script needs no ``if __name__ == "__main__":``; the processes that are started do not run it again.
 
     Examples
     --------
@@ -281,12 +281,14 @@ def _run(request: _Request, job: Job, progress: Progress) -> CatalogReport:
         manifest = Manifest(folder.manifest)
         todo = [task for task in tasks if not is_done(manifest.rows.get(task.item.name), task, job)]
         report.kept = len(tasks) - len(todo)
-        with progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage:
-            with closing(_rows(request.execution, job, todo)) as rows:
-                for row in rows:
-                    manifest.append(row)
-                    _count(report, row)
-                    stage.advance()
+        with (
+            progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage,
+            closing(_rows(request.execution, job, todo)) as rows,
+        ):
+            for row in rows:
+                manifest.append(row)
+                _count(report, row)
+                stage.advance()
         report.objects = sum(manifest.rows[task.item.name].objects for task in tasks)
     report.seconds = time.perf_counter() - begin
     return report
