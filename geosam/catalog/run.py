@@ -1,7 +1,7 @@
 """A whole catalog: find the scenes, do what is missing, keep account of it."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -159,7 +159,7 @@ def segment_catalog(
 
     Notes
     -----
-    With `workers`, a script needs no ``if __name__ == "__main__":``; the processes that are started do not run it again.
+    With `workers`, a script needs no ``if __name__ == "__main__":``; the processes that it starts do not run it again.
 
     Examples
     --------
@@ -294,7 +294,7 @@ def _run(request: _Request, job: Job, progress: Progress) -> CatalogReport:
     return report
 
 
-def _rows(execution: Execution, job: Job, todo: Sequence[Task]) -> Iterator[Row]:
+def _rows(execution: Execution, job: Job, todo: Sequence[Task]) -> Generator[Row]:
     """What becomes of each scene: those that the catalog itself spoils first, then those that are worked on."""
     for task in todo:
         if task.item.problem is not None:
