@@ -6,8 +6,10 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -271,7 +273,60 @@ def test_a_scheduler_that_is_lost_is_one_clear_error(scenes, undisturbed, tmp_pa
     assert content(tmp_path / "run") == undisturbed
 
 
-def test_no_cluster_at_an_address_is_one_clear_error(scenes, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster_module, "CONNECT_S", 1.0)
+@pytest.mark.parametrize(
+    "address", ["x", "http://127.0.0.1:8786", "tcp://127.0.0.1:1", "tcp://host:99999", "tcp://[::1", "tcp://a\0:1"]
+)
+def test_no_cluster_at_an_address_is_one_clear_error(scenes, tmp_path, address):
     with pytest.raises(ClusterError, match="no cluster"):
-        segment_catalog(scenes, tmp_path, model=NETWORK, scheduler="tcp://127.0.0.1:1", **SMALL)
+        segment_catalog(scenes, tmp_path, model=NETWORK, scheduler=address, **SMALL)
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH"])
+def test_something_else_that_answers_is_no_cluster(scenes, tmp_path, monkeypatch, greeting):
+    monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        greeter = threading.Thread(target=greet, args=(server, greeting), daemon=True)
+        greeter.start()
+        with pytest.raises(ClusterError, match="no cluster"):
+            segment_catalog(scenes, tmp_path, model=NETWORK, scheduler=address, **SMALL)
+        greeter.join(10)
+
+
+def greet(server: socket.socket, greeting: bytes) -> None:
+    """Say something to whoever comes, and wait until it goes."""
+    peer, _ = server.accept()
+    with peer:
+        peer.sendall(greeting)
+        peer.settimeout(5)
+        with contextlib.suppress(OSError):
+            peer.recv(1)
+
+
+def test_workers_that_die_while_they_start_are_started_again(monkeypatch):
+    deaths = [RuntimeError("Nanny failed to start.")] * (cluster_module.STARTS - 1)
+
+    def start(workers):
+        if deaths:
+            raise deaths.pop()
+        return f"{workers} workers"
+
+    monkeypatch.setattr(cluster_module, "_local", start)
+    assert cluster_module._start(2) == "2 workers"
+    deaths += [RuntimeError("Nanny failed to start.")] * cluster_module.STARTS
+    with pytest.raises(ClusterError, match="died while they started"):
+        cluster_module._start(2)
+
+
+def test_a_script_needs_no_main_guard(scenes, undisturbed, tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text(
+        "from geosam.catalog import segment_catalog\n"
+        "from geosam.testing import TruthNetwork\n"
+        "class Mine(TruthNetwork):\n    pass\n"
+        f"found = segment_catalog({str(scenes)!r}, 'run', workers=1, model=Mine(side=48), spacing_px=8, labels=True)\n"
+        "print(found.done)\n"
+    )
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5\n", "")
+    assert content(tmp_path / "run").keys() == undisturbed.keys()

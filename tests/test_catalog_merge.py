@@ -204,3 +204,27 @@ class TestRefusals:
         run.part("a").write_bytes(b"PAR1")
         with pytest.raises(CatalogError, match="the parts of a are damaged"):
             merge(run.path, tmp_path / "all.gpkg")
+
+
+def test_ids_with_gaps_and_of_64_bits_are_compared_and_merged_as_they_are(tmp_path):
+    big = 2**53 + 1
+    ids = {"a": [big, 7, big], "b": [big, None, big - 1]}
+    shapes = [shapely.box(WEST + 40 * n, NORTH, WEST + 40 * n + 20, NORTH + 20) for n in range(3)]
+    frames = {
+        name: table(shapes, scene=name, prompt_id=gpd.pd.array(values, dtype="Int64")) for name, values in ids.items()
+    }
+    place = shapely.box(WEST - 50, NORTH - 50, WEST + 200, NORTH + 50)
+    write_run(tmp_path / "run", frames, dict.fromkeys(ids, place))
+    merged = merge(tmp_path / "run", tmp_path / "all.parquet", once=True)
+    assert merged.joined == 2
+    assert gpd.read_parquet(merged.path).prompt_id.tolist() == [big, 7, big, big - 1]
+
+
+def test_ids_that_are_numbers_in_one_part_and_words_in_another(tmp_path):
+    frames = {
+        "a": table(boxes(1), scene="a", prompt_id=gpd.pd.array([7], dtype="Int64")),
+        "b": table(boxes(1, left=WEST + 500), scene="b", prompt_id=["07"]),
+        "c": table([], scene="c"),
+    }
+    merged = merge(write_run(tmp_path / "run", frames).path, tmp_path / "all.parquet")
+    assert gpd.read_parquet(merged.path).prompt_id.tolist() == ["7", "07"]

@@ -220,7 +220,7 @@ class TestUnsound:
 
     def test_where_all_are_broken_there_is_one_error(self, tmp_path):
         broken = stac_item("a").to_dict(transform_hrefs=False) | {"assets": {}}
-        with pytest.raises(CatalogError, match="'a' has no asset .and 1 more"):
+        with pytest.raises(CatalogError, match=r"'a' has no asset \(and 1 more"):
             find_items(self.write(tmp_path, broken, broken | {"id": "b"}))
 
     def test_links_that_lead_nowhere_or_in_circles_are_named_or_left(self, tmp_path):
@@ -250,8 +250,16 @@ class TestUnsound:
 
     @pytest.mark.parametrize(
         "href",
-        ["file:///etc/a.tif", "/vsizip//data/a.zip/vsicurl/https://h/a.tif", "/vsicurl/file:///etc/a.tif"]
-        + ["/vsistdin/", "/vsimem/a", "vrt:///a.tif", "/vsicurl?url=file:///a&x=https://", "GPKG:/a:b"],
+        [
+            "file:///etc/a.tif",
+            "/vsizip//data/a.zip/vsicurl/https://h/a.tif",
+            "/vsicurl/file:///etc/a.tif",
+            "/vsistdin/",
+            "/vsimem/a",
+            "vrt:///a.tif",
+            "/vsicurl?url=file:///a&x=https://",
+            "GPKG:/a:b",
+        ],
     )
     def test_an_item_from_afar_names_no_local_file(self, href):
         with pytest.raises(CatalogError):
@@ -372,9 +380,7 @@ class TestIdentity:
                 archive.write(folder / name, "a.tif")
 
         pack("a.tif")
-        items = [
-            Item("a", (f"{prefix}{folder}/x.zip{mark}/a.tif",)) for prefix, mark in (("/vsizip/", ""), ("zip://", "!"))
-        ]
+        items = [Item("a", (path,)) for path in (f"/vsizip/{folder}/x.zip/a.tif", f"zip://{folder}/x.zip!/a.tif")]
         before = [item.identity for item in items]
         pack("b.tif")
         assert all(item.identity != old for item, old in zip(items, before, strict=True))
@@ -384,8 +390,9 @@ class TestIdentity:
             wkt, (w, h) = source.crs.to_wkt(), (source.width, source.height)
         for name, inner in (("one.vrt", "a.tif"), ("two.vrt", "one.vrt")):
             (folder / name).write_text(
-                f'<VRTDataset rasterXSize="{w}" rasterYSize="{h}"><SRS>{wkt}</SRS><VRTRasterBand dataType="Float64" band="1">'
-                f'<SimpleSource><SourceFilename relativeToVRT="1">{inner}</SourceFilename><SourceBand>1</SourceBand>'
+                f'<VRTDataset rasterXSize="{w}" rasterYSize="{h}"><SRS>{wkt}</SRS>'
+                f'<VRTRasterBand dataType="Float64" band="1"><SimpleSource>'
+                f'<SourceFilename relativeToVRT="1">{inner}</SourceFilename><SourceBand>1</SourceBand>'
                 "</SimpleSource></VRTRasterBand></VRTDataset>"
             )
         item = Item("two", (str(folder / "two.vrt"),))

@@ -13,8 +13,7 @@ from urllib.parse import parse_qsl, urlparse
 import pytest
 import shapely
 
-from geosam.catalog import Selection, find_items, segment_catalog
-from geosam.catalog import stac
+from geosam.catalog import Selection, find_items, segment_catalog, stac
 from geosam.catalog.sources import read_footprint
 from geosam.errors import CatalogError
 from geosam.testing import TruthNetwork, blob_labels, label_scene
@@ -182,7 +181,7 @@ def test_its_scenes_are_segmented(items, tmp_path):
 
 
 def test_a_list_that_breaks_off_is_refused(items):
-    with serving(items, failing=2) as (address, _), pytest.raises(CatalogError, match="only to item 2.*--limit 2"):
+    with serving(items, failing=2) as (address, _), pytest.raises(CatalogError, match=r"only to item 2.*--limit 2"):
         find_items(address)
     with serving(items, failing=2) as (address, _):
         assert len(find_items(address, Selection(limit=2))) == 2

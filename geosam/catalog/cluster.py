@@ -142,7 +142,7 @@ def _start(workers: int) -> LocalCluster:
         except Exception as error:  # whatever a worker's end provokes in dask
             if not left:
                 raise ClusterError(
-                    f"workers={workers}: no cluster, the workers died while they started, {STARTS} times ({_told(error)})",
+                    f"workers={workers}: no cluster, workers died while they started, {STARTS} times ({_told(error)})",
                     hint="see whether the machine has memory for them, or ask for fewer",
                 ) from error
             _log.info("the workers are started again after: %s", error)

@@ -80,7 +80,7 @@ class RunFolder:
         facts, scenes = next(read_lines(self.facts), {}), list(read_lines(self.scenes))
         if facts.get("scenes") != len(scenes):
             raise CatalogError(
-                f"{self.path} has no whole list of what was asked for: {self.facts.name} or {self.scenes.name} is damaged",
+                f"{self.path} has no whole list of what was asked for: run.json or scenes.jsonl is damaged",
                 hint="run the catalog again with the same command; what is done is not done again",
             )
         return facts, scenes

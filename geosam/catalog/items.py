@@ -12,7 +12,7 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 from geosam.display import shown
-from geosam.errors import CatalogError, GeosamError
+from geosam.errors import GeosamError
 from geosam.paths import is_remote
 from geosam.scene.dataset import open_dataset
 from geosam.scene.fingerprint import Stamp, files_of, lasting
@@ -62,7 +62,7 @@ class Item:
 
         Examples
         --------
-        >>> Item.broken("b 7", CatalogError("item 'b 7' has no asset")).name
+        >>> Item.broken("b 7", GeosamError("item 'b 7' has no asset")).name
         'b_7'
         """
         return cls(safe_name(name), (), problem=problem)

@@ -1,7 +1,7 @@
 """A whole catalog: find the scenes, do what is missing, keep account of it."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -161,7 +161,7 @@ def segment_catalog(
 
     Notes
     -----
-    With `workers`, a script needs no ``if __name__ == "__main__":``: it is not run again in the processes that are started.
+    With `workers`, a script needs no ``if __name__ == "__main__":``; the processes that it starts do not run it again.
 
     Examples
     --------
@@ -288,18 +288,20 @@ def _run(request: _Request, job: Job, progress: Progress) -> CatalogReport:
         manifest = Manifest(folder.manifest)
         todo = [task for task in tasks if not is_done(manifest.rows.get(task.item.name), task, job)]
         report.kept = len(tasks) - len(todo)
-        with progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage:
-            with closing(_rows(request.execution, job, todo)) as rows:
-                for row in rows:
-                    manifest.append(row)
-                    _count(report, row)
-                    stage.advance()
+        with (
+            progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage,
+            closing(_rows(request.execution, job, todo)) as rows,
+        ):
+            for row in rows:
+                manifest.append(row)
+                _count(report, row)
+                stage.advance()
         report.objects = sum(manifest.rows[task.item.name].objects for task in tasks)
     report.seconds = time.perf_counter() - begin
     return report
 
 
-def _rows(execution: Execution, job: Job, todo: Sequence[Task]) -> Iterator[Row]:
+def _rows(execution: Execution, job: Job, todo: Sequence[Task]) -> Generator[Row]:
     """What becomes of each scene: those that the catalog itself spoils first, then those that are worked on."""
     for task in todo:
         if task.item.problem is not None:

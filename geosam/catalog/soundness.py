@@ -44,9 +44,8 @@ def check_kind(item: Any) -> None:
         raise CatalogError(f"a {type(item).__name__} among STAC items", expected="an item")
     name = item.get("id")
     if not isinstance(name, str) or not name.strip():
-        raise CatalogError(
-            f"an item with the id {name!r:.40}" if "id" in item else "an item without id", expected="text"
-        )
+        problem = f"an item with the id {name!r:.40}" if "id" in item else "an item without id"
+        raise CatalogError(problem, expected="text")
     if item.get("type", "Feature") != "Feature":
         raise CatalogError(f"{_told(item)} is of the type {item['type']!r:.40}", expected="'Feature', a STAC item")
     version = item.get("stac_version", "1.0.0")
@@ -107,9 +106,8 @@ def placed(item: Mapping[str, Any]) -> BaseGeometry | None:
         numbers = [_number(value) for value in box] if isinstance(box, list | tuple) else []
         half = len(numbers) // 2
         if len(numbers) not in (4, 6) or not _on_earth(numbers[:2], numbers[half : half + 2]):
-            raise CatalogError(
-                f"{_told(item)} has the bbox {box!r:.80}", expected="west, south, east, north in degrees"
-            )
+            problem = f"{_told(item)} has the bbox {box!r:.80}"
+            raise CatalogError(problem, expected="west, south, east, north in degrees")
     if geometry is None:
         return None
     try:
@@ -119,9 +117,8 @@ def placed(item: Mapping[str, Any]) -> BaseGeometry | None:
         whole = shape if shape.is_valid else shapely.make_valid(shape)
     except Exception as error:  # shapely raises whatever the values provoke
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise CatalogError(
-            f"{_told(item)} has a geometry that cannot be built ({reason})", expected="GeoJSON"
-        ) from error
+        problem = f"{_told(item)} has a geometry that cannot be built ({reason})"
+        raise CatalogError(problem, expected="GeoJSON") from error
     if not sound:
         raise CatalogError(f"{_told(item)} has a geometry at {bounds}", expected="longitude and latitude")
     return None if whole.is_empty else whole

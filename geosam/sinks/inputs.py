@@ -31,6 +31,8 @@ def scene_files(scene: Scene) -> list[str]:
     ...     scene_files(open_scene(path)) == [str(path)]
     True
     """
+    if (stamps := getattr(scene.raster, "stamps", None)) is not None:  # a file, which knows what it is made of
+        return [stamp.path for stamp in stamps]
     array = getattr(scene.raster, "array", None)
     source = scene.source if array is None else getattr(array, "encoding", {}).get("source")
     found: dict[str, None] = {}
