@@ -138,7 +138,22 @@ def test_places_that_cannot_be_written_are_known_before(tmp_path: Path):
             check_path(tmp_path / name, (".gpkg",))
 
 
-NAMES = ["a!b", "a;b", "a?b", "a#%20b", "a\nb", "é名🙂", "n" * 240, "-lead", "trail.", "[x]", "!x", "a:b", "\udcff", 'a"b\'']
+NAMES = [
+    "a!b",
+    "a;b",
+    "a?b",
+    "a#%20b",
+    "a\nb",
+    "é名🙂",
+    "n" * 240,
+    "-lead",
+    "trail.",
+    "[x]",
+    "!x",
+    "a:b",
+    "\udcff",
+    "a\"b'",
+]
 
 
 @pytest.mark.parametrize(("folder", "names"), [("fo!l;d?e#r", NAMES), ("plain", NAMES[:3])])
@@ -160,7 +175,19 @@ def test_a_name_is_a_name(tmp_path: Path, folder: str, names: list[str]):
 
 @pytest.mark.parametrize(
     "name",
-    ["layer_styles", "GPKG_x", "sqlite_x", "rtree_x", "ogr_empty_table", "qgis_projects", "", " ", "n" * 999, "a\0", "-x"],
+    [
+        "layer_styles",
+        "GPKG_x",
+        "sqlite_x",
+        "rtree_x",
+        "ogr_empty_table",
+        "qgis_projects",
+        "",
+        " ",
+        "n" * 999,
+        "a\0",
+        "-x",
+    ],
 )
 def test_layer_names_that_are_kept_are_refused_before_the_work(tmp_path: Path, name: str):
     def frames():
@@ -246,7 +273,9 @@ def test_a_layer_alone_is_replaced_by_the_same_bytes(tmp_path: Path):
 
 def test_a_users_own_style_stays_the_default(tmp_path: Path):
     path = sinks.write(fields(), tmp_path / "a.gpkg")
-    query(path, "INSERT INTO layer_styles (f_table_name, styleName, styleQML, useAsDefault) VALUES ('a', 'mine', 'x', 1)")
+    query(
+        path, "INSERT INTO layer_styles (f_table_name, styleName, styleQML, useAsDefault) VALUES ('a', 'mine', 'x', 1)"
+    )
     query(path, "UPDATE layer_styles SET useAsDefault = 0 WHERE styleName = 'geosam'")
     sinks.write(fields(1), path)
     assert len(gpd.read_file(path, layer="a")) == 1
@@ -291,20 +320,19 @@ def test_a_file_that_appears_meanwhile_stays_and_no_output_appears(
     if not links:
         monkeypatch.setattr("geosam.sinks.commit.os.link", none)
     paths = [tmp_path / "a.png", tmp_path / "b.tif", tmp_path / "c.parquet"]
-    with pytest.raises(SinkError, match=r"c\.parquet appeared"), Outputs(paths, overwrite=False) as outputs:
+    real = os.replace
+
+    def late(source: str, target: str) -> None:  # between the last look and the moves
+        real(source, target)
+        if Path(target).name == RECORD:
+            paths[2].write_bytes(b"newcomer")
+
+    with Outputs(paths, overwrite=False) as outputs:
         for path in paths:
             outputs.place(path).part.write_bytes(b"new")
-        stamps = [place.before for place in map(outputs.place, paths)]
-        assert stamps == [None] * 3
-        real = os.replace
-
-        def late(source: str, target: str) -> None:  # between the last look and the moves
-            real(source, target)
-            if Path(target).name == RECORD:
-                paths[2].write_bytes(b"newcomer")
-
         monkeypatch.setattr("geosam.sinks.commit.os.replace", late)
-        outputs.commit()
+        with pytest.raises(SinkError, match=r"c\.parquet appeared"):
+            outputs.commit()
     assert paths[2].read_bytes() == b"newcomer"
     assert os.listdir(tmp_path) == ["c.parquet"]
 
@@ -366,7 +394,11 @@ print(at)
 @pytest.mark.skipif(os.name == "nt", reason="needs fork")
 def test_killed_at_any_change_of_the_disk_all_outputs_appear_after_the_rerun_or_none(tmp_path: Path):
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), "0", "run"], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-c", KILLED, str(tmp_path), "0", "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 50
@@ -453,7 +485,11 @@ for size in (2_000, 60_000, 300_000):
 @pytest.mark.skipif(os.name == "nt", reason="needs limits of file sizes")
 def test_a_disk_that_takes_no_more_is_said_in_one_line_and_nothing_is_left(tmp_path: Path):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-W", "ignore", "-c", FULL, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     assert done.stderr == ""
     for line in done.stdout.splitlines():

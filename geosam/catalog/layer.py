@@ -85,7 +85,8 @@ def merge(
         If the layer cannot be written.
     """
     run = RunFolder.existing(folder)
-    target = check_writable(output, overwrite=overwrite)
+    inputs = [*run.path.rglob("*")]
+    target = check_writable(output, overwrite=overwrite, layer=layer, inputs=inputs)
     manifest = Manifest(run.manifest)
     scenes = list(read_lines(run.scenes))
     current = [row for scene in scenes if (row := manifest.rows.get(scene["name"])) and row.key == scene["key"]]
@@ -109,7 +110,7 @@ def merge(
         joined = sum(change is None for one in edits.values() for change in one.values())
         table = Parts(parts, table.crs, edits)
     facts = _facts(run, scenes=len(names), missing=missing, once=once)
-    write_table(table, target, layer=layer, metadata=facts, overwrite=overwrite)
+    write_table(table, target, layer=layer, metadata=facts, overwrite=overwrite, inputs=inputs)
     return Merged(target, len(names), table.rows, joined, missing)
 
 

@@ -61,7 +61,9 @@ class Journal:
         except SinkError:
             raise
         except OSError as error:
-            raise SinkError(f"{self.folder} cannot be written ({reason(error)})", hint="choose another folder") from error
+            raise SinkError(
+                f"{self.folder} cannot be written ({reason(error)})", hint="choose another folder"
+            ) from error
 
     @classmethod
     def beside(cls, output: str | os.PathLike[str], key: object) -> "Journal":
@@ -108,7 +110,9 @@ class Journal:
                         np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
             os.replace(part, path)
         except OSError as error:
-            raise SinkError(f"{path} cannot be written ({reason(error)})", hint="make room; the same run then goes on from here") from error
+            raise SinkError(
+                f"{path} cannot be written ({reason(error)})", hint="make room; the same run then goes on from here"
+            ) from error
         finally:
             part.unlink(missing_ok=True)
 

@@ -176,7 +176,9 @@ class Prompts:
         PromptError
             If a coordinate is not a finite number or a shape does not fit.
         """
-        return cls._from_rows(rows_from_boxes(boxes, crs, layer=layer, id_column=id_column), scene, boxes=True)._read_from(boxes)
+        return cls._from_rows(
+            rows_from_boxes(boxes, crs, layer=layer, id_column=id_column), scene, boxes=True
+        )._read_from(boxes)
 
     @classmethod
     def from_masks(cls, masks: Any, scene: Scene) -> "Prompts":

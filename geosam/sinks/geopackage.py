@@ -23,7 +23,7 @@ _LONGEST = 255
 _LEADING = re.compile(r"""[`~!@#$%^&*()+\-={}|\[\]\\:";'<>?,./]+""")
 """What GDAL takes for no beginning of a layer's name."""
 
-_OTHERS = f"""
+_OTHERS = """
 SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) NOT IN ('layer_styles', :layer)
     AND name NOT LIKE 'gpkg\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
     AND lower(name) NOT LIKE 'rtree\\_' || :escaped || '\\_%' ESCAPE '\\'
@@ -36,8 +36,8 @@ def layer_of(path: Path, layer: str | None) -> str:
 
     Examples
     --------
-    >>> layer_of(Path("maps/fields.gpkg"), None), layer_of(Path("[new] fields.gpkg"), None), layer_of(Path("a.gpkg"), "b")
-    ('fields', 'new] fields', 'b')
+    >>> layer_of(Path("maps/fields.gpkg"), None), layer_of(Path("[new] fields.gpkg"), None)
+    ('fields', 'new] fields')
     """
     if layer is not None:
         return layer

@@ -104,7 +104,9 @@ def check_inputs(path: str | os.PathLike[str], inputs: Iterable[str | os.PathLik
     for suffix in ("", *SIDECARS):
         if _identity(f"{followed(Path(path))}{suffix}") in read:
             raise SinkError(
-                f"{path} is read by this run" if not suffix else f"{path}{suffix}, which goes with {path}, is read here",
+                f"{path} is read by this run"
+                if not suffix
+                else f"{path}{suffix}, which goes with {path}, is read here",
                 expected="an output that is none of its inputs",
                 hint="choose another name",
             )
