@@ -320,20 +320,19 @@ def test_a_file_that_appears_meanwhile_stays_and_no_output_appears(
     if not links:
         monkeypatch.setattr("geosam.sinks.commit.os.link", none)
     paths = [tmp_path / "a.png", tmp_path / "b.tif", tmp_path / "c.parquet"]
-    with pytest.raises(SinkError, match=r"c\.parquet appeared"), Outputs(paths, overwrite=False) as outputs:
+    real = os.replace
+
+    def late(source: str, target: str) -> None:  # between the last look and the moves
+        real(source, target)
+        if Path(target).name == RECORD:
+            paths[2].write_bytes(b"newcomer")
+
+    with Outputs(paths, overwrite=False) as outputs:
         for path in paths:
             outputs.place(path).part.write_bytes(b"new")
-        stamps = [place.before for place in map(outputs.place, paths)]
-        assert stamps == [None] * 3
-        real = os.replace
-
-        def late(source: str, target: str) -> None:  # between the last look and the moves
-            real(source, target)
-            if Path(target).name == RECORD:
-                paths[2].write_bytes(b"newcomer")
-
         monkeypatch.setattr("geosam.sinks.commit.os.replace", late)
-        outputs.commit()
+        with pytest.raises(SinkError, match=r"c\.parquet appeared"):
+            outputs.commit()
     assert paths[2].read_bytes() == b"newcomer"
     assert os.listdir(tmp_path) == ["c.parquet"]
 

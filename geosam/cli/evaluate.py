@@ -73,10 +73,11 @@ def evaluate(
     far.
     """
     from geosam.execute import progress_bar
-    from geosam.sinks.staging import check_path
+    from geosam.sinks.places import check_path
     from geosam.training.evaluation import Evaluation, list_pictures, score_pictures
 
-    targets = [check_path(path, (suffix,)) for path, suffix in ((json, ".json"), (csv, ".csv")) if path]
+    read = [*labelled.rglob("*"), model]
+    targets = [check_path(path, (suffix,), inputs=read) for path, suffix in ((json, ".json"), (csv, ".csv")) if path]
     pictures = list_pictures(labelled, sources=[name for name in sources.split(",") if name], limit=limit)
     network = open_model(model, device=device, dtype=dtype, threads=threads)
     result = Evaluation(network.key, labelled.resolve().name)

@@ -49,7 +49,7 @@ def finetune(
     asked for: `geosam segment SCENE --model my.safetensors`.
     """
     from geosam.execute import progress_bar
-    from geosam.sinks.staging import check_path
+    from geosam.sinks.places import check_path
     from geosam.training.finetuning import finetune as run
 
     target = check_path(output, (".safetensors",), overwrite=overwrite)

@@ -41,7 +41,6 @@ from geosam.pipeline.options import Report, SegmentOptions
 from geosam.pipeline.prompted import find_prompted
 from geosam.pipeline.request import Network, Request
 from geosam.pipeline.run import Run, open_store
-from geosam.scene import Scene
 
 __all__ = ["Forecast", "Report", "SegmentOptions", "encode", "plan", "segment", "segment_to_file"]
 
@@ -175,15 +174,18 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     )
     report = Report(outputs=asked.paths)
     key = json.dumps([request.key, layer], sort_keys=True)
-    with sinks.Outputs(asked.paths, overwrite=overwrite, key=key) as outputs:
-        with Journal.beside(asked.layer_path, request.key) as journal, request.bounded_cache():
-            if outputs.done is None:
-                write_outputs(Run(request, journal, open_store(store), progress or Progress(), report), asked, outputs)
-                report.seconds = time.perf_counter() - begin
-                outputs.commit(report.facts())
-            else:
-                report = Report.from_facts(outputs.done, asked.paths)
-            journal.remove()
+    with (
+        sinks.Outputs(asked.paths, overwrite=overwrite, key=key) as outputs,
+        Journal.beside(asked.layer_path, request.key) as journal,
+        request.bounded_cache(),
+    ):
+        if outputs.done is None:
+            write_outputs(Run(request, journal, open_store(store), progress or Progress(), report), asked, outputs)
+            report.seconds = time.perf_counter() - begin
+            outputs.commit(report.facts())
+        else:
+            report = Report.from_facts(outputs.done, asked.paths)
+        journal.remove()
     return report
 
 

@@ -160,12 +160,14 @@ def instance_frame(
 
 
 def _prompt_ids(prompt_ids: Sequence[Any] | np.ndarray | None, count: int) -> pd.Series:
-    """Integers as nullable integers, anything else as text."""
+    """Integers of 64 bits as nullable integers, anything else as text."""
     if prompt_ids is None:
         return pd.Series(pd.array([pd.NA] * count, dtype="Int64"))
     kind = pd.api.types.infer_dtype(prompt_ids, skipna=True)
     if kind in ("integer", "empty") or (count == 0 and np.asarray(prompt_ids).dtype.kind in "iuO"):
-        return pd.Series(pd.array(list(prompt_ids), dtype="Int64"))
+        whole = [None if pd.isna(one) else int(one) for one in prompt_ids]
+        if all(one is None or -(2**63) <= one < 2**63 for one in whole):  # larger ones are text
+            return pd.Series(pd.array(whole, dtype="Int64"))
     return pd.Series([None if pd.isna(one) else str(one) for one in prompt_ids], dtype="str")
 
 

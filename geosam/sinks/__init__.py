@@ -35,8 +35,8 @@ from geosam.sinks.ogr import read_layer_metadata, write_flatgeobuf, write_geopac
 from geosam.sinks.parquet import read_key, write_parquet
 from geosam.sinks.picture import EXTENSIONS as PICTURE_FORMATS
 from geosam.sinks.picture import picture
-from geosam.sinks.places import check_together, is_pending
-from geosam.sinks.staging import Outputs, Place, check_path, named_errors, placed
+from geosam.sinks.places import check_path, check_together, is_pending
+from geosam.sinks.staging import Outputs, Place, named_errors, placed
 from geosam.sinks.table import Table, spool
 
 __all__ = [

@@ -168,20 +168,25 @@ def _spelled(text: str) -> str:
 
 def _plain(value: Any) -> Any:
     """Make JSON of what is none yet."""
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, str):
-        return _spelled(value) if not value.isascii() else value
-    if isinstance(value, Mapping):
-        return {key if isinstance(key, int | None) else _spelled(str(key)): _plain(v) for key, v in value.items()}
-    if isinstance(value, set | frozenset):
-        return sorted(map(str, value))
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return _text(value)
+        value = value.tolist()
+    match value:
+        case None | bool() | int():
+            plain = value
+        case float():
+            plain = value if np.isfinite(value) else None
+        case str():
+            plain = _spelled(value)
+        case Mapping():
+            plain = {
+                key if isinstance(key, int | None) else _spelled(str(key)): _plain(one) for key, one in value.items()
+            }
+        case set() | frozenset():
+            plain = sorted(map(str, value))
+        case list() | tuple():
+            plain = [_plain(one) for one in value]
+        case date() | time():
+            plain = value.isoformat()
+        case _:
+            plain = _text(value)
+    return plain

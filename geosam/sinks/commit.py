@@ -129,12 +129,15 @@ def home_of(folder: Path) -> Path | None:
 
 def flush(path: Path) -> None:
     """Have the disk hold a file or a folder before anything else is done; folders where they can be asked for it."""
-    if path.is_dir() and sys.platform == "win32":
+    is_folder = path.is_dir()
+    if is_folder and sys.platform == "win32":
         return
     file = os.open(path, os.O_RDONLY if sys.platform != "win32" else os.O_RDWR)
     try:
-        with suppress(OSError) if path.is_dir() else suppress():
-            os.fsync(file)
+        os.fsync(file)
+    except OSError:
+        if not is_folder:
+            raise
     finally:
         os.close(file)
 

@@ -36,8 +36,8 @@ def layer_of(path: Path, layer: str | None) -> str:
 
     Examples
     --------
-    >>> layer_of(Path("maps/fields.gpkg"), None), layer_of(Path("[new] fields.gpkg"), None), layer_of(Path("a.gpkg"), "b")
-    ('fields', 'new] fields', 'b')
+    >>> layer_of(Path("maps/fields.gpkg"), None), layer_of(Path("[new] fields.gpkg"), None)
+    ('fields', 'new] fields')
     """
     if layer is not None:
         return layer

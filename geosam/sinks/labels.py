@@ -24,7 +24,8 @@ from geosam.errors import SinkError
 from geosam.scene import Scene
 from geosam.sinks.columns import to_json
 from geosam.sinks.inputs import scene_files
-from geosam.sinks.staging import Outputs, check_path, named_errors, placed
+from geosam.sinks.places import check_path
+from geosam.sinks.staging import Outputs, named_errors, placed
 
 EXTENSIONS = (".tif", ".tiff")
 """Extensions of label rasters, in any case."""
@@ -158,8 +159,7 @@ class LabelSink:
         )
 
     def finish(self) -> None:
-        """Make the cloud-optimized file, once all rows are written, as leaving the block does; what lies in it, if
-        anything, is told before the block is left.
+        """Make the cloud-optimized file, once all rows are written; leaving the block does so too.
 
         Raises
         ------

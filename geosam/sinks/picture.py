@@ -22,7 +22,8 @@ from rasterio.windows import Window
 from geosam.errors import OptionError
 from geosam.scene import Scene
 from geosam.sinks.inputs import scene_files
-from geosam.sinks.staging import Outputs, check_path, named_errors, placed
+from geosam.sinks.places import check_path
+from geosam.sinks.staging import Outputs, named_errors, placed
 
 EXTENSIONS = (".png",)
 """Extensions of pictures."""

@@ -26,7 +26,6 @@ from geosam.locks import LockedFolder
 from geosam.paths import beside, for_gdal
 from geosam.sinks.commit import RECORD, Commit, Move, home_of, moved_away
 from geosam.sinks.places import SIDECARS, Stamp, check_together, exists, followed
-from geosam.sinks.places import check_path as check_path
 
 _DRIVER_ERRORS = (
     OSError,

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from geosam.sinks.staging import check_path, named_errors, staged
+from geosam.sinks.places import check_path
+from geosam.sinks.staging import named_errors, staged
 from geosam.training.evaluation.measures import calibration_error, correlation
 
 NAN = float("nan")

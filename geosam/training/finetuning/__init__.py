@@ -24,7 +24,9 @@ from geosam.pipeline.request import to_network
 from geosam.sam.model import Predictor, Sam
 from geosam.sam.registry import write_sam
 from geosam.scene import Scene, open_scene
-from geosam.sinks.staging import check_path, staged
+from geosam.sinks import input_files
+from geosam.sinks.places import check_path
+from geosam.sinks.staging import staged
 from geosam.training.finetuning.loop import Course, Part, Score, learn, look
 from geosam.training.finetuning.tiles import Tile, cut_tiles, hold_out
 
@@ -127,7 +129,8 @@ def finetune(
             f"part={part!r}, share={share}, steps={steps}",
             expected="'sharpener', 'decoder' or 'all', a share between 0 and 1, at least one step",
         )
-    target, predictor = check_path(output, (".safetensors",)), to_network(model)
+    target = check_path(output, (".safetensors",), inputs=input_files(scenes, labels, model))
+    predictor = to_network(model)
     if not isinstance(predictor, Predictor):
         raise ModelError(f"a {type(predictor).__name__}", expected="a network with weights", hint="name a model")
     spec, several = predictor.sam.spec, isinstance(scenes, list | tuple)
