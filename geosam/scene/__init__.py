@@ -9,6 +9,9 @@ the network sees.
 module           responsibility
 ===============  ============================================================
 raster           the facts about a raster, and what a scene needs of it
+origin           what a raster's name asks for: drivers, files, a network or none
+dataset          GDAL's datasets, opened so
+fingerprint      the identity of a raster's content
 file, header     rasters that rasterio opens
 array            DataArrays as rasters
 cache            how many decoded blocks GDAL keeps meanwhile
