@@ -13,7 +13,11 @@ origin           what a raster's name asks for: drivers, files, a network or non
 dataset          GDAL's datasets, opened so
 fingerprint      the identity of a raster's content
 file, header     rasters that rasterio opens
-array            DataArrays as rasters
+place, rpc       where a raster lies: transform, control points, RPCs; a CRS alone is not a place
+stored           what a file's numbers are: palette, min-is-white, bits, no data of each band
+overviews        whether overviews show what the pixels show
+array            DataArrays and Datasets as rasters
+coordinates      where an array lies
 cache            how many decoded blocks GDAL keeps meanwhile
 bands, stretch   which bands, and how their values become 8-bit pixels
 resample         scaling to the working grid
@@ -24,6 +28,7 @@ grid             whole pixels: windows, spans, strips
 area             areas of interest
 view, chip       `Scene`, and what it gives of a window: `Chip`
 opening          `open_scene`
+look, facts      collars that nothing marks; what was understood of a scene, for `geosam info`
 scale            working pixels for what is looked for: `buildings`, `fields` …
 ===============  ============================================================
 """

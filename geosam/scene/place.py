@@ -62,7 +62,7 @@ def place_of(path: str, dataset: DatasetReader) -> Place:
         found = points_of_rpc(rpcs, dataset.shape) if rpcs is not None else None
     except SceneError as error:
         found, fault = None, str(error)
-    if found is not None:
+    if rpcs is not None and found is not None:
         mapping, error_px = found
         note = (
             f"placed by its RPCs at their mean height of {rpcs.height_off:g} m above the ellipsoid, to {error_px:.2g} "

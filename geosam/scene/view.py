@@ -131,7 +131,10 @@ class Scene:
     def fingerprint(self) -> str:
         """Identity of the pixels that `read` returns: content, bands, stretch and working grid. 32 hex digits."""
         crop = (self.crop.col_off, self.crop.row_off, *self.shape)
-        facts = (self.raster.info.fingerprint, self.bands, self.stretch.to_dict(), self.whole, crop)
+        info = self.raster.info
+        facts = (info.fingerprint, self.bands, self.stretch.to_dict(), self.whole, crop)
+        if info.inverted or info.distrusted:  # what the same bytes were once taken for
+            facts += (info.inverted, info.distrusted)
         return blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
     @cached_property
