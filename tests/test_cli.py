@@ -94,6 +94,16 @@ class TestSegment:
         assert "'toaster'" in complaint("segment", scene, "-o", tmp_path / "out.gpkg", "--device", "toaster")
         assert not (tmp_path / "out.gpkg").exists()
 
+    def test_more_cores_than_there_are_are_said_and_not_asked_of_the_machine(self, scene, tmp_path, monkeypatch):
+        cores, told = torch.get_num_threads(), []
+        monkeypatch.setattr("geosam.cli.machine.log.warning", lambda *said: told.append(said[0] % said[1:]))
+        try:
+            run("segment", scene, "-o", tmp_path / "out.gpkg", "--spacing", 8, "--threads", 10**9)
+            assert torch.get_num_threads() <= os.cpu_count()
+        finally:
+            torch.set_num_threads(cores)
+        assert told == [f"--threads 1000000000: this machine has {os.cpu_count()}, which are used"]
+
     def test_another_precision_is_wrong_usage(self, scene, tmp_path):
         done = run("segment", scene, "-o", tmp_path / "out.gpkg", "--dtype", "float64", code=2)
         assert "bfloat16" in done.stderr

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from geosam import __version__
+from geosam.display import printable
 from geosam.errors import ModelError, OptionError
 from geosam.execute import Progress
 from geosam.pipeline.request import to_network
@@ -157,7 +158,7 @@ def _result(target: Path, model: str, tiles: list[Tile], course: Course, *, befo
 def _write(sam: Sam, done: Finetuned, part: Part) -> None:
     """Write the weights, with what they are and how they were made inside."""
     base = sam.spec
-    name = re.sub(r"\s+", "_", done.path.stem)
+    name = printable(re.sub(r"\s+", "_", done.path.stem))[:255]
     sam.spec = replace(
         base, name=name, url="", sha256="", bytes=0, source=f"{base.source}; fine-tuned on {done.trained_on} footprints"
     )
