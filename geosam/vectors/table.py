@@ -142,7 +142,9 @@ def _pointed(x: Sequence[Any], y: Sequence[Any]) -> tuple[np.ndarray, dict[int, 
     shapes = np.full(len(xy), None, object)
     shapes[there] = shapely.points(xy[there])
     return shapes, {
-        int(row): f"its coordinates {x[row]!r}, {y[row]!r} are no numbers" for row in np.flatnonzero(~there)
+        row: f"its coordinates {x[row]!r}, {y[row]!r} are no numbers"
+        for row, known in enumerate(there.tolist())
+        if not known
     }
 
 
