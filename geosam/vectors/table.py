@@ -141,11 +141,8 @@ def _pointed(x: Sequence[Any], y: Sequence[Any]) -> tuple[np.ndarray, dict[int, 
     there = np.isfinite(xy).all(axis=1)
     shapes = np.full(len(xy), None, object)
     shapes[there] = shapely.points(xy[there])
-    return shapes, {
-        row: f"its coordinates {x[row]!r}, {y[row]!r} are no numbers"
-        for row, known in enumerate(there.tolist())
-        if not known
-    }
+    lost = (row for row in range(len(xy)) if not there[row])
+    return shapes, {row: f"its coordinates {x[row]!r}, {y[row]!r} are no numbers" for row in lost}
 
 
 def _crs_of_points(outlines: Places, points: Places, where: str, purpose: Purpose) -> str | None:
