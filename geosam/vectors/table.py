@@ -138,7 +138,7 @@ def _points(table: pd.DataFrame) -> Places | None:
 
 def _pointed(x: Sequence[Any], y: Sequence[Any]) -> tuple[np.ndarray, dict[int, str]]:
     xy = np.array([numbers(x), numbers(y)], float).reshape(2, -1).T
-    there = np.isfinite(xy).all(axis=1)
+    there = np.asarray(np.isfinite(xy).all(axis=1))
     shapes = np.full(len(xy), None, object)
     shapes[there] = shapely.points(xy[there])
     lost = (row for row in range(len(xy)) if not there[row])
