@@ -138,12 +138,11 @@ def _points(table: pd.DataFrame) -> Places | None:
 
 def _pointed(x: Sequence[Any], y: Sequence[Any]) -> tuple[np.ndarray, dict[int, str]]:
     xy = np.array([numbers(x), numbers(y)], float).reshape(2, -1).T
-    there = np.isfinite(xy).all(axis=1)
+    there = np.asarray(np.isfinite(xy).all(axis=1))
     shapes = np.full(len(xy), None, object)
     shapes[there] = shapely.points(xy[there])
-    return shapes, {
-        int(row): f"its coordinates {x[row]!r}, {y[row]!r} are no numbers" for row in np.flatnonzero(~there)
-    }
+    lost = (row for row in range(len(xy)) if not there[row])
+    return shapes, {row: f"its coordinates {x[row]!r}, {y[row]!r} are no numbers" for row in lost}
 
 
 def _crs_of_points(outlines: Places, points: Places, where: str, purpose: Purpose) -> str | None:
