@@ -50,7 +50,7 @@ def series_to_array(series: pd.Series) -> pa.Array:
     """
     array = _to_array(series)
     target = simple_type(array.type)
-    if array.type == pa.uint64() and (pc.max(array).as_py() or 0) > _LARGEST:
+    if array.type == pa.uint64() and (_asked("max", array) or 0) > _LARGEST:
         target = pa.string()
     if pa.types.is_decimal(array.type) and _fits(array, pa.decimal128(_DIGITS, min(array.type.scale, _DIGITS))):
         target = pa.float64()
@@ -58,7 +58,8 @@ def series_to_array(series: pd.Series) -> pa.Array:
         return pc.cast(array, target, safe=False)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         array = pc.cast(array, pa.string())
-        return pc.replace_substring(array, "\0", "\\x00") if pc.any(pc.match_substring(array, "\0")).as_py() else array
+        options = pc.ReplaceSubstringOptions(pattern="\0", replacement="\\x00")
+        return pc.call_function("replace_substring", [array], options)
     return pa.array([_text(value) for value in series], pa.string())
 
 
@@ -104,8 +105,13 @@ def is_wide(array: pa.Array) -> bool:
     """Whether an array holds whole numbers that floating point would round."""
     if not pa.types.is_int64(array.type):
         return False
-    low, high = pc.min_max(array).as_py().values()
+    low, high = _asked("min_max", array).values()
     return low is not None and (low < -_EXACT or high > _EXACT)
+
+
+def _asked(name: str, array: pa.Array) -> Any:
+    """What a function of Arrow says of an array."""
+    return pc.call_function(name, [array]).as_py()
 
 
 def to_json(value: object) -> str:

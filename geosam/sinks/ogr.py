@@ -59,7 +59,7 @@ def write_geopackage(table: Table, path: Path, metadata: Mapping[str, object], *
 def write_flatgeobuf(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str) -> None:
     """Write polygons as FlatGeobuf with its index; parameters as in `write_geopackage`."""
     rows = _write(table, path, metadata, layer=layer, driver="FlatGeobuf")
-    if pyogrio.read_info(path)["features"] != rows:
+    if pyogrio.read_info(path, force_feature_count=True)["features"] != rows:
         raise _INCOMPLETE_FILE
 
 
