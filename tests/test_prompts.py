@@ -9,6 +9,7 @@ from tempfile import mkdtemp
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
@@ -20,7 +21,7 @@ from pyproj import CRS, Transformer
 from rasterio.errors import NotGeoreferencedWarning
 
 from geosam.errors import PromptError
-from geosam.prompts import Prompt, Prompts, parse_box, parse_point
+from geosam.prompts import Prompt, Prompts, apart, parse_box, parse_point
 from geosam.scene import Scene, open_scene
 
 
@@ -236,7 +237,7 @@ def test_touching_the_edge_is_not_being_on_the_scene():
         (lambda scene: Prompts.from_points([1, 1], scene, crs="EPSG:0"), "EPSG:0"),
         (lambda scene: Prompts.from_points([1, 1], scene, labels=["maybe"], crs="px"), "'maybe' in row 0"),
         (lambda scene: Prompts.from_features(7, scene), "type int"),
-        (lambda scene: Prompts.from_features("absent.gpkg", scene), "no file 'absent.gpkg'"),
+        (lambda scene: Prompts.from_features("absent.gpkg", scene), "absent.gpkg does not exist"),
         (lambda scene: Prompts.from_masks(np.zeros((3, 3), np.int32), scene), r"shape \(3, 3\)"),
         (lambda scene: Prompts.from_masks(np.full(scene.shape, 0.5), scene), "whole numbers"),
     ],
@@ -394,13 +395,15 @@ def test_a_polygon_and_a_negative_point_of_one_group_are_one_prompt():
     assert prompt.points_px[-1].tolist() == [30, 30]
 
 
-def test_a_label_column_with_class_names_is_an_attribute():
+def test_a_label_column_with_class_names_is_an_attribute(caplog):
     frame = gpd.GeoDataFrame({"label": ["oak", "elm"]}, geometry=gpd.points_from_xy([1, 2], [1, 2]))
     prompts = Prompts.from_features(frame, scene_on(), crs="px")
     assert [prompt.attributes["label"] for prompt in prompts] == ["oak", "elm"]
     frame["label"] = ["pos", "elm"]
-    with pytest.raises(PromptError, match="'elm' in row 1"):
-        Prompts.from_features(frame, scene_on(), crs="px")
+    assert len(Prompts.from_features(frame, scene_on(), crs="px")) == 2
+    assert "'label' holds elm" in caplog.text
+    with pytest.raises(PromptError, match=r"'elm' in row 1.*label_column=None.*--label-column none"):
+        Prompts.from_features(frame, scene_on(), crs="px", label_column="label")
     assert len(Prompts.from_features(frame, scene_on(), crs="px", label_column=None)) == 2
 
 
@@ -567,3 +570,111 @@ def test_points_and_boxes_as_typed():
 def test_everything_is_as_stated_in_wkt_too():
     there = Prompts.from_points([500_010, 4_999_990], scene_on(), crs=CRS(UTM).to_wkt())
     assert only(there).points_px.tolist() == [[20, 20]]
+
+
+# --- nothing silently wrong
+
+
+def dots(**columns) -> gpd.GeoDataFrame:
+    return gpd.GeoDataFrame(columns, geometry=gpd.points_from_xy([10, 20, 30], [10, 20, 30]))
+
+
+def test_a_row_without_an_id_takes_no_other_rows_id():
+    frame = dots(no=pd.array([None, 1, 0], dtype="Int64"))
+    assert [prompt.id for prompt in Prompts.from_features(frame, scene_on(), crs="px", id_column="no")] == [2, 1, 0]
+    frame = dots(no=["0", None, " "])
+    assert [prompt.id for prompt in Prompts.from_features(frame, scene_on(), crs="px", id_column="no")] == ["0", 1, 2]
+
+
+def test_ids_of_64_bits_stay_apart():
+    cells = [631210968840000000 + 16 * k for k in range(3)]
+    prompts = Prompts.from_features(dots(cell=cells), scene_on(), crs="px", id_column="cell")
+    assert [prompt.id for prompt in prompts] == cells
+    with pytest.raises(PromptError, match=r"'cell' with real numbers above 2\*\*53"):
+        Prompts.from_features(dots(cell=np.array(cells, float)), scene_on(), crs="px", id_column="cell")
+
+
+def test_attributes_keep_the_types_of_their_columns():
+    frame = dots(
+        whole=pd.array([1, None, 2**62 + 1], dtype="Int64"),
+        flat=pd.array([True, None, False], dtype="boolean"),
+        kind=pd.Categorical(["oak", "elm", None]),
+        parts=[[1], [2, 3], None],
+        seen=pd.to_datetime(["2024-06-01"] * 3).tz_localize("Europe/Berlin"),
+    )
+    kept = Prompts.from_features(frame, scene_on(), crs="px").attributes_frame()
+    given = pd.DataFrame(frame.drop(columns="geometry"))
+    pd.testing.assert_frame_equal(kept.reset_index(drop=True), given)
+    both = Prompts.join(
+        Prompts.from_features(frame, scene_on(), crs="px"), Prompts.from_points([1, 1], scene_on(), crs="px")
+    )
+    assert both.attributes_frame().dtypes[["whole", "flat"]].tolist() == ["Int64", "boolean"]
+    assert both.attributes_frame()["whole"].tolist()[2] == 2**62 + 1
+
+
+def test_columns_and_indices_that_are_not_unique_lose_nothing():
+    frame = pd.concat([pd.DataFrame({"id": [1, 2, 3]}), pd.DataFrame({"id": [7, 7, 7]}), dots()], axis=1)
+    prompts = Prompts.from_features(gpd.GeoDataFrame(frame), scene_on(), crs="px")
+    assert prompts.attributes_frame().to_dict("list") == {"id": [1, 2, 3], "id_2": [7, 7, 7]}
+    doubled = dots(a=[1, 2, 3]).set_axis([0, 0, 1])
+    assert [prompt.id for prompt in Prompts.from_features(doubled, scene_on(), crs="px")] == [0, 1, 2]
+    named = dots(a=[1, 2, 3]).set_axis(pd.Index(["p", "p", "q"], name="parcel"))
+    assert [prompt.id for prompt in Prompts.from_features(named, scene_on(), crs="px", id_column="parcel")] == [
+        "p",
+        "q",
+    ]
+    lists = dots(a=[[1], [1], [2]])
+    assert len(Prompts.from_features(lists, scene_on(), crs="px", group_column="a")) == 2
+
+
+def test_classes_in_a_label_column_are_attributes():
+    prompts = Prompts.from_features(dots(label=[1, 2, 0]), scene_on(), crs="px")
+    assert prompts.attributes_frame()["label"].tolist() == [1, 2, 0]
+
+
+def test_degrees_that_are_none_are_refused_and_the_assumption_is_named(tmp_path):
+    here = gpd.GeoSeries([shapely.box(500_010, 4_999_980, 500_020, 4_999_990)], crs=UTM)
+    path = tmp_path / "metres.geojson"
+    path.write_text(here.set_crs(4326, allow_override=True).to_json())
+    with pytest.raises(PromptError, match=r"no degrees.*GeoJSON without a `crs`.*--prompts-crs"):
+        Prompts.from_features(path, scene_on())
+    assert only(Prompts.from_features(path, scene_on(), crs=UTM)).box_px.tolist() == [20, 20, 40, 40]
+    far = gpd.GeoSeries([*here, shapely.Point(9.0, 45.1)], crs=4326)
+    (bad, *_) = Prompts.from_features(far, scene_on()).skipped
+    assert "no longitude and latitude" in bad.reason
+    assert "--prompts-crs EPSG:32632" in bad.reason
+
+
+def test_a_crs_that_is_asked_for_counts_more_than_the_files_own(tmp_path, caplog):
+    place = gpd.GeoSeries([shapely.Point(500_010, 4_999_990)], crs=UTM).to_crs(4326)
+    wrong = place.set_crs(UTM, allow_override=True)
+    (skipped,) = Prompts.from_features(wrong, scene_on()).skipped
+    assert "read as longitude and latitude" in skipped.reason
+    assert only(Prompts.from_features(wrong, scene_on(), crs=4326)).points_px == pytest.approx(
+        np.array([[20, 20]]), abs=0.01
+    )
+    assert "say EPSG:32632 are read as EPSG:4326" in caplog.text
+
+
+def test_a_scribble_or_a_million_vertices_hold_nothing_up():
+    rng = np.random.default_rng(0)
+    angle = np.linspace(0, 2 * np.pi, 200_000, endpoint=False)
+    disc = np.column_stack([500 + 300 * np.cos(angle), 500 + 300 * np.sin(angle)])
+    scribble = shapely.Polygon(rng.random((3000, 2)) * 900)
+    prompts = Prompts.from_features([scribble, shapely.Polygon(disc)], scene_on(), crs="px")
+    assert "crosses itself" in prompts.skipped[0].reason
+    (prompt,) = prompts
+    assert shapely.get_num_coordinates(prompt.polygon_px) < 5000
+    assert prompt.polygon_px.area == pytest.approx(np.pi * 300**2, rel=0.005)
+
+
+def test_parts_that_lie_far_apart_are_asked_one_by_one():
+    roofs = [shapely.box(0, 0, 9, 9), shapely.box(12, 0, 20, 9), shapely.box(90, 0, 99, 9)]
+    (pair,) = Prompts.from_features(shapely.MultiPolygon(roofs), scene_on(), crs="px")
+    parts, owners = apart([pair])
+    assert [part.box_px.tolist() for part in parts] == [[0, 0, 20, 9], [90, 0, 99, 9]]
+    assert dict(owners) == {1: 0, 2: 0}
+    for part in parts:
+        assert shapely.contains_xy(part.polygon_px, *part.points_px[part.labels == 1].T).all()
+    near = Prompts.from_features(shapely.MultiPolygon(roofs[:2]), scene_on(), crs="px")
+    assert apart(near) == (list(near), {})

@@ -18,6 +18,7 @@ from geosam.display import shown
 from geosam.errors import ModelError, OptionError
 from geosam.pipeline import SegmentOptions
 from geosam.pipeline.request import Network, to_network
+from geosam.prompts.source import AUTO
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.registry import SPECS, load_model, weights_path
 from geosam.sam.registry.downloads import hash_file
@@ -53,7 +54,7 @@ class View:
         """The same view with the area of interest as one geometry and the text of its CRS."""
         if self.aoi is None:
             return self
-        given = load_area(self.aoi)
+        given = load_area(self.aoi, self.aoi_crs)
         crs = parse_crs(self.aoi_crs or getattr(given, "crs", None) or 4326)
         area = shapely.union_all(shapely.make_valid(as_shapes(given)))
         return View(self.bands, self.resolution, area, crs.to_wkt(), stretch=self.stretch, nodata=self.nodata)
@@ -141,7 +142,7 @@ class PromptFile:
     ----------
     path
         A vector file in any CRS, or a raster of masks.
-    layer, id_column, group_column
+    layer, id_column, group_column, label_column, crs
         As for `geosam.Prompts.from_features`.
     digest
         Changes with the file.
@@ -151,7 +152,15 @@ class PromptFile:
     layer: str | None = None
     id_column: str | None = None
     group_column: str | None = None
+    label_column: str | None = AUTO
+    crs: Any = None
     digest: str = ""
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What the features mean, as arguments of `geosam.Prompts.from_features`."""
+        names = ("id_column", "group_column", "label_column", "crs")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)

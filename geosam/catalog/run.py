@@ -21,11 +21,13 @@ from geosam.catalog.tasks import Task, failed
 from geosam.errors import OptionError, PromptError
 from geosam.execute import Progress
 from geosam.locks import Lock
-from geosam.paths import is_address
+from geosam.paths import check_regular, is_address
 from geosam.pipeline import SegmentOptions
 from geosam.prompts import Prompts
+from geosam.prompts.placement import PIXELS, crs_from
 from geosam.prompts.source import read_features
 from geosam.scene.fingerprint import lasting
+from geosam.vectors import split_layer
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ def segment_catalog(
         Shows how far the run is.
     options
         Fields of `Selection` (which scenes), `View` (how they are seen), `Execution` (where the work is done) and
-        `SegmentOptions` (how they are segmented), by their names; ``id_column``, ``group_column`` and ``layer`` of the
-        prompts.
+        `SegmentOptions` (how they are segmented), by their names; ``id_column``, ``group_column``, ``label_column`` and
+        ``layer`` of the prompts, and as ``prompts_crs`` their CRS, if the file does not say it, or says a wrong one.
 
     Returns
     -------
@@ -172,7 +174,7 @@ def segment_catalog(
     >>> report.scenes, report.done, report.failed
     (2, 2, [])
     """
-    told = {name: options.pop(name) for name in ("layer", "id_column", "group_column") if name in options}
+    told = {field: options.pop(name) for name, field in _PROMPTS.items() if name in options}
     request = _Request.of(source, folder, model=model, store=store, options=options)
     file = prompt_file(prompts, request.folder, **told)
     return _run(request, replace(request.job, prompts=file, labels=labels), progress or Progress())
@@ -208,6 +210,10 @@ def encode_catalog(
     job = replace(request.job, encode=True, store=str(Path(where).absolute()))
     request = replace(request, folder=RunFolder.create(request.folder.path / "encoding"))
     return _run(request, job, progress or Progress())
+
+
+_PROMPTS = {name: name for name in ("layer", "id_column", "group_column", "label_column")} | {"prompts_crs": "crs"}
+"""Arguments that say how the prompts are taken, and the fields of a `PromptFile` that hold them."""
 
 
 @dataclass(frozen=True)
@@ -249,22 +255,23 @@ def prompt_file(prompts: Any, folder: RunFolder, **how: Any) -> PromptFile | Non
         If they cannot be read.
     """
     if prompts is None:
-        if any(how.values()):
-            raise OptionError(f"{', '.join(how)} without prompts", expected="the file that has it")
+        if given := [name for name, value in how.items() if value is not None]:
+            raise OptionError(f"{', '.join(given)} without prompts", expected="the file that has it")
         return None
     if isinstance(prompts, Prompts):
         raise PromptError("prompts of one scene", expected="a vector file or a GeoDataFrame, which serve many scenes")
     if isinstance(prompts, str | PathLike):
-        path = fspath(prompts)
+        path, named = split_layer(fspath(prompts))
+        how["layer"] = how.get("layer") or named
         if not is_address(path):
-            if not Path(path).is_file():
-                raise PromptError(f"no file {path!r}", expected="a vector file or a raster with prompts")
-            path = str(Path(path).absolute())
+            path = str(check_regular(path, PromptError, "a vector file or a raster with prompts"))
     else:
         path = str(folder.path / "prompts.parquet")
         read_features(prompts).to_parquet(path)
     stat = Path(path).stat() if Path(path).is_file() else None
     content = sha256(Path(path).read_bytes()).hexdigest()[:32] if stat else lasting(path)
+    if how.get("crs") is not None and str(how["crs"]).lower() != PIXELS:
+        how["crs"] = crs_from(how["crs"]).to_wkt()
     return PromptFile(path, digest=content, **how)
 
 

@@ -2,31 +2,31 @@
 
 import logging
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import pyogrio
 import shapely
 
-from geosam.catalog.job import Job
+from geosam.catalog.job import Job, PromptFile
 from geosam.execute import Progress, Stage
 from geosam.pipeline.request import RASTERS, Network
 from geosam.prompts import Prompts
-from geosam.prompts.source import read_features
+from geosam.prompts.placement import PIXELS
 from geosam.scene import Scene
 from geosam.scene.reproject import parse_crs
 from geosam.store import EmbeddingStore
+from geosam.vectors import notes, read_vector
 
 _log = logging.getLogger(__name__)
 
 STORE_BYTES = 1 << 50
 """Limit of a catalog's store: none to speak of, since it holds what was asked for and nothing else."""
 
-_WHOLE_FILES = {".parquet", ".geoparquet", ".csv"}
-"""Prompt files that have no index to be read by; each process holds them whole."""
+INDEXED = {".gpkg", ".fgb", ".shp", ".gdb", ".sqlite"}
+"""Prompt files that may have an index to be read by; of others each process holds all."""
 
 
 class Station:
@@ -76,19 +76,17 @@ class Station:
         suffix = Path(file.path).suffix.lower()
         if suffix in RASTERS:
             return Prompts.from_masks(file.path, scene)
-        near = self._within(scene) if suffix in _WHOLE_FILES else self._read(scene)
-        return Prompts.from_features(near, scene, id_column=file.id_column, group_column=file.group_column)
+        near = self._read(file, scene) if suffix in INDEXED else self._within(file, scene)
+        return Prompts.from_features(near, scene, **file.how)
 
-    def _read(self, scene: Scene) -> gpd.GeoDataFrame:
+    def _read(self, file: PromptFile, scene: Scene) -> gpd.GeoDataFrame:
         """The features of an indexed file around a scene, with the file's own feature ids."""
-        assert self.job.prompts is not None  # only called where there are prompts
-        path, layer = self.job.prompts.path, self.job.prompts.layer
-        bounds = _bounds_in(scene, self._prompts_crs)
-        return pyogrio.read_dataframe(path, layer=layer, bbox=bounds, fid_as_index=True)
+        around = partial(_around, scene, file)
+        return read_vector(file.path, layer=file.layer, bounds=around, needs_crs=file.crs is None)
 
-    def _within(self, scene: Scene) -> gpd.GeoDataFrame:
+    def _within(self, file: PromptFile, scene: Scene) -> gpd.GeoDataFrame:
         """Those of all features that lie around a scene."""
-        bounds = _bounds_in(scene, self._features.crs)
+        bounds = _around(scene, file, self._features.crs)
         if bounds is None:
             return self._features
         near = self._features.sindex.query(shapely.box(*bounds), predicate="intersects")
@@ -96,11 +94,12 @@ class Station:
 
     @cached_property
     def _features(self) -> gpd.GeoDataFrame:
-        return read_features(self.job.prompts.path if self.job.prompts else None)
-
-    @cached_property
-    def _prompts_crs(self) -> Any:
-        return pyogrio.read_info(self.job.prompts.path, layer=self.job.prompts.layer)["crs"] if self.job.prompts else ""
+        file = self.job.prompts
+        assert file is not None  # only called where there are prompts
+        features = read_vector(file.path, layer=file.layer, needs_crs=file.crs is None)
+        for label, reason in notes(features).get("reasons", {}).items():
+            _log.warning("prompt %r cannot be used: %s", label, reason)
+        return features
 
 
 class Halted(BaseException):
@@ -131,6 +130,12 @@ class _HaltingStage(Stage):
     def advance(self, count: int = 1) -> None:
         if self._halted.is_set():
             raise Halted
+
+
+def _around(scene: Scene, file: PromptFile, crs: Any) -> tuple[float, float, float, float] | None:
+    """Bounds of a scene in the CRS of the prompts, given or their own; None if all are to be looked at."""
+    given = crs if file.crs is None else file.crs
+    return None if given is None or str(given).lower() == PIXELS else _bounds_in(scene, given)
 
 
 def _bounds_in(scene: Scene, crs: Any) -> tuple[float, float, float, float] | None:

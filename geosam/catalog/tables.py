@@ -1,9 +1,10 @@
 """Tables of scenes → catalog items: an index with a path in each row, or STAC items in a GeoParquet file."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from os import fspath
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import geopandas as gpd
@@ -15,6 +16,9 @@ from geosam.catalog.items import Item, moment, safe_name
 from geosam.catalog.selection import Selection
 from geosam.catalog.stac import item_from_dict, resolve
 from geosam.errors import CatalogError
+from geosam.paths import is_address
+from geosam.vectors import SCENES, read_vector, split_layer
+from geosam.vectors.columns import unique_names
 
 PATH_COLUMNS = ("path", "location", "href", "filename", "file")
 """Columns that may hold the path of a scene, the first that is there; ``location`` is what gdaltindex writes."""
@@ -32,14 +36,7 @@ def read_table(path: str | Path, selection: Selection) -> Iterator[Item]:
         If the file cannot be read or has no column with paths.
     """
     where = fspath(path)
-    try:
-        table = gpd.read_parquet(where) if where.lower().endswith("parquet") else gpd.read_file(where)
-    except Exception as error:  # pyogrio and pyarrow raise several kinds without a common root
-        reason = " ".join(str(error).split())[:200]
-        raise CatalogError(
-            f"{where} cannot be read ({reason})", expected="a vector file with a row per scene"
-        ) from error
-    return items_from_table(table, selection, base=where)
+    yield from items_from_table(read_vector(where, purpose=SCENES, plain=True), selection, base=split_layer(where)[0])
 
 
 def items_from_table(table: pd.DataFrame, selection: Selection, *, base: str = "") -> Iterator[Item]:
@@ -61,6 +58,7 @@ def items_from_table(table: pd.DataFrame, selection: Selection, *, base: str = "
     """
     footprints = _footprints(table)
     rows = table.drop(columns=[table.geometry.name]) if isinstance(table, gpd.GeoDataFrame) else table
+    rows = rows.set_axis(unique_names(list(rows.columns)), axis=1)
     if "assets" in rows.columns:
         for record, footprint in zip(rows.to_dict("records"), footprints, strict=True):
             yield item_from_dict(_stac_item(record, footprint), selection, base=base)
@@ -69,16 +67,24 @@ def items_from_table(table: pd.DataFrame, selection: Selection, *, base: str = "
     if column is None:
         given = ", ".join(map(str, rows.columns)) or "none"
         raise CatalogError(f"a table with the columns {given}", expected=f"one of {', '.join(PATH_COLUMNS)}")
-    for record, footprint in zip(rows.to_dict("records"), footprints, strict=True):
-        path, name = str(record[column]), _first(record, NAME_COLUMNS)
-        when = moment(_first(record, TIME_COLUMNS))
-        yield Item(
-            safe_name(str(name) if name is not None else Path(path).stem),
-            (resolve(path, base or "table"),),
-            when=(when, when) if when else None,
-            footprint=footprint,
-            properties={str(key): value for key, value in record.items() if key != column},
-        )
+    for number, (record, footprint) in enumerate(zip(rows.to_dict("records"), footprints, strict=True)):
+        name, when = _first(record, NAME_COLUMNS), moment(_first(record, TIME_COLUMNS))
+        path = _first(record, (column,))
+        title = safe_name(str(name) if name is not None else f"row-{number}" if path is None else _stem(str(path)))
+        properties = {str(key): value for key, value in record.items() if key != column and _there(value)}
+        try:
+            if path is None:
+                table_name = Path(base).name or "the table"
+                raise CatalogError(f"no {column} in row {number} of {table_name}", expected="that of a raster")
+            paths = (resolve(str(path), base or "table"),)
+        except CatalogError as error:
+            yield Item(title, (), None, footprint, properties, error)
+            continue
+        yield Item(title, paths, (when, when) if when else None, footprint, properties)
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(re.split("[?#]", path)[0]).stem if is_address(path) else Path(path).stem
 
 
 def _footprints(table: pd.DataFrame) -> list[Any]:
@@ -88,7 +94,10 @@ def _footprints(table: pd.DataFrame) -> list[Any]:
     geometries = table.geometry
     if geometries.crs is not None:
         geometries = geometries.to_crs(4326)
-    return [None if one is None or shapely.is_empty(one) else one for one in geometries]
+    shapes = np.array(geometries.array, object)
+    x0, y0, x1, y1 = shapely.bounds(shapes).T
+    known = (x0 >= -360) & (x1 <= 360) & (y0 >= -90) & (y1 <= 90)  # no degrees, or none at all: nobody knows its place
+    return [shape if there else None for shape, there in zip(shapes, known.tolist(), strict=True)]
 
 
 def _first(record: Mapping[Any, Any], names: tuple[str, ...]) -> Any:
@@ -105,12 +114,19 @@ def _stac_item(record: Mapping[Any, Any], footprint: Any) -> dict[str, Any]:
     assets = record["assets"]
     properties = {str(key): value for key, value in record.items() if key not in whole and _there(value)}
     return {
-        "id": record["id"],
+        "id": str(record["id"]) if _there(record.get("id")) else None,
         "collection": record.get("collection") if _there(record.get("collection")) else None,
-        "assets": json.loads(assets) if isinstance(assets, str) else _plain(assets),
+        "assets": _from_json(assets) if isinstance(assets, str) else _plain(assets),
         "geometry": footprint and shapely.geometry.mapping(footprint),
         "properties": _plain(properties),
     }
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # the item says that these are no assets
+        return text
 
 
 def _plain(value: Any) -> Any:

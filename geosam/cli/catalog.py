@@ -11,9 +11,11 @@ from geosam.cli.options import (
     PROMPTS,
     GroupColumn,
     IdColumn,
+    LabelColumn,
     MaxArea,
     MinArea,
     Outline,
+    PromptsCrs,
     PromptsLayer,
     Quality,
     Refine,
@@ -21,6 +23,7 @@ from geosam.cli.options import (
     Spacing,
     Stability,
     Zoom,
+    prompt_names,
 )
 from geosam.cli.scenes import (
     Aoi,
@@ -107,8 +110,10 @@ def run_catalog(
         str | None, typer.Option(help="Vector file or raster of masks, for all scenes.", rich_help_panel=PROMPTS)
     ] = None,
     prompts_layer: PromptsLayer = None,
+    prompts_crs: PromptsCrs = None,
     id_column: IdColumn = None,
     group_column: GroupColumn = None,
+    label_column: LabelColumn = None,
     refine: Refine = 0,
     zoom: Zoom = True,
     quality: Quality = None,
@@ -145,7 +150,7 @@ def run_catalog(
         "simplify": simplify,
         "outline": outline,
     }
-    names = {"layer": prompts_layer, "id_column": id_column, "group_column": group_column}
+    names = prompt_names(prompts_layer, id_column, group_column, label_column)
     with progress_bar(quiet=quiet) as progress:
         report = segment_catalog(
             source,
@@ -155,7 +160,8 @@ def run_catalog(
             labels=labels,
             store=None if store == "none" else store,
             progress=progress,
-            **{name: value for name, value in names.items() if value is not None},
+            prompts_crs=prompts_crs,
+            **names,
             **seen,
             **which,
             **place,

@@ -6,6 +6,20 @@ import typer
 
 PROMPTS, EVERYTHING, OUTPUT = "Prompts (none: every object)", "Everything mode", "What is written"
 
+PromptsCrs = Annotated[
+    str | None,
+    typer.Option(
+        help="CRS of all prompts, as `EPSG:4326`, or `px`; default: the file's own, the scene's for --point and --box.",
+        rich_help_panel=PROMPTS,
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that tells inside (1) from outside (0); `none`: there is none; default: `label`, if it does.",
+        rich_help_panel=PROMPTS,
+    ),
+]
 PromptsLayer = Annotated[str | None, typer.Option(help="Layer of the prompts file.", rich_help_panel=PROMPTS)]
 IdColumn = Annotated[
     str | None, typer.Option(help="Column that names a prompt; kept as `prompt_id`.", rich_help_panel=PROMPTS)
@@ -48,3 +62,18 @@ Simplify = Annotated[
 Outline = Annotated[
     str | None, typer.Option(help="`regular` or `smooth`; needs geosam[outline].", rich_help_panel=OUTPUT)
 ]
+
+
+def prompt_names(layer: str | None, id_column: str | None, group_column: str | None, label_column: str | None) -> dict:
+    """How the features of a prompts file are to be taken, by the names that Python has for it; what is given only.
+
+    Examples
+    --------
+    >>> prompt_names(None, "no", None, "none")
+    {'id_column': 'no', 'label_column': None}
+    """
+    given = {"layer": layer, "id_column": id_column, "group_column": group_column, "label_column": label_column}
+    names: dict[str, str | None] = {name: value for name, value in given.items() if value is not None}
+    if label_column is not None and label_column.lower() == "none":
+        names["label_column"] = None
+    return names

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
-from geosam.cli.options import Spacing
+from geosam.cli.options import GroupColumn, IdColumn, LabelColumn, PromptsCrs, PromptsLayer, Spacing, prompt_names
 from geosam.cli.scenes import (
     Aoi,
     AoiCrs,
@@ -22,6 +22,7 @@ from geosam.cli.scenes import (
     open_asked,
     working_pixel,
 )
+from geosam.cli.segment import joined, read_prompts
 
 
 def plan(
@@ -30,6 +31,11 @@ def plan(
     prompts: Annotated[
         str | None, typer.Option(help="Vector file of prompts, or raster of masks; none: every object.")
     ] = None,
+    prompts_layer: PromptsLayer = None,
+    prompts_crs: PromptsCrs = None,
+    id_column: IdColumn = None,
+    group_column: GroupColumn = None,
+    label_column: LabelColumn = None,
     bands: Bands = None,
     resolution: Resolution = None,
     scale: Scale = None,
@@ -52,8 +58,10 @@ def plan(
 
     seen = {"bands": bands, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
     opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen)
+    how = prompt_names(prompts_layer, id_column, group_column, label_column)
+    asked = joined(read_prompts(opened, prompts, crs=prompts_crs, how=how))
     network = open_model(model, device=device, dtype=dtype, threads=threads)
-    forecast = geosam.plan(opened, prompts, model=network, window=window, overlap=overlap, spacing_px=spacing)
+    forecast = geosam.plan(opened, asked, model=network, window=window, overlap=overlap, spacing_px=spacing)
     show_forecast(forecast, Console(soft_wrap=True))
 
 

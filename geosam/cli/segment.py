@@ -12,9 +12,11 @@ from geosam.cli.options import (
     GroupColumn,
     Hierarchy,
     IdColumn,
+    LabelColumn,
     MaxArea,
     MinArea,
     Outline,
+    PromptsCrs,
     PromptsLayer,
     Quality,
     Refine,
@@ -23,6 +25,7 @@ from geosam.cli.options import (
     Spare,
     Stability,
     Zoom,
+    prompt_names,
 )
 from geosam.cli.scenes import (
     Aoi,
@@ -69,14 +72,10 @@ def segment(
     box: Annotated[
         list[str] | None, typer.Option(help="A box `xmin,ymin,xmax,ymax`; repeatable.", rich_help_panel=PROMPTS)
     ] = None,
-    prompts_crs: Annotated[
-        str | None,
-        typer.Option(
-            help="CRS of --point and --box, as `EPSG:4326`, or `px`; default: the scene's.", rich_help_panel=PROMPTS
-        ),
-    ] = None,
+    prompts_crs: PromptsCrs = None,
     id_column: IdColumn = None,
     group_column: GroupColumn = None,
+    label_column: LabelColumn = None,
     refine: Refine = 0,
     zoom: Zoom = True,
     quality: Quality = None,
@@ -134,7 +133,8 @@ def segment(
     )
     inputs = [one for one in (prompts, aoi, model) if one]
     check_outputs(output, labels, picture, layer=layer, overwrite=overwrite, inputs=[opened, *inputs])
-    asked = read_prompts(opened, prompts, layer=prompts_layer, id_column=id_column, group_column=group_column)
+    how = prompt_names(prompts_layer, id_column, group_column, label_column)
+    asked = read_prompts(opened, prompts, crs=prompts_crs, how=how)
     clicked = read_clicks(opened, point or [], box or [], prompts_crs)
     network = open_model(model, device=device, dtype=dtype, threads=threads)
     with progress_bar(quiet=quiet) as progress:
@@ -190,20 +190,31 @@ def check_outputs(
     check_together(targets)
 
 
-def read_prompts(scene: Any, path: str | None, **how: Any) -> list[Any]:
-    """Prompts from a file of features or masks; none if no file is given."""
+def read_prompts(scene: Any, path: str | None, *, crs: str | None = None, how: dict[str, Any]) -> list[Any]:
+    """Prompts from a file of features or masks; none if no file is given.
+
+    Raises
+    ------
+    OptionError
+        If options say how features are taken, and there are none.
+    """
     from geosam.errors import OptionError
     from geosam.pipeline.request import RASTERS
     from geosam.prompts import Prompts
 
+    is_raster = path is not None and Path(path).suffix.lower() in RASTERS
+    if how and (path is None or is_raster):
+        options = {"layer": "--prompts-layer"} | {
+            name: f"--{name.replace('_', '-')}" for name in how if name != "layer"
+        }
+        given = ", ".join(options[name] for name in how)
+        raise OptionError(
+            f"{given} with a raster of masks" if is_raster else f"{given} without --prompts",
+            expected="--prompts with the file of features that has it",
+        )
     if path is None:
-        if any(how.values()):
-            given = ", ".join(name for name, value in how.items() if value)
-            raise OptionError(f"{given} without --prompts", expected="the file that has it")
         return []
-    if Path(path).suffix.lower() in RASTERS:
-        return [Prompts.from_masks(path, scene)]
-    return [Prompts.from_features(path, scene, **how)]
+    return [Prompts.from_masks(path, scene) if is_raster else Prompts.from_features(path, scene, crs=crs, **how)]
 
 
 def read_clicks(scene: Any, points: list[str], boxes: list[str], crs: str | None) -> list[Any]:

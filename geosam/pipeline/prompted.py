@@ -8,8 +8,8 @@ into an inner edge of its window.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from affine import Affine
 from geopandas import GeoDataFrame
 from rasterio.features import rasterize
 from rasterio.windows import Window
-from shapely import MultiPolygon, STRtree, box, transform
+from shapely import MultiPolygon, STRtree, box, get_dimensions, get_parts, transform, union_all
 
 from geosam.instances.assemble import strip_rows
 from geosam.masks import MaskSet, segment_prompts
@@ -25,7 +25,7 @@ from geosam.pipeline.everything import Strips
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.polygons import frame, mask_polygons, outline
-from geosam.prompts import Prompt, Prompts, WindowPrompts, assign
+from geosam.prompts import Prompt, Prompts, WindowPrompts, apart, assign
 from geosam.scene import Scene
 from geosam.windows import PlannedWindow, WindowPlan
 
@@ -80,7 +80,7 @@ def find_prompted(run: Run, prompts: Prompts, tap: Callable[[Strips], Strips] = 
     run.report.skipped += [(skipped.id, skipped.reason) for skipped in prompts.skipped]
     levels = pyramid(run.request)
     found: dict[int, Found] = {}
-    pending = list(prompts)
+    pending, owners = apart(prompts)
     for level in levels:
         here, later = on_level(pending, levels, level, object_px=run.request.options.object_px(run.network))
         seen = list(segment_level(run, level, here, is_last=level is levels[-1]))
@@ -92,10 +92,35 @@ def find_prompted(run: Run, prompts: Prompts, tap: Callable[[Strips], Strips] = 
         pending = [*later, *(one.prompt for one in seen if one.goes_on)]
         if not pending:
             break
-    objects = Objects.of(run, [found.pop(row) for row in sorted(found)])
+    objects = Objects.of(run, whole(found, owners, prompts))
     if tap is not iter:  # nobody draws labels that nobody looks at
         deque(tap(objects.paint(run.scene)), maxlen=0)
     yield from objects.frames(run, prompts.attributes_frame())
+
+
+def whole(found: dict[int, Found], owners: Mapping[int, int], prompts: Prompts) -> list[Found]:
+    """What was found for each prompt, by row: what was found for its parts as one, with their mean scores by area."""
+    parts: dict[int, list[Found]] = {}
+    for row in sorted(found):
+        parts.setdefault(owners.get(row, row), []).append(found.pop(row))
+    by_row = {prompt.row: prompt for prompt in prompts}
+    return [joined(by_row[row], parts[row]) for row in sorted(parts)]
+
+
+def joined(prompt: Prompt, parts: list[Found]) -> Found:
+    """What was found for the parts of one prompt."""
+    if len(parts) == 1:
+        return replace(parts[0], prompt=prompt)
+    areas = np.array([part.polygon_px.area for part in parts]) + 1e-9
+    shapes = get_parts(union_all([part.polygon_px for part in parts]))
+    return Found(
+        prompt,
+        MultiPolygon(list(shapes[get_dimensions(shapes) == 2])),
+        float(np.average([part.predicted_iou for part in parts], weights=areas)),
+        float(np.average([part.stability for part in parts], weights=areas)),
+        touches_nodata=any(part.touches_nodata for part in parts),
+        goes_on=False,
+    )
 
 
 def pyramid(request: Request) -> list[Level]:
@@ -284,5 +309,5 @@ def of_one_type(ids: list[int | str]) -> np.ndarray:
     >>> of_one_type([3, 4]).dtype.kind, of_one_type([3, "a"]).tolist()
     ('i', ['3', 'a'])
     """
-    whole = all(isinstance(one, int | np.integer) for one in ids)
+    whole = all(isinstance(one, int | np.integer) and -(2**63) <= one < 2**63 for one in ids)
     return np.array(ids, np.int64) if whole else np.array([None if pd.isna(one) else str(one) for one in ids], object)

@@ -44,10 +44,13 @@ def rows_from_points(xy: Any, crs: Any, *, labels: Any = None, groups: Any = Non
 def rows_from_boxes(boxes: Any, crs: Any, *, layer: str | int | None = None, id_column: str | None = None) -> Rows:
     """Rows of boxes: one ``xyxy``, an ``n x 4`` array, or features whose bounds on the scene are meant."""
     if isinstance(boxes, gpd.GeoDataFrame | gpd.GeoSeries | BaseGeometry | str | Path) or _all_geometries(boxes):
-        rows = rows_from_frame(read_features(boxes, layer=layer), id_column=id_column, label_column=None)
+        features = read_features(boxes, layer=layer, needs_crs=crs is None)
+        rows = rows_from_frame(features, id_column=id_column, label_column=None)
         surfaces = shapely.get_dimensions(rows.geometries) == 2  # stay as they are: their bounds depend on the CRS
         outlines = np.where(surfaces, rows.geometries, shapely.envelope(rows.geometries))
-        return replace(rows, geometries=outlines, crs=rows.crs if crs is None else crs, groups=[None] * len(rows))
+        assumed = rows.assumed if crs is None else None
+        rows = replace(rows, geometries=outlines, crs=rows.crs if crs is None else crs, assumed=assumed)
+        return replace(rows, groups=[None] * len(rows))
     corners = _numbers(boxes, "boxes", "(xmin, ymin, xmax, ymax), an n x 4 array, or geometries", width=4).reshape(
         -1, 4
     )

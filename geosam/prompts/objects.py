@@ -32,8 +32,12 @@ class _Object:
     area: BaseGeometry | None
 
 
-def objects_from(rows: Rows, placed: Placed, *, boxes: bool = False) -> tuple[tuple[Prompt, ...], tuple[Skipped, ...]]:
-    """One prompt for each object that the placed rows describe, and the rows that serve for none.
+def objects_from(
+    rows: Rows, placed: Placed, *, boxes: bool = False
+) -> tuple[tuple[Prompt, ...], tuple[Skipped, ...], list[int]]:
+    """One prompt for each object that the placed rows describe, the rows that serve for none, and whose attributes.
+
+    The latter are positions of rows, one for each prompt: the first positive row of its object.
 
     Rows of one group are one object: their points together, their polygons as one. A row without a group is an object
     of its own; if it is negative, it refines the nearest object instead. Lines become points along them. With `boxes`,
@@ -41,9 +45,12 @@ def objects_from(rows: Rows, placed: Placed, *, boxes: bool = False) -> tuple[tu
     """
     objects = list(_objects(rows, placed))
     clicks = _clicks(placed.geometries_px, rows.labels)
-    meant = [thing for thing in objects if thing.first is not None]
+    meant = sorted((thing for thing in objects if thing.first is not None), key=lambda thing: min(thing.rows))
+    firsts = [thing.first for thing in meant if thing.first is not None]
+    attributes = rows.attributes.iloc[firsts].to_dict("records")
     inside = _insides([None if boxes else thing.area for thing in meant])
-    prompts = [_prompt(rows, thing, clicks, within) for thing, within in zip(meant, inside, strict=True)]
+    described = zip(meant, inside, attributes, strict=True)
+    prompts = [replace(_prompt(rows, thing, clicks, within), attributes=own) for thing, within, own in described]
     if boxes:
         prompts = [replace(prompt, polygon_px=None) for prompt in prompts]
     lone = [row for thing in objects if thing.first is None for row in thing.rows]
@@ -52,7 +59,7 @@ def objects_from(rows: Rows, placed: Placed, *, boxes: bool = False) -> tuple[tu
     reasons = {row: reason for row, reason in enumerate(placed.reasons) if reason}
     reasons |= {} if prompts else dict.fromkeys(lone, ONLY_OUTSIDE)
     skipped = [Skipped(row, rows.ids[row], reasons[row]) for row in sorted(reasons)]
-    return tuple(sorted(prompts, key=lambda prompt: prompt.row)), tuple(skipped)
+    return tuple(prompts), tuple(skipped), firsts
 
 
 def _objects(rows: Rows, placed: Placed) -> Iterator[_Object]:
@@ -124,7 +131,6 @@ def _prompt(rows: Rows, thing: _Object, clicks: Sequence[ndarray], inside: ndarr
         labels=np.concatenate([np.ones(len(inside), np.int64), labels]),
         box_px=None if thing.area is None else np.array(thing.area.bounds),
         polygon_px=thing.area,
-        attributes=rows.attributes[first],
     )
 
 

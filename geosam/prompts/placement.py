@@ -1,16 +1,21 @@
 """From the world to the pixels of a scene: geometries repaired, placed and clipped, each refusal with its reason."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import shapely
 from numpy import ndarray
 from pyproj import CRS
-from pyproj.exceptions import CRSError
+from pyproj.exceptions import CRSError, ProjError
 
 from geosam.errors import PromptError
 from geosam.scene import Scene
+from geosam.vectors import PROMPTS
+from geosam.vectors.repair import repaired, thinned
 
 PIXELS = "px"
 """The frame to name instead of a CRS for coordinates in pixels of the scene."""
@@ -18,7 +23,16 @@ PIXELS = "px"
 LEAST_AREA_PX = 0.01
 """Polygons and boxes with less area than that, in square pixels, are refused."""
 
+VISIBLE_PX = 0.25
+"""Outlines of very many vertices are drawn to about that, in pixels."""
+
+SLACK = 1 + 1e-6
+
+WGS84 = CRS.from_epsg(4326)
+
 NOT_PLACED = "its coordinates have no place in the scene's CRS"
+NO_DEGREES = "its coordinates are no longitude and latitude"
+NAME_IT = 'crs="{0}"; command line: --prompts-crs {0}'
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +51,9 @@ class Placed:
     reasons: ndarray
 
 
-def place(geometries: ndarray, scene: Scene, crs: CRS | str | None) -> Placed:
+def place(
+    geometries: ndarray, scene: Scene, crs: CRS | str | None, *, known: Mapping[int, str] = MappingProxyType({})
+) -> Placed:
     """Repair geometries, bring them to the pixels of `scene` and clip them to it.
 
     Parameters
@@ -48,32 +64,57 @@ def place(geometries: ndarray, scene: Scene, crs: CRS | str | None) -> Placed:
         The scene to place them on.
     crs
         What the coordinates mean: a CRS, or ``"px"``.
+    known
+        Why some of them are known to be of no use, by position.
     """
     reasons = np.full(len(geometries), "", object)
-    sound = _sound(geometries, reasons)
+    for row, reason in known.items():
+        reasons[row] = reason
+    sound = shapely.force_2d(geometries)
+    if isinstance(crs, CRS):
+        _refuse(reasons, _beyond_degrees(sound, crs), NO_DEGREES)
+    sound = _sound(sound, reasons, _pixel_in(scene, crs))
     _move(sound, reasons, scene, crs)
     _clip(sound, reasons, scene)
     surfaces = shapely.get_dimensions(sound) == 2
     _refuse(reasons, surfaces & (shapely.area(sound) < LEAST_AREA_PX), f"it covers less than {LEAST_AREA_PX} pixels")
     sound[reasons != ""] = None
     if isinstance(crs, CRS):
-        _hint_at_swap(geometries, reasons, scene, crs)
+        _hint_at_frame(geometries, reasons, scene, crs)
     return Placed(sound, reasons)
 
 
-def _sound(geometries: ndarray, reasons: ndarray) -> ndarray:
+def _sound(geometries: ndarray, reasons: ndarray, pixel: float) -> ndarray:
     """Plane, non-empty, valid geometries of one dimension each; a reason for every one that cannot be made so."""
-    sound = shapely.force_2d(geometries)
+    sound = geometries
     _refuse(reasons, shapely.is_missing(sound), "it has no geometry")
     _refuse(reasons, ~_finite(sound), "it has coordinates that are not finite numbers")
     _refuse(reasons, shapely.is_empty(sound), "its geometry is empty")
-    usable = reasons == ""
+    sound[reasons != ""] = None
     dimensions = shapely.get_dimensions(sound)
-    broken = usable & ~shapely.is_valid(sound)
-    sound[broken] = shapely.make_valid(sound[broken])
-    _keep_dimension(sound, dimensions, usable)
+    for mend in (lambda shapes: thinned(shapes, VISIBLE_PX * pixel), repaired):
+        sound, refused = mend(sound)
+        for row, reason in refused.items():
+            reasons[row] = reason
+    _keep_dimension(sound, dimensions, reasons == "")
     _refuse(reasons, shapely.is_empty(sound), "its geometry has no area")
     return sound
+
+
+def _pixel_in(scene: Scene, crs: CRS | str | None) -> float:
+    """About the side of a pixel in the units of a CRS; 1 in pixels, 0 where it cannot be told."""
+    if not isinstance(crs, CRS) or scene.crs is None:
+        return 1.0
+    if crs == scene.crs:
+        return scene.frame.resolution
+    h, w = scene.shape
+    middle = scene.to_world(shapely.points([[w / 2, h / 2], [w / 2 + 1, h / 2], [w / 2, h / 2 + 1]]))
+    try:
+        xy = shapely.get_coordinates(gpd.GeoSeries(middle, crs=scene.crs).to_crs(crs).to_numpy())
+    except ProjError:
+        return 0.0
+    sides = np.abs(xy[1:] - xy[0]).max(axis=1)
+    return float(sides.min()) if np.isfinite(sides).all() else 0.0
 
 
 def _finite(geometries: ndarray) -> ndarray:
@@ -138,23 +179,61 @@ def _outside(distance_px: float, scene: Scene) -> str:
     return f"it lies {ground} ({distance_px:,.0f} px) outside scene {scene.name!r}"
 
 
-def _hint_at_swap(geometries: ndarray, reasons: ndarray, scene: Scene, crs: CRS) -> None:
-    """Add to the reasons of what lies outside if it would lie on the scene with x and y the other way round."""
-    gone = np.flatnonzero(["outside scene" in reason or reason == NOT_PLACED for reason in reasons])
-    turned = shapely.transform(geometries[gone], lambda xy: xy[:, ::-1])
+def _hint_at_frame(geometries: ndarray, reasons: ndarray, scene: Scene, crs: CRS) -> None:
+    """Add to the reasons of what lies outside in which other reading of its coordinates it would lie on the scene."""
+    gone = np.flatnonzero(["outside scene" in reason or reason in (NOT_PLACED, NO_DEGREES) for reason in reasons])
+    lost = shapely.force_2d(geometries[gone])
+    for words, turn, other in (
+        ("with x and y swapped", True, crs),
+        (f"read in the scene's CRS, {crs_name(scene.crs)}, ({NAME_IT.format(crs_name(scene.crs))})", False, scene.crs),
+        (f"read as longitude and latitude ({NAME_IT.format('EPSG:4326')})", False, WGS84),
+    ):
+        if other is None or (other == crs and not turn) or not len(gone):
+            continue
+        shapes = shapely.transform(lost, lambda xy: xy[:, ::-1]) if turn else lost
+        there = ~_beyond_degrees(shapes, other)
+        there[there] = _on_scene(shapes[there], scene, other)
+        reasons[gone[there]] += f"; {words} it would lie on it"
+        gone, lost = gone[~there], lost[~there]
+
+
+def _on_scene(geometries: ndarray, scene: Scene, crs: CRS) -> ndarray:
+    """Which geometries meet the scene, by the bounds that their vertices have there."""
     height, width = scene.shape
-    swapped = shapely.intersects(scene.to_px(turned, crs), shapely.box(0, 0, width, height))
-    reasons[gone[swapped]] += "; with x and y swapped it would lie on it"
+    bounds = shapely.bounds(scene.to_px(_boxes(geometries), crs))
+    known = np.isfinite(bounds).all(axis=1)
+    met = np.zeros(len(geometries), bool)
+    met[known] = shapely.intersects(shapely.box(*bounds[known].T), shapely.box(0, 0, width, height))
+    return met
 
 
-def frame_of(crs: Any, geometries: ndarray, scene: Scene) -> CRS | str | None:
+def _boxes(geometries: ndarray) -> ndarray:
+    """Bounds as geometries; points stay what they are."""
+    return np.asarray(shapely.envelope(geometries), object)
+
+
+def _beyond_degrees(geometries: ndarray, crs: CRS) -> ndarray:
+    """True for geometries with coordinates that no longitude and latitude has."""
+    if not crs.is_geographic:
+        return np.zeros(len(geometries), bool)
+    quarter = np.pi / 2 / (crs.axis_info[0].unit_conversion_factor or np.pi / 180)
+    x0, y0, x1, y1 = np.abs(shapely.bounds(geometries)).T
+    return (np.maximum(x0, x1) > 4 * quarter * SLACK) | (np.maximum(y0, y1) > quarter * SLACK)
+
+
+def crs_name(crs: CRS | None) -> str:
+    """A CRS by its authority's code, else by its name."""
+    return "none" if crs is None else ":".join(crs.to_authority() or ()) or crs.name
+
+
+def frame_of(crs: Any, geometries: ndarray, scene: Scene, *, assumed: str | None = None) -> CRS | str | None:
     """The frame of coordinates given in `crs`: a CRS, ``"px"``, or the scene's own where nothing is said.
 
     Raises
     ------
     PromptError
-        If the CRS is not known; if the scene has none but the prompts do; or if nothing is said and the coordinates do
-        not reach the scene when read in the scene's CRS.
+        If the CRS is not known; if the scene has none but the prompts do; if nothing is said and the coordinates do not
+        reach the scene when read in the scene's CRS; or if they are said or `assumed` to be degrees and are none.
     """
     if isinstance(crs, str) and crs.lower() == PIXELS:
         return PIXELS
@@ -166,7 +245,22 @@ def frame_of(crs: Any, geometries: ndarray, scene: Scene) -> CRS | str | None:
             expected="coordinates in pixels of the scene",
             hint=f'say crs="{PIXELS}" and give pixels: x right, y down, from the top left corner',
         )
-    return crs_from(crs)
+    known = crs_from(crs)
+    _check_degrees(known, geometries, assumed)
+    return known
+
+
+def _check_degrees(crs: CRS, geometries: ndarray, assumed: str | None) -> None:
+    """Refuse prompts none of which can be in degrees, as they should be."""
+    rows = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries)) & _finite(geometries)
+    if not rows.any() or not _beyond_degrees(geometries[rows], crs).all():
+        return
+    x0, y0, x1, y1 = shapely.total_bounds(geometries[rows])
+    raise PromptError(
+        f"prompts that range over x {x0:g} to {x1:g}, y {y0:g} to {y1:g}, which are no degrees",
+        expected=f"longitude and latitude, since {assumed or f'their CRS is {crs_name(crs)}'}",
+        hint=f"name the right CRS: {PROMPTS.crs}",
+    )
 
 
 def crs_from(crs: Any) -> CRS:
@@ -185,12 +279,12 @@ def _assumed(geometries: ndarray, scene: Scene) -> CRS | str | None:
     if not rows.any():
         return scene.crs
     height, width = scene.shape
-    placed = scene.to_px(geometries[rows], scene.crs)
+    placed = scene.to_px(_boxes(geometries[rows]), scene.crs)
     if shapely.intersects(shapely.box(*shapely.total_bounds(placed)), shapely.box(0, 0, width, height)):
         return scene.crs
     x0, y0, x1, y1 = shapely.total_bounds(geometries[rows])
     raise PromptError(
         f"prompts without a CRS that range over x {x0:g} to {x1:g}, y {y0:g} to {y1:g}",
-        expected=f"a CRS, or coordinates in that of scene {scene.name!r} ({scene.crs.to_string()})",
-        hint=f'name the CRS, such as crs="EPSG:4326" (command line: --prompts-crs); crs="{PIXELS}" for pixels',
+        expected=f"a CRS, or coordinates in that of scene {scene.name!r} ({crs_name(scene.crs)})",
+        hint=f'name the CRS, such as crs="EPSG:4326" (command line: --prompts-crs EPSG:4326); {PIXELS} for pixels',
     )

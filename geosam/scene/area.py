@@ -1,5 +1,6 @@
 """An area of interest: what a user may give for one, the crop that holds it, and the pixels whose centres lie in it."""
 
+import logging
 from os import PathLike, fspath
 from typing import Any
 
@@ -13,31 +14,85 @@ from geosam.arrays import Valid
 from geosam.errors import SceneError
 from geosam.scene.grid import all_of, window_at
 
+log = logging.getLogger(__name__)
+
 FUZZ_PX = 1e-6
 
+NAMED = "the area of interest"
 
-def load_area(geometry: Any) -> Any:
-    """An area of interest as geometries: itself, or what the vector file of that path holds.
+
+def load_area(geometry: Any, crs: Any = None) -> Any:
+    """An area of interest as sound polygons: of what is given, or of what the vector file of that path holds.
+
+    Parameters
+    ----------
+    geometry
+        Polygons (shapely, GeoSeries, GeoDataFrame), or the path of a vector file, as ``read_vector`` takes it.
+    crs
+        What the coordinates are said to mean; None: what they say themselves.
+
+    Returns
+    -------
+    A GeoSeries with their CRS, if they say one, else an object array.
 
     Raises
     ------
     SceneError
-        If the file cannot be read or holds nothing.
+        If the file cannot be read, nothing in it is an area, an outline is beyond repair, or degrees are none.
     """
-    if not isinstance(geometry, str | PathLike):
-        return geometry
-    import geopandas  # only those who name a file pay for it
+    from geosam.vectors import AREA, read_vector  # only those who name an area pay for it
+    from geosam.vectors.repair import repaired
 
-    try:
-        frame = geopandas.read_file(fspath(geometry), columns=[])
-    except Exception as error:  # pyogrio raises several kinds, and not all of them derive from one root
+    given = read_vector(geometry, purpose=AREA, needs_crs=crs is None)
+    named = f"the area of interest {fspath(geometry)}" if isinstance(geometry, str | PathLike) else NAMED
+    shapes = shapely.force_2d(np.array(given.geometry.array, object))
+    if not (~shapely.is_missing(shapes) & ~shapely.is_empty(shapes)).any():
+        raise SceneError(f"{named} holds no feature", expected="at least one polygon")
+    shapes = _surfaces(shapes, named)
+    _check_degrees(shapes, given.crs if crs is None else None, named)
+    sound, refused = repaired(shapes)
+    if refused:
+        raise SceneError(f"{named}: {next(iter(refused.values()))}", expected="an outline", hint="draw it anew")
+    return sound if given.crs is None else type(given.geometry)(sound, crs=given.crs)
+
+
+def _surfaces(shapes: np.ndarray, named: str) -> np.ndarray:
+    """The polygons among geometries, and in collections of them.
+
+    Raises
+    ------
+    SceneError
+        If there are none, or one has coordinates that are no numbers.
+    """
+    parts = shapely.get_parts(shapes[~shapely.is_missing(shapes)])
+    while (mixed := shapely.get_type_id(parts) == shapely.GeometryType.GEOMETRYCOLLECTION).any():
+        parts = np.concatenate([parts[~mixed], shapely.get_parts(parts[mixed])])
+    areas = parts[(shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & ~shapely.is_empty(parts)]
+    if not len(areas):
+        kinds = sorted({part.geom_type.lower() + "s" for part in parts})
+        raise SceneError(f"{named} holds {' and '.join(kinds)}, which cover no area", expected="at least one polygon")
+    if not np.isfinite(shapely.get_coordinates(areas)).all():
+        raise SceneError(f"{named} has coordinates that are not finite numbers", expected="polygons")
+    if len(areas) < len(parts):
+        log.warning("%s: %d of %d geometries are no polygons and left out", named, len(parts) - len(areas), len(parts))
+    return areas
+
+
+def _check_degrees(shapes: np.ndarray, crs: Any, named: str) -> None:
+    """Refuse what should be in degrees and is not.
+
+    Raises
+    ------
+    SceneError
+        If its coordinates are no longitude and latitude.
+    """
+    x0, y0, x1, y1 = shapely.total_bounds(shapes)
+    if crs is not None and crs.is_geographic and (max(-x0, x1) > 400 or max(-y0, y1) > 100):  # grads, and some slack
         raise SceneError(
-            f"the area of interest {fspath(geometry)} cannot be read ({' '.join(str(error).split())})",
-            expected="a vector file, or a geometry",
-        ) from None
-    if frame.empty:
-        raise SceneError(f"the area of interest {fspath(geometry)} holds no feature", expected="at least one polygon")
-    return frame.geometry
+            f"{named} ranges over x {x0:g} to {x1:g}, y {y0:g} to {y1:g}, which are no degrees",
+            expected=f"longitude and latitude, since its CRS is {crs.name} (a GeoJSON's, if it does not say another)",
+            hint='name the right CRS: aoi_crs="EPSG:..." (command line: --aoi-crs)',
+        )
 
 
 def crop_to(area: BaseGeometry | None, native: tuple[int, int], whole: tuple[int, int]) -> Window:

@@ -256,7 +256,7 @@ class Scene:
             If it is not an area, or does not meet the scene.
         """
         native = self._native_frame
-        area = shapely.union_all(shapely.make_valid(native.to_px(load_area(geometry), crs)))
+        area = shapely.union_all(shapely.make_valid(native.to_px(load_area(geometry, crs), crs)))
         area = shapely.intersection(area, shapely.box(0, 0, native.shape[1], native.shape[0]))
         if self.area is not None:
             area = shapely.intersection(area, self.area)
