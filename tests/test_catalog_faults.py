@@ -262,6 +262,7 @@ class TestModels:
         assert [one.dtype for one in keys.values()] == ["float32", "bfloat16"]
         assert keys["bfloat16"].key == f"{keys['float32'].key}-bfloat16"
         asked = {}
-        monkeypatch.setattr(job_module, "to_network", lambda source, **how: asked.update(how, source=source))
+        network = TruthNetwork()
+        monkeypatch.setattr(job_module, "to_network", lambda source, **how: asked.update(how, source=source) or network)
         keys["bfloat16"].load("cuda:1")
         assert asked == {"source": "vit_b", "device": "cuda:1", "dtype": "bfloat16"}

@@ -322,6 +322,19 @@ class TestTables:
         assert found[0].properties["proj:shape"] == [32, 32]
         assert names(find_items(folder / "items.parquet")) == ["a", "b"]
 
+    def test_one_bad_row_is_named_and_the_others_are_scenes(self, folder):
+        table = gpd.GeoDataFrame({"path": ["a.tif", None, "b\0.tif", ""]}, geometry=[None] * 4, crs=4326)
+        items = find_items(table)
+        assert [item.name for item in items if item.problem is None] == ["a"]
+        assert len(items) == 4
+        stac = gpd.GeoDataFrame(
+            {"id": ["a", "b", None], "assets": ['{"data": {"href": "a.tif"}}', "[[", "{}"], "datetime": "2024-06-01"},
+            geometry=[None] * 3,
+            crs=4326,
+        )
+        items = find_items(stac)
+        assert {item.name: item.problem is None for item in items} == {"a": True, "b": False, "item": False}
+
     def test_a_table_without_paths(self):
         with pytest.raises(CatalogError, match="expected one of path"):
             find_items(gpd.GeoDataFrame({"x": [1]}, geometry=[shapely.Point(0, 0)], crs=4326))

@@ -315,7 +315,7 @@ class Workers:
             offering = f" that offers {self._resources}" if self._resources else ""
             hint = "the same command again goes on from here"
             raise ClusterError(f"no worker{offering} for {PATIENCE_S:.0f} s", hint=hint)
-        if self._own is not None and self._own.status.name == "running":
+        if self._own is not None and self._client.status == "running":
             self._own.scale(len(self._own.worker_spec))  # a worker that died while it was started again is replaced
 
     def _slots(self) -> int:

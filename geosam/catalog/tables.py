@@ -1,9 +1,10 @@
 """Tables of scenes → catalog items: an index with a path in each row, or STAC items in a GeoParquet file."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from os import fspath
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import geopandas as gpd
@@ -15,6 +16,7 @@ from geosam.catalog.items import Item, moment, safe_name
 from geosam.catalog.selection import Selection
 from geosam.catalog.stac import item_from_dict, resolve
 from geosam.errors import CatalogError
+from geosam.paths import is_address
 from geosam.vectors import SCENES, read_vector, split_layer
 from geosam.vectors.columns import unique_names
 
@@ -66,17 +68,23 @@ def items_from_table(table: pd.DataFrame, selection: Selection, *, base: str = "
         given = ", ".join(map(str, rows.columns)) or "none"
         raise CatalogError(f"a table with the columns {given}", expected=f"one of {', '.join(PATH_COLUMNS)}")
     for number, (record, footprint) in enumerate(zip(rows.to_dict("records"), footprints, strict=True)):
-        path, name = _first(record, (column,)), _first(record, NAME_COLUMNS)
-        if path is None:  # its run fails with this as the reason, and the others go on
-            path = f"no {column} in row {number} of {Path(base).name or 'the table'}"
-        when = moment(_first(record, TIME_COLUMNS))
-        yield Item(
-            safe_name(str(name) if name is not None else Path(str(path)).stem),
-            (resolve(str(path), base or "table") if column in record and _there(record[column]) else str(path),),
-            when=(when, when) if when else None,
-            footprint=footprint,
-            properties={str(key): value for key, value in record.items() if key != column and _there(value)},
-        )
+        name, when = _first(record, NAME_COLUMNS), moment(_first(record, TIME_COLUMNS))
+        path = _first(record, (column,))
+        title = safe_name(str(name) if name is not None else f"row-{number}" if path is None else _stem(str(path)))
+        properties = {str(key): value for key, value in record.items() if key != column and _there(value)}
+        try:
+            if path is None:
+                table_name = Path(base).name or "the table"
+                raise CatalogError(f"no {column} in row {number} of {table_name}", expected="that of a raster")
+            paths = (resolve(str(path), base or "table"),)
+        except CatalogError as error:
+            yield Item(title, (), None, footprint, properties, error)
+            continue
+        yield Item(title, paths, (when, when) if when else None, footprint, properties)
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(re.split("[?#]", path)[0]).stem if is_address(path) else Path(path).stem
 
 
 def _footprints(table: pd.DataFrame) -> list[Any]:
@@ -106,12 +114,19 @@ def _stac_item(record: Mapping[Any, Any], footprint: Any) -> dict[str, Any]:
     assets = record["assets"]
     properties = {str(key): value for key, value in record.items() if key not in whole and _there(value)}
     return {
-        "id": record["id"],
+        "id": str(record["id"]) if _there(record.get("id")) else None,
         "collection": record.get("collection") if _there(record.get("collection")) else None,
-        "assets": json.loads(assets) if isinstance(assets, str) else _plain(assets),
+        "assets": _from_json(assets) if isinstance(assets, str) else _plain(assets),
         "geometry": footprint and shapely.geometry.mapping(footprint),
         "properties": _plain(properties),
     }
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # the item says that these are no assets
+        return text
 
 
 def _plain(value: Any) -> Any:
