@@ -12,6 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from geosam import __version__
+from geosam.adapters import find_source
 from geosam.catalog.footprints import to_lonlat
 from geosam.errors import ModelError, OptionError
 from geosam.pipeline import SegmentOptions
@@ -81,7 +82,7 @@ class ModelSpec:
     Attributes
     ----------
     source
-        A name, the path of a weights file, or a small network such as the fakes of `geosam.testing`.
+        A name, the path of weights, or a small network such as the fakes of `geosam.testing`.
     key
         Changes with the weights.
     """
@@ -108,6 +109,8 @@ class ModelSpec:
             return cls(model, model.key)
         name = fspath(model)
         known = SPECS.get(name)
+        if known is None and (other := find_source(name)):
+            return cls(name if other.published else str(other.path), other.key)
         path = weights_path(known) if known else Path(name).expanduser()
         if not path.is_file():
             load_model(name)  # fetches a published one, once for all processes; or says what is wrong
