@@ -5,9 +5,9 @@
 - *Squash*, of SAM 2 (Ravi et al. 2024, https://arxiv.org/abs/2408.00714), EdgeTAM and SAM 3: both sides become the
   input's, whatever the aspect was.
 
-Both resample 8-bit pixels bilinearly, averaging where they shrink, and round to whole numbers before they normalise. The
-first does so with Pillow, which also rounds between rows and columns; the second as `torchvision` does on floats. The
-library's own processors for the second rule need `torchvision`, and this one does not.
+Both resample 8-bit pixels bilinearly, averaging where they shrink, and round to whole numbers before they normalise.
+The first does so with Pillow, which also rounds between rows and columns; the second as `torchvision` does on floats.
+The library's own processors for the second rule need `torchvision`, and this one does not.
 """
 
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ class Fit:
             return torch.tensor(pixels, dtype=torch.float32)
         if not self.squash:
             picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-            small = picture.resize(self.scaled[::-1], Image.Resampling.BILINEAR)
+            small = picture.resize((self.scaled[1], self.scaled[0]), Image.Resampling.BILINEAR)
             return torch.tensor(np.asarray(small), dtype=torch.float32).permute(2, 0, 1)  # 3 sh sw
         whole = torch.tensor(pixels, dtype=torch.float32)[None]  # 1 3 h w
         return functional.interpolate(whole, self.scaled, mode="bilinear", antialias=True)[0].round_()

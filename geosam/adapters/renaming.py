@@ -5,11 +5,11 @@ refused when it is loaded, so that no rule can go wrong unseen.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-Rules = Iterable[tuple[str, str]]
+Rules = Sequence[tuple[str, str]]
 
 PROMPTS = (
     (r"\bmask_downscaling\.0\b", "mask_embed.conv1"),
@@ -49,11 +49,10 @@ def renamed(state: Mapping[str, Tensor], rules: Rules) -> dict[str, Tensor]:
     >>> list(renamed({"mask_decoder.output_upscaling.0.bias": None}, DECODER))
     ['mask_decoder.upscale_conv1.bias']
     """
-    rules = [(re.compile(pattern), text) for pattern, text in rules]
 
     def new(name: str) -> str:
         for pattern, text in rules:
-            name = pattern.sub(text, name)
+            name = re.sub(pattern, text, name)
         return name
 
     return {new(name): value for name, value in state.items()}

@@ -44,16 +44,16 @@ _SIZES: dict[tuple[int, int], dict[str, Any]] = {
 
 
 class Sam2Adapter(Adapter):
-    """SAM 2 and 2.1 over `transformers.Sam2Model`; an embedding has three maps, each twice as fine as the one before."""
+    """SAM 2 and 2.1 over `transformers.Sam2Model`; its embedding has three maps, each twice as fine as the last."""
 
     library = "Sam2Model"
     kinds = ("sam2", "sam2_video")
     squash = True
     published = (
-        Published("sam2.1_tiny", "facebook/sam2.1-hiera-tiny", 0, "Apache-2.0", _SOURCE),
-        Published("sam2.1_small", "facebook/sam2.1-hiera-small", 0, "Apache-2.0", _SOURCE),
-        Published("sam2.1_base_plus", "facebook/sam2.1-hiera-base-plus", 0, "Apache-2.0", _SOURCE),
-        Published("sam2.1_large", "facebook/sam2.1-hiera-large", 0, "Apache-2.0", _SOURCE),
+        Published("sam2.1_tiny", "facebook/sam2.1-hiera-tiny", 31_440_721, "Apache-2.0", _SOURCE),
+        Published("sam2.1_small", "facebook/sam2.1-hiera-small", 38_538_577, "Apache-2.0", _SOURCE),
+        Published("sam2.1_base_plus", "facebook/sam2.1-hiera-base-plus", 73_328_401, "Apache-2.0", _SOURCE),
+        Published("sam2.1_large", "facebook/sam2.1-hiera-large", 216_924_865, "Apache-2.0", _SOURCE),
     )
     original = "image_encoder.trunk.blocks."
 

@@ -18,7 +18,7 @@ class Sam3Adapter(Sam2Adapter):
         Published(
             "sam3",
             "facebook/sam3",
-            0,
+            458_260_369,
             "SAM License",
             "Meta AI, SAM 3 (Carion et al. 2025)",
             side=1008,

@@ -52,9 +52,9 @@ class SamHqAdapter(Adapter):
     kinds = ("sam_hq",)
     squash = False
     published = (
-        Published("sam_hq_vit_b", "syscv-community/sam-hq-vit-base", 94_824_244, "Apache-2.0", _SOURCE),
-        Published("sam_hq_vit_l", "syscv-community/sam-hq-vit-large", 0, "Apache-2.0", _SOURCE),
-        Published("sam_hq_vit_h", "syscv-community/sam-hq-vit-huge", 0, "Apache-2.0", _SOURCE),
+        Published("sam_hq_vit_b", "syscv-community/sam-hq-vit-base", 94_806_832, "Apache-2.0", _SOURCE),
+        Published("sam_hq_vit_l", "syscv-community/sam-hq-vit-large", 313_676_336, "Apache-2.0", _SOURCE),
+        Published("sam_hq_vit_h", "syscv-community/sam-hq-vit-huge", 642_686_256, "Apache-2.0", _SOURCE),
     )
     original = "mask_decoder.hf_token."
 

@@ -1,6 +1,6 @@
 """Which weights there are, by name and by path, and where they lie.
 
-A path is a folder as Hugging Face lays it out (``config.json`` and ``model.safetensors``), or a file of the authors' own.
+A path is a folder as Hugging Face lays it out (``config.json`` and ``model.safetensors``), or a file of the authors'.
 """
 
 import hashlib
