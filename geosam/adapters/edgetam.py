@@ -19,7 +19,7 @@ class EdgeTamAdapter(Sam2Adapter):
             0,
             "Apache-2.0",
             "Meta AI, EdgeTAM (Zhou et al. 2025)",
-            needs="geosam[transformers] timm torchvision",
+            needs="geosam[transformers], timm, torchvision",
         ),
     )
     original = "image_encoder.trunk.body."

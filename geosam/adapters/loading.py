@@ -62,7 +62,7 @@ def _load(source: Source, key: str, device: str, dtype: torch.dtype) -> Adapter:
         raise ModelError(
             f"{source.name!r} needs more than is installed ({first_line(error)})",
             expected=needs,
-            hint=f"{INSTALL}, then `pip install` the rest",
+            hint="`pip install` what is missing",
         ) from error
     log.info("loaded %s from %s", source.name, source.path)
     return family(model.float().to(device), name=source.name, key=key, dtype=dtype, norm=_norm(source.path))

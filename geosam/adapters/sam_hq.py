@@ -5,9 +5,10 @@ After Ke et al. 2023, "Segment Anything in High Quality" (https://arxiv.org/abs/
 
 import re
 from collections.abc import Mapping, Sequence
+from threading import local
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from geosam.adapters.adapter import Adapter, Published
 from geosam.adapters.renaming import DECODER, HEADS, PROMPTS, renamed, shared_positions
@@ -58,6 +59,10 @@ class SamHqAdapter(Adapter):
     )
     original = "mask_decoder.hf_token."
 
+    def __init__(self, model: Any, **how: Any) -> None:
+        super().__init__(model, **how)
+        _draw_after_attention(self.model.mask_decoder)
+
     def embed(self, images: Tensor) -> Sequence[Tensor]:
         """The image embedding, and early features."""
         embedding, early = self.model.get_image_embeddings(images)
@@ -75,6 +80,25 @@ class SamHqAdapter(Adapter):
             return None
         kept = {name: value for name, value in state.items() if name not in ("pixel_mean", "pixel_std")}
         return _configuration(state), shared_positions(renamed(kept, _NAMES))
+
+
+def _draw_after_attention(decoder: Any) -> None:
+    """Let a mask decoder draw on the image embedding as its transformer leaves it, as the authors' code does.
+
+    The library (5.24 at least) drops that result and draws on what went into the transformer, with rows and columns
+    exchanged; predicted IoUs are right. Where it is right already, this puts the same tensor in the same place.
+    """
+    seen = local()  # threads share the model
+
+    def keep(_module: nn.Module, _given: Any, found: Any) -> None:
+        seen.image = found[1]  # n 1 (h w) c
+
+    def put(_module: nn.Module, given: Any) -> Any:
+        image = seen.__dict__.pop("image")
+        return (image.transpose(-1, -2).reshape(given[0].shape),)  # n c h w
+
+    decoder.transformer.register_forward_hook(keep)
+    decoder.upscale_conv1.register_forward_pre_hook(put)
 
 
 def _configuration(state: Mapping[str, Tensor]) -> dict[str, Any]:

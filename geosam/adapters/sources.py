@@ -172,10 +172,11 @@ def weights_of(folder: Path) -> list[Path]:
 
 def _download(checkpoint: Published) -> Path:
     """Fetch a checkpoint into Hugging Face's cache: settings and safetensors, nothing else."""
+    fetcher = hub()
     log.info("downloading %s from %s", checkpoint.name, checkpoint.repository)
     try:
         with quiet():
-            return Path(hub().snapshot_download(checkpoint.repository, allow_patterns=[*SETTINGS, WEIGHTS[0]]))
+            return Path(fetcher.snapshot_download(checkpoint.repository, allow_patterns=[*SETTINGS, WEIGHTS[0]]))
     except Exception as error:  # no connection, no such page, a licence that is not accepted, a full disk
         page = f"accept the licence at https://huggingface.co/{checkpoint.repository}, `hf auth login`, then "
         raise WeightsError(

@@ -9,6 +9,7 @@ import typer
 def models() -> None:
     """List the models: size, licence, and which are at hand."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from geosam.sam.registry import models as rows
@@ -22,7 +23,7 @@ def models() -> None:
             f"{row.bytes / 1e6:.0f} MB" if row.bytes else "-",
             row.licence,
             row.where,
-            row.needs,
+            escape(row.needs),
         )
     Console().print(table)
 
