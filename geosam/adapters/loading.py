@@ -5,6 +5,7 @@ Pickles are read as tensors only, and nothing is loaded half: a file with other 
 
 import json
 import logging
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -17,6 +18,9 @@ from geosam.adapters.adapter import Adapter
 from geosam.adapters.library import INSTALL, first_line, library, quiet
 from geosam.adapters.sources import SETTINGS, Source, tensors_of
 from geosam.errors import ModelError, WeightsError
+
+SHOWN = 3
+"""Parameters that an error names of each kind of difference."""
 
 Norm = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -76,13 +80,8 @@ def _read_folder(kind: Any, source: Source) -> Any:
         raise
     except Exception as error:  # settings and weights that do not fit raise almost anything
         raise _damaged(source.path, error) from error
-    absent = sorted({*report["missing_keys"], *(str(each) for each in report.get("mismatched_keys", ()))})
-    if absent:
-        raise WeightsError(
-            f"{str(source.path)!r} lacks {len(absent)} parameters ({', '.join(absent[:3])}, …)",
-            expected=f"the weights of a {source.family.library}",
-            hint="download the folder again",
-        )
+    wrong = {"missing": report["missing_keys"], "of other shapes": {each[0] for each in report["mismatched_keys"]}}
+    _check(source, wrong)
     return model
 
 
@@ -99,12 +98,27 @@ def _read_original(kind: Any, source: Source) -> Any:
     settings, state = found
     try:
         model = kind(kind.config_class(**settings))
-        model.load_state_dict(state, strict=True)
     except ImportError:
         raise
-    except Exception as error:  # shapes and names that do not fit
+    except Exception as error:  # sizes that make no sense
         raise _damaged(source.path, error) from error
+    wanted = model.state_dict()
+    wrong = {name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape}
+    _check(source, {"missing": wanted.keys() - state.keys(), "unknown": state.keys() - wanted.keys()})
+    _check(source, {"of other shapes": wrong})
+    model.load_state_dict(state, strict=True)
     return model
+
+
+def _check(source: Source, wrong: Mapping[str, Set[str]]) -> None:
+    """Refuse weights whose parameters are not the model's; the message names some."""
+    found = [f"{kind}: {len(names)} ({', '.join(sorted(names)[:SHOWN])})" for kind, names in wrong.items() if names]
+    if found:
+        raise WeightsError(
+            f"{str(source.path)!r} has other parameters; {'; '.join(found)}",
+            expected=f"the weights of a {source.family.library}",
+            hint="download it again",
+        )
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:

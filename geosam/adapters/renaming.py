@@ -46,7 +46,8 @@ def renamed(state: Mapping[str, Tensor], rules: Rules) -> dict[str, Tensor]:
 
     Examples
     --------
-    >>> list(renamed({"mask_decoder.output_upscaling.0.bias": None}, DECODER))
+    >>> from torch import zeros
+    >>> list(renamed({"mask_decoder.output_upscaling.0.bias": zeros(8)}, DECODER))
     ['mask_decoder.upscale_conv1.bias']
     """
 

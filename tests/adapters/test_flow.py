@@ -75,9 +75,8 @@ def echo(request):
     return request.param(Echo(), name="echo", key="echo")
 
 
-@pytest.fixture(params=[(300, 1000), (1000, 300), (256, 256), (150, 120)])
-def shape(request):
-    return request.param
+SHAPE = (150, 400)
+"""Of the scene: at the network's full window not square, at smaller ones several windows."""
 
 
 def picture(shape: tuple[int, int], places: np.ndarray) -> np.ndarray:
@@ -108,6 +107,7 @@ def overlap(mask: np.ndarray, place: np.ndarray) -> float:
     return (mask & truth).sum() / (mask | truth).sum()
 
 
+@pytest.mark.parametrize("shape", [(300, 1000), (1000, 300), (256, 256), (150, 120)])
 def test_clicks_boxes_and_masks_land_where_they_should(echo, shape):
     places = rectangles(shape)
     arrays, none = echo.encode(picture(shape, places)), np.zeros((5, 0), np.int64)
@@ -129,13 +129,13 @@ def test_clicks_boxes_and_masks_land_where_they_should(echo, shape):
 
 
 @pytest.fixture
-def scene(tmp_path, shape):
+def scene(tmp_path):
     """A raster of rectangles, half a metre a pixel, and their outlines in the world."""
-    places, path = rectangles(shape), tmp_path / "scene.tif"
+    places, path = rectangles(SHAPE), tmp_path / "scene.tif"
     transform = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
     profile = {"driver": "GTiff", "count": 3, "dtype": "uint8", "crs": "EPSG:32631", "transform": transform}
-    with rasterio.open(path, "w", height=shape[0], width=shape[1], **profile) as file:
-        file.write(picture(shape, places))
+    with rasterio.open(path, "w", height=SHAPE[0], width=SHAPE[1], **profile) as file:
+        file.write(picture(SHAPE, places))
     world = [box(*(transform @ (x0, y1)), *(transform @ (x1, y0))) for x0, y0, x1, y1 in places.tolist()]
     return path, gpd.GeoDataFrame(geometry=world, crs="EPSG:32631")
 
@@ -143,19 +143,17 @@ def scene(tmp_path, shape):
 def check(layer: gpd.GeoDataFrame, truth: gpd.GeoDataFrame, least: float) -> None:
     assert layer.geometry.is_valid.all()
     assert layer.crs == truth.crs
-    assert layer["id"].is_unique
+    assert (layer["model"] == "echo").all()
     for one in truth.geometry:
-        iou = shapely.area(shapely.intersection(layer.geometry, one)) / shapely.area(
-            shapely.union(layer.geometry, one)
-        )
+        iou = shapely.area(shapely.intersection(layer.geometry, one)) / shapely.area(shapely.union(layer.geometry, one))
         assert iou.max() > least
 
 
-@pytest.mark.parametrize("window", [None, 128])
+@pytest.mark.parametrize("window", [None, 160])
 def test_everything_is_found_over_all_windows(echo, scene, window):
     path, truth = scene
     opened = geosam.open_scene(path, stretch=(0, 255))
-    layer = geosam.segment(opened, model=echo, window=window, spacing_px=16)
+    layer = geosam.segment(opened, model=echo, window=window, spacing_px=24)
     check(layer, truth, 0.75)
     assert len(layer) >= len(truth)
 
@@ -166,15 +164,14 @@ def test_prompts_in_the_world_are_answered(echo, scene):
     layer = geosam.segment(opened, model=echo, prompts=Prompts.from_features(truth, opened))
     check(layer, truth, 0.75)
     assert len(layer) == len(truth)
-    assert set(layer["model"]) == {"echo"}
 
 
 def test_stored_embeddings_give_the_same_layer(echo, scene, tmp_path):
     path, _ = scene
     opened, store = geosam.open_scene(path, stretch=(0, 255)), EmbeddingStore(tmp_path / "store")
-    geosam.encode(opened, store, model=echo, window=256)
+    geosam.encode(opened, store=store, model=echo, window=160)
     fresh, stored = (
-        geosam.segment(opened, model=echo, window=256, spacing_px=32, **how) for how in ({}, {"store": store})
+        geosam.segment(opened, model=echo, window=160, spacing_px=32, **how) for how in ({}, {"store": store})
     )
     assert store.stats().entries > 0
     assert fresh.equals(stored)

@@ -55,8 +55,8 @@ def test_padding_is_what_the_library_does_without_torchvision(shape, library):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("side", [512, 1008])
+@pytest.mark.parametrize("shape", SHAPES[1:])
+@pytest.mark.parametrize("side", [384, 1008])
 def test_squashing_is_the_published_rule(shape, side):
     pixels = noise(shape)
     rows, columns = (tent(size, side) for size in shape)
