@@ -13,6 +13,7 @@ import torch
 from shapely.geometry.base import BaseGeometry
 
 from geosam import __version__
+from geosam.adapters import find_source
 from geosam.catalog.footprints import to_lonlat
 from geosam.display import shown
 from geosam.errors import ModelError, OptionError
@@ -85,7 +86,7 @@ class ModelSpec:
     Attributes
     ----------
     source
-        A name, the path of a weights file, or a small network such as the fakes of `geosam.testing`.
+        A name, the path of weights, or a small network such as the fakes of `geosam.testing`.
     key
         That of the network: changes with the weights and with the precision of the arithmetic.
     dtype
@@ -116,6 +117,8 @@ class ModelSpec:
             return cls(model, model.key)
         name = fspath(model)
         known = SPECS.get(name)
+        if known is None and (other := find_source(name)):
+            return cls(name if other.published else str(other.path), other.key, "float32")
         if known is None or not weights_path(known).is_file():
             network = load_model(name)  # fetches a published one, once for all processes; or says what is wrong
             source = name if known else str(Path(name).expanduser().absolute())

@@ -12,7 +12,7 @@ _MACHINE = "Model and machine"
 
 Model = Annotated[
     str,
-    typer.Option(help="Name of a model (see `geosam models`) or path of a weights file.", rich_help_panel=_MACHINE),
+    typer.Option(help="Name of a model (see `geosam models`) or path of its weights.", rich_help_panel=_MACHINE),
 ]
 Device = Annotated[
     str,

@@ -9,19 +9,21 @@ import typer
 def models() -> None:
     """List the models: size, licence, and which are at hand."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from geosam.sam.registry import models as rows
 
-    table = Table("model", "parameters", "window", "size", "licence", "where", box=None, pad_edge=False)
+    table = Table("model", "parameters", "window", "size", "licence", "where", "needs", box=None, pad_edge=False)
     for row in rows():
         table.add_row(
             row.name,
-            f"{row.parameters / 1e6:.1f} M",
+            f"{row.parameters / 1e6:.1f} M" if row.parameters else "-",
             f"{row.side} px",
-            f"{row.bytes / 1e6:.0f} MB",
+            f"{row.bytes / 1e6:.0f} MB" if row.bytes else "-",
             row.licence,
             row.where,
+            escape(row.needs),
         )
     Console().print(table)
 

@@ -11,7 +11,7 @@ from importlib import resources
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from platformdirs import user_cache_path
@@ -22,6 +22,9 @@ from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.registry.downloads import download, hash_file
 from geosam.sam.registry.specs import SPECS, spec
 from geosam.sam.registry.weights import read_sam, shapes_of, write_sam
+
+if TYPE_CHECKING:
+    from geosam.adapters import Adapter, Published, Source
 
 __all__ = ["SPECS", "ModelRow", "cache_folder", "load_model", "models", "read_sam", "spec", "weights_path", "write_sam"]
 
@@ -46,6 +49,8 @@ class ModelRow:
         Size of the weights file; 0 if not known.
     where
         ``built in``, the path of the file, or ``not here``.
+    needs
+        What must be installed or agreed to beyond geosam itself.
     """
 
     name: str
@@ -55,22 +60,23 @@ class ModelRow:
     licence: str
     source: str
     where: str
+    needs: str = ""
 
 
 def load_model(
     name_or_path: str | os.PathLike[str] = "nano",
     device: str = "auto",
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
-) -> Predictor:
-    """Load a model by name, or from a weights file.
+) -> "Predictor | Adapter":
+    """Load a model by name, or from a weights file or a folder of Hugging Face's.
 
     The same file is loaded once per process, however often it is asked for.
 
     Parameters
     ----------
     name_or_path
-        A name that `models` lists, or a ``.safetensors``, ``.pth`` or ``.pt`` file. A published model that is not in
-        the cache folder yet is downloaded.
+        A name that `models` lists, a ``.safetensors``, ``.pth`` or ``.pt`` file, or a folder with ``config.json`` and
+        ``model.safetensors``. A published model that is not in the cache folder yet is downloaded.
     device
         ``cpu``, ``cuda``, ``cuda:1``, …; ``auto`` for the graphics card where there is one.
     dtype
@@ -90,6 +96,10 @@ def load_model(
     Traceback (most recent call last):
     geosam.errors.ModelError: model 'vit_x': expected one of nano, vit_b, vit_l, vit_h, or a weights file; ...
     """
+    if other := _other(name_or_path):
+        from geosam.adapters import load
+
+        return load(other, device=_device(device), dtype=_dtype(dtype) or torch.float32)
     where, known = _resolve(name_or_path), SPECS.get(str(name_or_path))
     if known is not None and known.url and not where.exists():
         download(known, where)
@@ -137,10 +147,12 @@ def models() -> list[ModelRow]:
 
     Examples
     --------
-    >>> [row.name for row in models()]
-    ['nano', 'vit_b', 'vit_l', 'vit_h']
+    >>> [row.name for row in models()][:5]
+    ['nano', 'vit_b', 'vit_l', 'vit_h', 'sam_hq_vit_b']
     """
-    return [_row(each) for each in SPECS.values()]
+    from geosam.adapters import published
+
+    return [*map(_row, SPECS.values()), *map(_other_row, published())]
 
 
 def _row(known: SamSpec) -> ModelRow:
@@ -154,6 +166,30 @@ def _row(known: SamSpec) -> ModelRow:
         licence=known.licence,
         source=known.source,
         where=("built in" if not known.url else str(path)) if here else "not here",
+    )
+
+
+def _other(name_or_path: str | os.PathLike[str]) -> "Source | None":
+    """What a name or a path stands for in `geosam.adapters`; names of this registry go first."""
+    from geosam.adapters import find_source
+
+    return None if str(name_or_path) in SPECS else find_source(name_or_path)
+
+
+def _other_row(known: "Published") -> ModelRow:
+    from geosam.adapters import where
+
+    here = where(known)
+    size = sum(path.stat().st_size for path in here.glob("*.safetensors")) if here else 0
+    return ModelRow(
+        known.name,
+        parameters=known.parameters,
+        side=known.side,
+        bytes=size,
+        licence=known.licence,
+        source=known.source,
+        where=str(here) if here else "not here",
+        needs=known.needs,
     )
 
 

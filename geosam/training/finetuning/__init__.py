@@ -133,7 +133,11 @@ def finetune(
     target = check_path(output, (".safetensors",), inputs=input_files(scenes, labels, model))
     predictor = to_network(model)
     if not isinstance(predictor, Predictor):
-        raise ModelError(f"a {type(predictor).__name__}", expected="a network with weights", hint="name a model")
+        raise ModelError(
+            f"a {type(predictor).__name__}",
+            expected="a model whose weights geosam trains itself",
+            hint="nano, vit_b, vit_l, vit_h, or weights that were fine-tuned from one of them",
+        )
     spec, several = predictor.sam.spec, isinstance(scenes, list | tuple)
     if part == "sharpener" and not spec.sharpened:
         raise OptionError("part='sharpener' of a model without one", expected="'decoder' or 'all'")

@@ -1,0 +1,285 @@
+"""What all families share: a model of the library behind the pipeline's port, numpy in and numpy out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from geosam.adapters.preprocess import Fit, normalise
+from geosam.arrays import Boxes, Logits, MaskScores, Pixels, PointLabels, Points
+from geosam.errors import ModelError
+
+MaskPrompts = Float32[np.ndarray, "n _ _"]
+"""Mask logits that cover the window, at any sampling."""
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and deviation of red, green and blue over ImageNet, of pixels of 0 to 1."""
+
+BATCH = 16
+"""Prompts that are decoded together: bounds memory and changes nothing else but rounding."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published checkpoint, as `geosam models` lists it.
+
+    Attributes
+    ----------
+    name
+        What users call it.
+    repository
+        Where it lies on Hugging Face.
+    parameters
+        How many numbers it has learned, of those that an image needs; 0 if not known.
+    licence, source
+        Terms of the weights, and who made them.
+    side
+        Pixels to a side of its input.
+    needs
+        What must be installed or agreed to.
+    gated
+        Whether the licence must be accepted on its page before it can be downloaded.
+    """
+
+    name: str
+    repository: str
+    parameters: int
+    licence: str
+    source: str
+    side: int = 1024
+    needs: str = "geosam[transformers]"
+    gated: bool = False
+
+
+class Adapter(ABC):
+    """A model of the `transformers` library behind a numpy face.
+
+    What it gives depends on its input alone: there is no current image, and threads may share it. A family says which
+    class of the library it wraps and how its embedding is laid out; prompts, resampling and rounding are the same for
+    all.
+
+    Parameters
+    ----------
+    model
+        A model of the class that `library` names, with its weights, on its device.
+    name
+        What users call it.
+    key
+        Identifies the weights; part of every stored embedding's key.
+    dtype
+        Precision of the image encoder's arithmetic; prompts are answered in float32.
+    norm
+        Mean and deviation of red, green and blue, of pixels of 0 to 1; None for those of the family.
+    """
+
+    library: ClassVar[str]
+    """Name of the model's class in `transformers`."""
+
+    kinds: ClassVar[tuple[str, ...]]
+    """What ``model_type`` may be in a folder's ``config.json``."""
+
+    squash: ClassVar[bool]
+    """Whether windows become square, whatever their aspect; else they are padded. See `geosam.adapters.preprocess`."""
+
+    norm: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]] = IMAGENET
+    """Mean and deviation of red, green and blue that the weights were trained with."""
+
+    published: ClassVar[tuple[Published, ...]] = ()
+    """The checkpoints that can be asked for by name."""
+
+    original: ClassVar[str] = ""
+    """How a parameter's name begins in the authors' own files and in no other family's; empty if nobody has those."""
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        name: str,
+        key: str,
+        dtype: torch.dtype = torch.float32,
+        norm: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+    ) -> None:
+        self.model, self.name, self.dtype = model.eval().requires_grad_(requires_grad=False), name, dtype
+        self.key = key if dtype == torch.float32 else f"{key}-{str(dtype).removeprefix('torch.')}"
+        self.device = next(model.parameters()).device
+        self._norm = norm or self.norm
+        prompts = model.config.prompt_encoder_config
+        self.side = int(prompts.image_size)
+        self._cells = 4 * (self.side // int(prompts.patch_size))
+        self._masks = int(model.config.mask_decoder_config.num_multimask_outputs)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.key!r}, side={self.side}, device={str(self.device)!r})"
+
+    @abstractmethod
+    def embed(self, images: Tensor) -> Sequence[Tensor]:
+        """Embed normalised images ``b 3 side side``: feature maps ``b c gh gw``, the coarsest first."""
+
+    @abstractmethod
+    def unpack(self, features: Sequence[Tensor]) -> Mapping[str, Any]:
+        """Give what `embed` gave as keywords of the library's forward pass."""
+
+    @classmethod
+    def convert(cls, state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Bring the authors' own parameters to the library's configuration and names; None if there is no way."""
+        return None
+
+    def fit(self, shape: tuple[int, int]) -> Fit:
+        """How a window of ``shape`` ``(h, w)`` lies on the network's input."""
+        return Fit.of(shape, side=self.side, cells=self._cells, squash=self.squash)
+
+    def logits_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of the mask logits for a window of ``shape`` pixels."""
+        return self.fit(shape).logits
+
+    def image(self, pixels: Pixels) -> Float32[Tensor, "3 side side"]:
+        """Resample, normalise and pad a window, as the published image processor does."""
+        fit = self.fit((pixels.shape[1], pixels.shape[2]))
+        return fit.pad(normalise(fit.resize(pixels), *self._norm))
+
+    def encode(self, pixels: Pixels) -> tuple[np.ndarray, ...]:
+        """Embed a window, as far as no prompt is needed.
+
+        Parameters
+        ----------
+        pixels
+            Red, green and blue from 0 to 255, ``3 h w``.
+
+        Returns
+        -------
+        arrays
+            Features ``c gh gw`` as ``float16``, the coarsest first; they cannot be written to.
+        """
+        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self._is_reduced):
+            features = self.embed(self.image(pixels)[None].to(self.device))
+            arrays = tuple(each[0].half().cpu().contiguous().numpy() for each in features)
+        for array in arrays:
+            array.setflags(write=False)
+        return arrays
+
+    def decode(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        shape: tuple[int, int],
+        *,
+        points: Points,
+        labels: PointLabels,
+        boxes: Boxes | None = None,
+        mask_logits: MaskPrompts | None = None,
+        multimask: bool = True,
+    ) -> tuple[Logits, MaskScores]:
+        """Answer ``n`` prompts on a window that has been encoded.
+
+        Parameters
+        ----------
+        arrays
+            What `encode` gave for the window.
+        shape
+            ``(h, w)`` of the window in pixels.
+        points, labels
+            ``(x, y)`` in window pixels, (0, 0) being the corner of the first pixel, ``n p 2``; and 1 inside, 0 outside,
+            -1 where a prompt has fewer points, ``n p``.
+        boxes
+            ``xyxy`` in window pixels, ``n 4``.
+        mask_logits
+            Earlier logits, or a mask as logits, that cover the window at any sampling.
+        multimask
+            True for the alternatives of an ambiguous prompt (mostly three), False for one answer.
+
+        Returns
+        -------
+        logits, iou
+            Mask logits that cover the window at the sampling of `logits_shape`, ``n k mh mw``, above 0 inside; and the
+            predicted IoU of each, ``n k``.
+
+        Raises
+        ------
+        ModelError
+            If the arrays are not an embedding by this model.
+        """
+        fit, count = self.fit(shape), self._masks if multimask else 1
+        logits = np.empty((len(points), count, *fit.logits), np.float32)
+        iou = np.empty((len(points), count), np.float32)
+        with torch.inference_mode():
+            features = self.unpack(self._check([torch.tensor(array).float()[None] for array in arrays]))
+            for rows in _alike(labels):
+                real = labels[rows] >= 0
+                prompts = {
+                    "points": fit.to_input(points[rows][real].reshape(len(rows), -1, 2)),
+                    "labels": torch.tensor(labels[rows][real].reshape(len(rows), -1)),
+                    "boxes": None if boxes is None else fit.to_input(boxes[rows].reshape(-1, 2, 2)).flatten(1),
+                    "masks": None if mask_logits is None else fit.place(torch.tensor(mask_logits[rows])),
+                }
+                drawn, iou[rows] = self.answer(features, **prompts, multimask=multimask)
+                logits[rows] = fit.crop(drawn).numpy()
+        return logits, iou
+
+    def answer(
+        self,
+        features: Mapping[str, Any],
+        *,
+        points: Tensor,
+        labels: Tensor,
+        boxes: Tensor | None,
+        masks: Tensor | None,
+        multimask: bool,
+    ) -> tuple[Float32[Tensor, "n k c c"], Float32[np.ndarray, "n k"]]:
+        """Answer prompts with equally many points in the library's own coordinates, with mask logits of its own.
+
+        ``features`` is what `unpack` gives; ``points`` ``n p 2``, ``labels`` ``n p``, ``boxes`` ``n 4``, ``masks``
+        ``n c c``.
+        """
+        n = len(points)
+        # the library takes one mask prompt an image, so that such prompts need an image each
+        each = masks is not None or (boxes is None and not points.shape[1])
+        lead = (n, 1) if each else (1, n)
+        given: dict[str, Any] = {}
+        if points.shape[1]:
+            given |= {"input_points": points.reshape(*lead, -1, 2), "input_labels": labels.reshape(*lead, -1)}
+        if boxes is not None:
+            given["input_boxes"] = boxes.reshape(*lead, 4)
+        if masks is not None:
+            given["input_masks"] = masks[:, None]
+        given = {name: value.to(self.device) for name, value in given.items()}
+        found = self.model(**(_repeated(features, n) if each else features), **given, multimask_output=multimask)
+        return found.pred_masks.flatten(0, 1).float().cpu(), found.iou_scores.flatten(0, 1).float().cpu().numpy()
+
+    @property
+    def _is_reduced(self) -> bool:
+        return self.dtype != torch.float32
+
+    def _check(self, features: list[Tensor]) -> list[Tensor]:
+        """Refuse another model's features, whose coarse map has another shape, before the library trips over them."""
+        width, grid = int(self.model.config.prompt_encoder_config.hidden_size), self._cells // 4
+        if features[0].shape[1:] != (width, grid, grid):
+            raise ModelError(
+                f"an embedding of shape {tuple(features[0].shape[1:])}",
+                expected=f"{(width, grid, grid)} from {self.name}",
+                hint="encode the window with the same model",
+            )
+        return [each.to(self.device) for each in features]
+
+
+def _alike(labels: PointLabels) -> Iterator[np.ndarray]:
+    """Rows of prompts with equally many points, `BATCH` at a time; padding would count as a point else."""
+    counts = (labels >= 0).sum(axis=1)
+    for count in np.unique(counts).tolist():
+        rows = np.flatnonzero(counts == count)
+        for start in range(0, len(rows), BATCH):
+            yield rows[start : start + BATCH]
+
+
+def _repeated(features: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """The same features for each of ``n`` images, without a copy."""
+
+    def repeated(value: Any) -> Any:
+        if isinstance(value, list):
+            return [repeated(each) for each in value]
+        return value.expand(n, *value.shape[1:])
+
+    return {name: repeated(value) for name, value in features.items()}

@@ -1,0 +1,68 @@
+"""The `transformers` library: imported when it is needed, and kept from writing to the terminal."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from geosam.errors import ModelError
+
+INSTALL = 'pip install "geosam[transformers]"'
+"""What brings the library."""
+
+
+def library() -> Any:
+    """Import the library.
+
+    Raises
+    ------
+    ModelError
+        If it is not installed.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise _not_installed(error) from error
+    return transformers
+
+
+def hub() -> Any:
+    """Import what fetches files for the library, if the library itself is there to read them."""
+    library()  # weights that nothing can load need not be fetched
+    import huggingface_hub
+
+    return huggingface_hub
+
+
+def _not_installed(error: ImportError) -> ModelError:
+    return ModelError(
+        f"this model needs the library `transformers` ({first_line(error)})",
+        expected="it to be installed",
+        hint=INSTALL,
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a message that says something."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the library from writing to the terminal, but for the progress of a download that somebody watches."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    words = library().utils.logging
+    level, bars, hub_bars = words.get_verbosity(), words.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    words.set_verbosity_error()
+    words.disable_progress_bar()
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        words.set_verbosity(level)
+        if bars:
+            words.enable_progress_bar()
+        if hub_bars:
+            enable_progress_bars()
