@@ -409,3 +409,19 @@ def test_a_password_is_not_shown():
     with pytest.raises(PromptError) as caught:
         read_vector("PG:host=127.0.0.1 user=me password=sesame dbname=x")
     assert "sesame" not in str(caught.value)
+
+
+def test_a_curve_in_a_table_is_named_and_the_other_rows_are_used(tmp_path: Path):
+    curve = "CURVEPOLYGON (CIRCULARSTRING (0 0, 5 5, 10 0, 5 -5, 0 0))"
+    as_wkb = bytes.fromhex("01" + "08000000" + "03000000" + "00" * 48)  # a circular string
+    for column in (
+        [curve, "POLYGON ((0 0, 1 0, 1 1, 0 0))"],
+        [as_wkb.hex(), shapely.to_wkb(shapely.Point(1, 2), hex=True)],
+    ):
+        path = tmp_path / "a.csv"
+        path.write_text("id,wkt\n" + "\n".join(f'{row},"{one}"' for row, one in enumerate(column)))
+        found = read_vector(path)
+        assert [one is not None for one in found.geometry] == [False, True]
+        assert "curve" in str(found.attrs[NOTES]["reasons"]).lower() or "Nonlinear" in str(
+            found.attrs[NOTES]["reasons"]
+        )

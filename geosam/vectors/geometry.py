@@ -16,6 +16,9 @@ _WKT = re.compile(
 _HEX = re.compile(r"\s*(?:00[0-9A-F]{8}|01[0-9A-F]{8})(?:[0-9A-F]{2})+\s*", re.IGNORECASE)
 _JSON = re.compile(r'\s*\{[^{]*"(?:type|coordinates|geometries)"')
 
+_REFUSED = (shapely.errors.ShapelyError, ValueError, TypeError, NotImplementedError)
+"""What shapely raises for what it cannot build."""
+
 _SURFACES = {15: 6, 16: 6, 17: 3}
 """WKB types of a polyhedral surface, a TIN and a triangle, and of what has the same layout and every library knows."""
 
@@ -48,7 +51,7 @@ def geometries_from_wkb(wkb: Iterable[Any]) -> tuple[np.ndarray, dict[int, str]]
         if one is not None and _kind(one, 0)[0] in (*_SURFACES, 7) and (plain := _as_polygons(one)) != one:
             given[row] = plain
             patched.append(row)
-    shapes = np.array(shapely.from_wkb(np.array(given, object), on_invalid="fix"), object)
+    shapes = _built(given)
     for row in patched:
         shapes[row] = _covered(shapes[row])
     lost = [row for row, one in enumerate(given) if one is not None and shapes[row] is None]
@@ -72,7 +75,7 @@ def geometries_from_text(texts: Sequence[Any]) -> tuple[np.ndarray, dict[int, st
             shapes[row] = shape = _parsed(text, srids)
             if shape is not None and shapely.get_srid(shape):
                 srids.add(int(shapely.get_srid(shape)))
-        except (shapely.errors.ShapelyError, ValueError, TypeError, struct.error) as error:
+        except (*_REFUSED, struct.error) as error:
             reasons[row] = _said(error)
     return shapes, reasons, srids
 
@@ -108,11 +111,19 @@ def _parsed(text: str | bytes, srids: set[int]) -> Any:
     return shapely.from_wkt(text) if found else shapely.from_geojson(text)
 
 
+def _built(given: list[bytes | None]) -> np.ndarray:
+    """Geometries out of WKB all at once; each by itself where one is of a kind that shapely refuses (curves)."""
+    try:
+        return np.array(shapely.from_wkb(np.array(given, object), on_invalid="fix"), object)
+    except NotImplementedError:
+        return np.full(1, None, object) if len(given) == 1 else np.concatenate([_built([one]) for one in given])
+
+
 def _why(read: Any, given: Any) -> str:
     """Why a geometry cannot be built, in the words of GEOS."""
     try:
         read(given)
-    except (shapely.errors.ShapelyError, ValueError, TypeError) as error:
+    except _REFUSED as error:
         return _said(error)
     return "its geometry cannot be built"
 
