@@ -38,6 +38,9 @@ CONNECT_S = 10.0
 STARTS = 3
 """Times that a cluster of this machine is started, where its workers die while they start."""
 
+PAUSE_S = 1.0
+"""Seconds after which workers are asked again, where one of them died."""
+
 MOST_GREETING = 1 << 24
 """Bytes of the longest greeting that is taken for a scheduler's."""
 
@@ -264,7 +267,7 @@ class Workers:
         self._resources = {name: amount for name, amount in asked.items() if amount > 0} or None
         slots = self._slots()
         self.limit = 2 * slots + 2
-        client.register_plugin(StationPlugin(job, local, slots), name=self._name)
+        _register(client, StationPlugin(job, local, slots), self._name)
 
     def __enter__(self) -> "Workers":
         return self
@@ -332,6 +335,18 @@ class Workers:
             return list(self._client.scheduler_info(n_workers=-1)["workers"].values())
         except Exception as error:  # whatever the client raises when its scheduler is gone
             raise lost(error) from error
+
+
+def _register(client: Client, plugin: WorkerPlugin, name: str) -> None:
+    """Bring a plugin to all workers; again, if one died meanwhile: whatever takes its place has it from the start."""
+    for left in reversed(range(STARTS)):
+        try:
+            client.register_plugin(plugin, name=name)
+            return
+        except Exception as error:  # dask raises what the worker's end provokes
+            if not left:
+                raise lost(error) from error
+            time.sleep(PAUSE_S)
 
 
 def work(name: str, task: Task) -> Outcome:
