@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import rasterio
 from distributed import Client, LocalCluster
+from distributed.comm import CommClosedError
 
 from geosam.catalog import Item, Manifest, merge, segment_catalog
 from geosam.catalog import cluster as cluster_module
@@ -316,6 +317,22 @@ def test_workers_that_die_while_they_start_are_started_again(monkeypatch):
     deaths += [RuntimeError("Nanny failed to start.")] * cluster_module.STARTS
     with pytest.raises(ClusterError, match="died while they started"):
         cluster_module._start(2)
+
+
+def test_a_worker_that_dies_while_it_is_told_the_job_is_told_again(monkeypatch):
+    monkeypatch.setattr(cluster_module, "PAUSE_S", 0.0)
+    deaths = [CommClosedError("in <TCP (closed)>")] * (cluster_module.STARTS - 1)
+
+    class Dying:
+        def register_plugin(self, plugin, name):
+            if deaths:
+                raise deaths.pop()
+
+    cluster_module._register(Dying(), None, "job")
+    assert deaths == []
+    deaths += [CommClosedError("in <TCP (closed)>")] * cluster_module.STARTS
+    with pytest.raises(ClusterError, match="goes on from what is done"):
+        cluster_module._register(Dying(), None, "job")
 
 
 def test_a_script_needs_no_main_guard(scenes, undisturbed, tmp_path):

@@ -9,6 +9,7 @@ module      responsibility
 items       one scene of a catalog: its name, its rasters, what is known of it
 selection   which scenes are meant, and which of their assets
 stac        STAC items, from files, objects and APIs
+soundness   what is wrong with an item, if anything
 tables      indexes of rasters, and stac-geoparquet
 sources     `find_items`: whatever names scenes
 job         what is done with every scene, as plain values that travel
@@ -20,6 +21,7 @@ station     what one process needs: the model and the store, opened once
 pieces      scenes too large for one process at a time
 tasks       work on one scene, and what to do when it fails
 schedule    tasks out, rows in; in this process or on threads
+scheduler   whether a scheduler answers at an address
 cluster     the same on dask
 run         `segment_catalog`, `encode_catalog`
 parts       the parts of a run as one table

@@ -3,8 +3,6 @@
 import gc
 import logging
 import os
-import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -12,16 +10,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import spawn
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from dask import config
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, get_worker
-from distributed.comm import registry
 from distributed.scheduler import NoValidWorkerError
 
 from geosam.catalog.job import Job
 from geosam.catalog.manifest import FAILED
+from geosam.catalog.scheduler import check_answers
 from geosam.catalog.station import Station
 from geosam.catalog.tasks import Outcome, Suspect, Task, do, row_of
 from geosam.display import shown
@@ -38,11 +35,8 @@ CONNECT_S = 10.0
 STARTS = 3
 """Times that a cluster of this machine is started, where its workers die while they start."""
 
-MOST_GREETING = 1 << 24
-"""Bytes of the longest greeting that is taken for a scheduler's."""
-
-PROBED = {"tcp", "tls", "ws", "wss"}
-"""Schemes of addresses with a host and a port."""
+PAUSE_S = 1.0
+"""Seconds after which workers are asked again, where one of them died."""
 
 TALKERS = ("distributed", "tornado", "asyncio")
 """Loggers of dask and of what it runs on: what they say of a worker's end is said by a row, or by one error."""
@@ -82,7 +76,7 @@ def connect(workers: int = 0, scheduler: Any = None) -> Iterator[Client]:
             stack.enter_context(_script_not_run_again())
             cluster = stack.enter_context(_start(workers))
         else:
-            cluster = _answering(scheduler)
+            cluster = _asked(scheduler)
         try:
             client = stack.enter_context(Client(cluster, timeout=CONNECT_S, set_as_default=False))
         except Exception as error:  # dask raises several kinds, whatever the address or the network provokes
@@ -149,29 +143,14 @@ def _start(workers: int) -> LocalCluster:
     raise AssertionError  # the last failure is raised
 
 
-def _answering(scheduler: Any) -> Any:
-    """The address of a scheduler, if one answers there: dask itself would ask for a long time, or for ever."""
-    if not isinstance(scheduler, str):
-        return scheduler
-    if scheduler.partition("://")[0] in registry.backends.keys() - PROBED:
-        return scheduler
-    try:
-        scheme, host, port = _split(scheduler)
-        with socket.create_connection((host, port), timeout=CONNECT_S) as peer:
-            greeting = peer.recv(8) if scheme == "tcp" else b""  # a scheduler speaks first: the length of its greeting
-        if scheme == "tcp" and not 0 < int.from_bytes(greeting, sys.byteorder) < MOST_GREETING:
-            raise ValueError("what answers there is no dask scheduler")
-    except (OSError, ValueError) as error:
-        raise _no_cluster(scheduler, error) from error
+def _asked(scheduler: Any) -> Any:
+    """The scheduler, if it is no address or one answers there."""
+    if isinstance(scheduler, str):
+        try:
+            check_answers(scheduler, timeout=CONNECT_S)
+        except (OSError, ValueError) as error:
+            raise _no_cluster(scheduler, error) from error
     return scheduler
-
-
-def _split(address: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a scheduler's address."""
-    parts = urlsplit(address if "://" in address else f"tcp://{address}")
-    if parts.scheme not in PROBED or not parts.hostname or not parts.port:
-        raise ValueError("an address is such as tcp://host:8786")
-    return parts.scheme, parts.hostname, parts.port
 
 
 def _no_cluster(where: Any, error: BaseException) -> ClusterError:
@@ -264,7 +243,7 @@ class Workers:
         self._resources = {name: amount for name, amount in asked.items() if amount > 0} or None
         slots = self._slots()
         self.limit = 2 * slots + 2
-        client.register_plugin(StationPlugin(job, local, slots), name=self._name)
+        _register(client, StationPlugin(job, local, slots), self._name)
 
     def __enter__(self) -> "Workers":
         return self
@@ -332,6 +311,18 @@ class Workers:
             return list(self._client.scheduler_info(n_workers=-1)["workers"].values())
         except Exception as error:  # whatever the client raises when its scheduler is gone
             raise lost(error) from error
+
+
+def _register(client: Client, plugin: WorkerPlugin, name: str) -> None:
+    """Bring a plugin to all workers; again, if one died meanwhile: whatever takes its place has it from the start."""
+    for left in reversed(range(STARTS)):
+        try:
+            client.register_plugin(plugin, name=name)
+            return
+        except Exception as error:  # dask raises what the worker's end provokes
+            if not left:
+                raise lost(error) from error
+            time.sleep(PAUSE_S)
 
 
 def work(name: str, task: Task) -> Outcome:
