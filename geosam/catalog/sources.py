@@ -9,9 +9,9 @@ from os import PathLike, fspath
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import shapely
+from affine import Affine
 from shapely.geometry.base import BaseGeometry
 
 from geosam.catalog.footprints import to_lonlat
@@ -22,6 +22,8 @@ from geosam.catalog.tables import items_from_table, read_table
 from geosam.errors import CatalogError, SceneError
 from geosam.paths import check_regular, is_address
 from geosam.scene.dataset import RAISED, open_dataset
+from geosam.scene.frame import Frame
+from geosam.scene.place import place_of
 
 RASTERS = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 """Extensions of the files that are scenes in a folder; others can be named by a pattern, such as ``"photos/*.png"``."""
@@ -89,17 +91,11 @@ def read_footprint(path: str) -> BaseGeometry | None:
     """Outline of a raster's grid in longitude and latitude, from its header; None if that cannot be told."""
     try:
         with open_dataset(path) as dataset:
-            crs, transform, (h, w) = dataset.crs, dataset.transform, dataset.shape
-            points, points_crs = dataset.gcps
+            place, (h, w) = place_of(path, dataset), dataset.shape
     except (SceneError, *RAISED):
         return None
-    ring = shapely.get_coordinates(shapely.box(0, 0, w, h))
-    world = np.column_stack(transform @ (ring[:, 0], ring[:, 1]))
-    if points and transform.is_identity:
-        world, crs = shapely.get_coordinates(shapely.MultiPoint([(p.x, p.y) for p in points]).convex_hull), points_crs
-    if not crs:
-        return None
-    return to_lonlat(shapely.Polygon(world), crs.to_wkt())
+    frame = Frame((h, w), Affine.identity(), place.mapping, place.wkt)
+    return to_lonlat(frame.to_world(shapely.box(0, 0, w, h))[0], place.wkt) if frame.on_earth else None
 
 
 def _meets(item: Item, area: BaseGeometry) -> bool:

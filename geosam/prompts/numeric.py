@@ -1,6 +1,5 @@
 """Prompts given as numbers and rasters: arrays of points, boxes and masks to rows."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,17 +7,20 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import rasterio
 import shapely
+from affine import Affine
 from numpy import ndarray
 from rasterio import features
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.enums import ColorInterp
 from shapely.geometry.base import BaseGeometry
 
-from geosam.errors import PromptError
+from geosam.errors import PromptError, SceneError
 from geosam.prompts.placement import PIXELS
 from geosam.prompts.source import Rows, id_from, label_from, read_features, rows_from_frame
 from geosam.scene import Scene
+from geosam.scene.dataset import RAISED, open_dataset, reason
+from geosam.scene.header import check_single
+from geosam.scene.place import place_of
 
 
 def rows_from_points(xy: Any, crs: Any, *, labels: Any = None, groups: Any = None) -> Rows:
@@ -98,11 +100,11 @@ def rows_from_masks(masks: Any, scene: Scene) -> Rows:
     if array.dtype == bool:
         stack = array[None] if array.ndim == 2 else array
         _same_shape(stack.shape[1:], scene)
-        outlines = [_outlines(mask.astype(np.int32), rasterio.Affine.identity()) for mask in stack]
+        outlines = [_outlines(mask.astype(np.int32), Affine.identity()) for mask in stack]
         geometries = np.array([polygons[0] if len(polygons) else None for polygons, _ in outlines], object)
         return Rows.plain(geometries, PIXELS)
     _same_shape(array.shape, scene)
-    return _labelled(*_outlines(_int32(array), rasterio.Affine.identity()), PIXELS)
+    return _labelled(*_outlines(_int32(array), Affine.identity()), PIXELS)
 
 
 def _same_shape(shape: tuple[int, ...], scene: Scene) -> None:
@@ -116,17 +118,23 @@ def _same_shape(shape: tuple[int, ...], scene: Scene) -> None:
 
 def _rows_from_raster(path: str, scene: Scene) -> Rows:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # it is read as pixels of the scene then
-            with rasterio.open(path) as raster:
-                labels = _int32(np.where(raster.read_masks(1) > 0, raster.read(1), 0))
-                transform, crs = raster.transform, raster.crs
-    except RasterioIOError as error:
-        raise PromptError(f"{path!r} cannot be read ({error})", expected="a raster of labels") from error
-    if crs is None:
+        with open_dataset(path) as raster:
+            check_single(path, raster)
+            if sum(colour != ColorInterp.alpha for colour in raster.colorinterp) > 1:
+                raise PromptError(f"{path!r} with {raster.count} bands", expected="one band of labels")
+            labels = _int32(np.where(raster.read_masks(1) > 0, raster.read(1), 0))
+            place = place_of(path, raster)
+    except PromptError:
+        raise
+    except (SceneError, *RAISED) as error:
+        raise PromptError(f"{path!r} cannot be read ({reason(error)})", expected="a raster of labels") from error
+    if not place.wkt:
         _same_shape(labels.shape, scene)
-        return _labelled(*_outlines(labels, rasterio.Affine.identity()), PIXELS)
-    return _labelled(*_outlines(labels, transform), crs.to_wkt())
+        return _labelled(*_outlines(labels, Affine.identity()), PIXELS)
+    if not isinstance(place.mapping, Affine):
+        hint = "warp it first (`gdalwarp`)"
+        raise PromptError(f"{path!r} is placed by control points or RPCs", expected="a transform", hint=hint)
+    return _labelled(*_outlines(labels, place.mapping), place.wkt)
 
 
 def _int32(labels: ndarray) -> ndarray:
@@ -139,7 +147,7 @@ def _int32(labels: ndarray) -> ndarray:
     return whole
 
 
-def _outlines(labels: ndarray, transform: rasterio.Affine) -> tuple[ndarray, ndarray]:
+def _outlines(labels: ndarray, transform: Affine) -> tuple[ndarray, ndarray]:
     """A multipolygon for each label, and the labels, ascending."""
     found = list(features.shapes(labels, mask=labels != 0, connectivity=4, transform=transform))
     values = np.array([value for _, value in found], np.int64)
