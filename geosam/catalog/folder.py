@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from geosam.disks import reason
 from geosam.errors import CatalogError, SinkError
 from geosam.paths import check_regular
 
@@ -51,8 +52,7 @@ class RunFolder:
             for place in (folder.parts, folder.labels, folder.stacks):
                 place.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:  # a NUL in the name
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise SinkError(f"{path} cannot be made ({reason})", hint="choose another folder") from error
+            raise SinkError(f"{path} cannot be made ({reason(error)})", hint="choose another folder") from error
         return folder
 
     @classmethod
@@ -211,8 +211,8 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        hint = "see whether the disk is full, or something else has that name"
-        raise SinkError(f"{path} cannot be written ({error.strerror})", hint=hint) from error
+        hint = "make room, or move away what has that name"
+        raise SinkError(f"{path} cannot be written ({reason(error)})", hint=hint) from error
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

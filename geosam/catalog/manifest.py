@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from geosam.catalog.folder import read_lines, to_line
+from geosam.disks import reason
 from geosam.errors import SinkError
 
 DONE, FAILED, OUTSIDE = "done", "failed", "outside"
@@ -127,7 +128,8 @@ class Manifest:
                     raise
         except OSError as error:
             raise SinkError(
-                f"{self.path} cannot be written ({error.strerror})", hint="see whether the disk is full"
+                f"{self.path} cannot be written ({reason(error)})",
+                hint="make room; the same command goes on",
             ) from error
 
     def _is_whole(self, end: int) -> bool:
