@@ -29,6 +29,7 @@ _WORDS = {
     "write error": errno.EIO,
     "seek error": errno.EIO,
     "commit) failed": errno.EIO,
+    "no such table: gpkg_": errno.EIO,
 }
 """What libraries say instead of giving the number of the error, the more telling first."""
 

@@ -105,6 +105,7 @@ class Journal:
         part = path.with_name(f".{path.name}.{threading.get_ident()}")
         try:
             with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                archive.comment = name.encode()  # so that no entry is taken for another
                 for key, array in arrays.items():
                     with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
                         np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
@@ -137,6 +138,8 @@ class Journal:
         path = self._path(name)
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+                if archive.zip.comment != name.encode():
+                    raise ValueError("it is another entry")
                 return {key: archive[key] for key in archive.files}
         except FileNotFoundError:
             return None

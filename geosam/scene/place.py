@@ -82,7 +82,10 @@ def from_points(path: str, pixels: tuple[tuple[float, float], ...], world: Any, 
         places[:, 0] %= 360
     if not np.isfinite(places).all() or not np.isfinite(pixels).all():
         raise SceneError(f"{path} has ground control points that are not finite", expected="numbers")
-    found = ControlPoints(pixels, tuple(map(tuple, places.tolist())), wkt)
+    try:
+        found = ControlPoints(pixels, tuple(map(tuple, places.tolist())), wkt)
+    except SceneError as error:
+        raise SceneError(f"{path} has {error.problem}", expected=error.expected) from None
     far = found.misfit_px > MISFIT_PX
     note = f"its {len(pixels)} ground control points do not fit better than to {found.misfit_px:.2g} px"
     return Place(found, wkt, (note,) if far else ())

@@ -93,6 +93,8 @@ def read_layer(name: str, asked: Asked) -> Layer:
         if not has_geometries:
             return Layer(frame, None)
         wkb_meta, _, wkb, _ = pyogrio.raw.read(name, columns=[], **how)
+        if len(wkb) != len(frame):
+            raise ValueError(f"{len(frame)} rows with {len(wkb)} geometries")
         geometries, reasons = geometries_from_wkb(wkb)
         return Layer(frame, geometries, _stated(wkb_meta["crs"]), reasons)
 
