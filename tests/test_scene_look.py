@@ -126,3 +126,23 @@ def test_info_shows_no_secrets_and_one_line_for_what_is_no_scene(tmp_path: Path)
     odd = write(tmp_path / "a\x1b[31mb.tif", picture())
     assert "\x1b" not in info(odd)
     assert "\x1b" not in info(odd, "--json")
+
+
+def test_many_bands_without_colours_are_said(tmp_path: Path):
+    def notes(count: int, **how: object) -> str:
+        path = tmp_path / f"{count}.tif"
+        profile = {
+            "driver": "GTiff",
+            "height": 32,
+            "width": 32,
+            "count": count,
+            "dtype": "uint16",
+            "photometric": "MINISBLACK",
+        }
+        with rasterio.open(path, "w", transform=rasterio.Affine(1, 0, 5, 0, -1, 5), crs=32633, **profile) as file:
+            file.write(np.random.default_rng(0).integers(0, 999, (count, 32, 32)).astype(np.uint16))
+        return " ".join(open_scene(path, **how).notes)
+
+    assert "of its 5 bands" in notes(5)
+    assert "the first is seen as grey" in notes(2)
+    assert "bands" not in notes(5, bands=(4, 3, 2)) + notes(1) + notes(3)

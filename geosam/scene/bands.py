@@ -46,6 +46,15 @@ def _default(info: RasterInfo) -> tuple[int, ...]:
     return tuple(colours[:3] if len(colours) >= 3 else colours[:1])
 
 
+def band_notes(info: RasterInfo, bands: tuple[int, ...]) -> tuple[str, ...]:
+    """What is assumed where a raster of many bands does not say which are red, green and blue, and nobody chose."""
+    seen = sum(colour != "alpha" for colour in info.colours)
+    if len(bands) >= seen or bands != _default(info) or all(_find(info, colour) for colour in RGB):
+        return ()
+    which = "the first three are seen as red, green and blue" if len(bands) == 3 else "the first is seen as grey"
+    return (f"of its {seen} bands, which do not say their colours, {which}: choose others with bands= (--bands)",)
+
+
 def _split(bands: BandsLike) -> list[int | str]:
     if isinstance(bands, str):
         return list(SHORT.get(bands.strip().lower(), [part.strip() for part in bands.split(",")]))

@@ -20,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from geosam.arrays import Valid
 from geosam.errors import OptionError, SceneError
 from geosam.scene.area import crop_to, inside, load_area
+from geosam.scene.bands import band_notes
 from geosam.scene.chip import Chip
 from geosam.scene.frame import Frame
 from geosam.scene.grid import Unit, clip, parse_resolution, span, strips
@@ -125,7 +126,8 @@ class Scene:
 
         A decimated look at the pixels is taken, where that is cheap.
         """
-        return (*self.raster.info.notes, *look_notes(self.raster, self.bands, self.stretch))
+        info = self.raster.info
+        return (*info.notes, *band_notes(info, self.bands), *look_notes(self.raster, self.bands, self.stretch))
 
     @cached_property
     def fingerprint(self) -> str:
