@@ -86,7 +86,7 @@ def test_what_other_libraries_log_does_not_reach_the_terminal():
     handler = log_handler(verbose=False)
 
     def shown(name: str, message: str) -> str | None:
-        record = logging.makeLogRecord({"name": name, "levelname": "WARNING", "msg": message})
+        record = logging.LogRecord(name, logging.WARNING, "", 1, message, None, None)
         return handler.format(record) if handler.filter(record) else None
 
     assert shown("geosam.scene", "a\x1b[31m\nb") == r"WARNING geosam.scene: a\x1b[31m b"

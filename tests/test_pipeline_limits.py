@@ -50,7 +50,7 @@ def test_vast_scenes_are_refused_at_once_with_their_size(tmp_path: Path, network
 def test_a_few_prompts_on_a_vast_scene_are_counted(tmp_path: Path, network, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys.modules["geosam.pipeline.forecast"], "calibrated", lambda *_: Calibration(**FOUND))
     scene = open_scene(vrt(tmp_path, 2_000_000))
-    prompts = geosam.Prompts.from_points([(1_000_000.5, -1_000_000.5), (5.5, -5.5)], scene)
+    prompts = geosam.Prompts.from_points([(1_000_000.5, 1_000_000.5), (5.5, 5.5)], scene)
     said = geosam.plan(scene, prompts, model=network)
     assert (said.windows, said.prompts) == (2, 2)
 

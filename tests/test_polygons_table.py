@@ -62,9 +62,14 @@ def test_a_polygon_measures_the_same_whatever_others_are_measured_beside_it(monk
     np.testing.assert_array_equal(measure(polygons, CRS(32633)), together)
 
 
-@pytest.mark.parametrize("crs", [None, CRS('LOCAL_CS["drawing",UNIT["metre",1]]')])
-def test_without_a_place_on_the_earth_there_is_no_measure(crs):
-    assert np.isnan(measure(np.array([shapely.box(0, 0, 1, 1)]), crs)).all()
+def test_without_a_crs_there_is_no_measure():
+    assert np.isnan(measure(np.array([shapely.box(0, 0, 1, 1)]), None)).all()
+
+
+@pytest.mark.parametrize(("unit", "metres"), [('UNIT["metre",1]', 1.0), ('UNIT["foot",0.3048]', 0.3048)])
+def test_a_local_crs_is_a_plane_in_its_own_unit(unit, metres):
+    (area,), (perimeter,) = measure(np.array([shapely.box(0, 0, 1, 2)]), CRS(f'LOCAL_CS["drawing",{unit}]'))
+    assert (area, perimeter) == pytest.approx((2 * metres**2, 6 * metres))
 
 
 def test_off_the_domain_of_the_projection_there_is_no_measure():

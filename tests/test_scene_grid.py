@@ -202,7 +202,6 @@ def test_area_in_any_crs_and_any_container(tmp_path: Path) -> None:
     [
         (shapely.box(0, 0, 1, 1), UTM),
         (shapely.box(15, 45, 16, 46), "EPSG:4326"),
-        (shapely.Point(400_500, 4_999_500), UTM),
     ],
 )
 def test_area_off_the_scene_is_one_clear_error(area: shapely.Geometry, crs: str) -> None:
@@ -210,8 +209,13 @@ def test_area_off_the_scene_is_one_clear_error(area: shapely.Geometry, crs: str)
         PLAIN.within(area, crs)
 
 
+def test_area_of_points_is_one_clear_error() -> None:
+    with pytest.raises(SceneError, match="points, which cover no area"):
+        PLAIN.within(shapely.Point(400_500, 4_999_500), UTM)
+
+
 def test_area_file_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match=r"nothing\.gpkg cannot be read"):
+    with pytest.raises(SceneError, match=r"nothing\.gpkg does not exist"):
         PLAIN.within(tmp_path / "nothing.gpkg")
 
 

@@ -113,7 +113,7 @@ def test_a_plan_of_any_size_is_counted_and_asked_without_laying_it_out():
     assert plan.count == 2_396_745**2
     index = plan.containing(2**30 + 0.5, 2**31 - 0.5)
     assert plan[index].row == 2_396_744
-    assert plan.best((2**30, 2**31 - 9, 2**30 + 9, 2**31)) == index
+    assert plan.best((2.0**30, 2.0**31 - 9, 2.0**30 + 9, 2.0**31)) == index
     assert [planned.index for planned in plan.meeting(plan[index].core)][4:5] == [index]
 
 

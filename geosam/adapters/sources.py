@@ -121,10 +121,14 @@ def find_source(name_or_path: str | os.PathLike[str]) -> Source | None:
         for each in family.published:
             if each.name == str(name_or_path):
                 return Source(each.name, family, where(each) or _download(each), published=True)
-    path = Path(name_or_path).expanduser().absolute()
-    if path.is_dir():
+    try:
+        path = Path(name_or_path).expanduser().absolute()
+        is_folder, is_file = (path / SETTINGS[0]).is_file() or any(path.glob("*.safetensors")), path.is_file()
+    except (OSError, ValueError, RuntimeError):  # no name of a file
+        return None
+    if path.is_dir() and is_folder:
         return Source(path.name, _family_of(path), path)
-    if path.suffix in (".pt", ".pth") and path.is_file():
+    if path.suffix in (".pt", ".pth") and is_file:
         names = _peek(path)
         for family in FAMILIES:
             if family.original and any(name.startswith(family.original) for name in names):

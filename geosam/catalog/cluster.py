@@ -128,7 +128,7 @@ def _script_not_run_again() -> Iterator[None]:
         spawn.get_preparation_data = usual
 
 
-def _start(workers: int) -> LocalCluster:
+def _start(workers: int) -> Any:
     """A cluster on this machine; begun again if a worker dies while it starts."""
     for left in reversed(range(STARTS)):
         try:
@@ -313,7 +313,7 @@ class Workers:
             raise lost(error) from error
 
 
-def _register(client: Client, plugin: WorkerPlugin, name: str) -> None:
+def _register(client: Any, plugin: WorkerPlugin, name: str) -> None:
     """Bring a plugin to all workers; again, if one died meanwhile: whatever takes its place has it from the start."""
     for left in reversed(range(STARTS)):
         try:

@@ -108,7 +108,7 @@ class ModelSpec:
             If there is no such model, or it is a loaded network too large to travel.
         """
         if not isinstance(model, str | PathLike):
-            if len(pickle.dumps(model)) > MOST_PICKLED:
+            if not _travels(model):
                 raise ModelError(
                     "a loaded network",
                     expected="its name or the path of its weights",
@@ -131,6 +131,14 @@ class ModelSpec:
     def load(self, device: str = "auto") -> Network:
         """The network, on a device."""
         return to_network(self.source, device=device, dtype=self.dtype)
+
+
+def _travels(model: Any) -> bool:
+    """Whether a network is small enough to be sent to other processes, and can be."""
+    try:
+        return len(pickle.dumps(model)) <= MOST_PICKLED
+    except Exception:  # whatever its parts raise, such as weights that were laid out for this machine
+        return False
 
 
 def _name_of(dtype: torch.dtype) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from rasterio.io import DatasetReader
 
 from geosam.display import without_secrets
+from geosam.paths import is_address
 from geosam.scene.origin import local_file
 from geosam.scene.raster import Nodata
 
@@ -90,7 +91,9 @@ def fingerprint(source: str, dataset: DatasetReader, override: Nodata, known: tu
 
 
 def lasting(source: str) -> str:
-    """An address without the parameters that pass, and without passwords."""
+    """An address without the parameters that pass, and without passwords; the name of a local file as it is."""
+    if not is_address(source):
+        return source
     path, _, query = without_secrets(source).partition("?")[0], *source.partition("?")[1:]
     lasting = [each for each in re.split("[&;]", query) if each and not _PASSING.match(each)]
     return "?".join([path, *lasting])

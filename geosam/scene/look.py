@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 from scipy import ndimage
 
+from geosam.errors import SceneReadError
 from geosam.scene.raster import BandValid, BandValues, Raster, RasterInfo
 from geosam.scene.stretch import Stretch
 
@@ -38,7 +39,10 @@ def look_notes(raster: Raster, bands: tuple[int, ...], stretch: Stretch) -> tupl
     """What is to be said of the pixels; nothing of palettes, whose values are classes, or where a look is not cheap."""
     if raster.info.palette or not is_cheap(raster.info):
         return ()
-    values, valid = raster.thumbnail(bands, SIDE)
+    try:
+        values, valid = raster.thumbnail(bands, SIDE)
+    except SceneReadError:  # a damaged part: the run says so where it comes to it
+        return ()
     dark = _dark_note(float(values.max(where=valid, initial=0)), stretch)
     if len(np.unique(values[0][valid[0]])) <= FEW_VALUES:
         return dark
