@@ -19,7 +19,7 @@ import dask
 import numpy as np
 import pytest
 import rasterio
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, WorkerPlugin
 from distributed.comm import CommClosedError
 
 from geosam.catalog import Item, Manifest, merge, segment_catalog
@@ -328,11 +328,11 @@ def test_a_worker_that_dies_while_it_is_told_the_job_is_told_again(monkeypatch):
             if deaths:
                 raise deaths.pop()
 
-    cluster_module._register(Dying(), None, "job")
+    cluster_module._register(Dying(), WorkerPlugin(), "job")
     assert deaths == []
     deaths += [CommClosedError("in <TCP (closed)>")] * cluster_module.STARTS
     with pytest.raises(ClusterError, match="goes on from what is done"):
-        cluster_module._register(Dying(), None, "job")
+        cluster_module._register(Dying(), WorkerPlugin(), "job")
 
 
 def test_a_script_needs_no_main_guard(scenes, undisturbed, tmp_path):
