@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import threading
 import zipfile
 from collections.abc import Mapping
@@ -145,7 +146,7 @@ class Journal:
             return None
         except Exception as error:  # a damaged byte can raise anything: zlib, zip, header, shape
             _log.warning("%s is damaged and is computed again (%s)", path, error)
-            path.unlink(missing_ok=True)
+            _discard(path)
             return None
 
     def names(self) -> list[str]:
@@ -168,7 +169,7 @@ class Journal:
     def _start(self, digest: str) -> None:
         """Remove what half-written entries a killed process left, and all entries of a run with other parameters."""
         for path in self.folder.glob(".*.npz.*"):
-            path.unlink(missing_ok=True)
+            _discard(path)
         run = self.folder / "run"
         with suppress(OSError, UnicodeDecodeError):
             if run.read_text() == digest:
@@ -176,9 +177,9 @@ class Journal:
         names = self.names()
         if names:
             _log.info("%s is of a run with other parameters: %d windows are computed anew", self.folder, len(names))
-        for name in names:
-            self._path(name).unlink(missing_ok=True)
         part = self.folder / ".run"
+        for path in (*map(self._path, names), part, run):
+            _discard(path)
         part.write_text(digest)
         os.replace(part, run)
 
@@ -186,3 +187,11 @@ class Journal:
         if not _NAME.fullmatch(name):
             raise OptionError(f"the journal entry {name!r}", expected="letters, digits, '.', '_' and '-'")
         return self.folder / f"{name}.npz"
+
+
+def _discard(path: Path) -> None:
+    """Remove what lies there, whatever it is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

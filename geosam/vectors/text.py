@@ -126,4 +126,4 @@ def _delimiter(text: str, path: Path) -> str:
     if path.suffix.lower() == ".tsv":
         return "\t"
     head = text[: text.find("\n") + 1 or len(text)]
-    return max(DELIMITERS, key=lambda sign: len(next(csv.reader([head], delimiter=sign), [])))
+    return max(DELIMITERS, key=lambda sign: len(next(csv.reader(io.StringIO(head, newline=""), delimiter=sign), [])))
