@@ -256,7 +256,8 @@ def prompt_file(prompts: Any, folder: RunFolder, **how: Any) -> PromptFile | Non
     """
     if prompts is None:
         if given := [name for name, value in how.items() if value is not None]:
-            raise OptionError(f"{', '.join(given)} without prompts", expected="the file that has it")
+            named = ", ".join(f"{name}={how[name]!r}" for name in given)
+            raise OptionError(f"{named} without prompts", expected="the file that has it", hint="prompts= (--prompts)")
         return None
     if isinstance(prompts, Prompts):
         raise PromptError("prompts of one scene", expected="a vector file or a GeoDataFrame, which serve many scenes")

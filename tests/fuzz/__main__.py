@@ -118,7 +118,10 @@ def _try(number: int, *, asked: argparse.Namespace, home: Path) -> tuple[int, st
     shutil.rmtree(folder, ignore_errors=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        case = make(asked.kind, asked.seed, number, home / "sound", folder)
+        try:
+            case = make(asked.kind, asked.seed, number, home / "sound", folder)
+        except Exception:  # what a library refuses to write is no case; its errors may not even travel
+            return number, "unmade", [], []
     before, found, codes = contents(case.inputs), [], []
     for words in case.commands:
         ended = run_words(words, case.out, case.cache, asked.limit)
