@@ -11,6 +11,7 @@ import pyogrio
 import rasterio
 import shapely
 
+from geosam.display import printable
 from tests.fuzz.cases import Case
 from tests.fuzz.child import Ended
 
@@ -55,7 +56,7 @@ def judge_end(case: Case, words: list[str], ended: Ended) -> list[str]:
 def _names(case: Case, words: list[str], text: str) -> bool:
     """Whether a message names something that was given: a file, an option, or a value."""
     files = [path.name for folder in (case.inputs, case.out) for path in folder.rglob("*")]
-    given = [word for word in words[1:] if len(word) > 1]
+    given = [printable(word) for word in words[1:] if len(word) > 1]
     short = [word for word in words[1:] if len(word) == 1 and re.search(rf"\b{re.escape(word)}\b", text)]
     options = [word[2:].replace("-", "_") for word in words if word.startswith("--")]
     asked = [Path(word).stem for word in given if "/" in word]
