@@ -64,11 +64,12 @@ class Lock:
             try:
                 file = _lock_file(path)
             except _BUSY as error:
-                pid = owner.read_text(errors="replace") if owner.exists() else "?"
+                pid = owner.read_text(errors="replace") if owner.is_file() else "?"
                 hint = "wait for it, or choose another output"
                 raise SinkError(f"{what} is being written by process {pid}", hint=hint) from error
         self._file: int | None = file
-        owner.write_text(str(os.getpid()))
+        with suppress(OSError):  # it is only for the message
+            owner.write_text(str(os.getpid()))
 
     def __enter__(self) -> "Lock":
         return self

@@ -23,7 +23,7 @@ from geosam.polygons.measure import measure
 from geosam.scene import open_scene
 from geosam.scene.reproject import projection
 from geosam.scene.rpc import points_of_rpc
-from geosam.testing import TruthNetwork, blob_labels, label_scene
+from geosam.testing import TruthNetwork, blob_labels, coordinate_scene, label_scene
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -197,3 +197,10 @@ def test_units_that_are_no_lengths_give_no_areas() -> None:
         projection(moon.to_wkt(), CRS(4326).to_wkt())
     with pytest.raises(OptionError, match="wanted"):
         projection(CRS("EPSG:4978").to_wkt(), CRS(4326).to_wkt())
+
+
+@pytest.mark.parametrize("far", [1e300, 1e17])
+def test_a_place_so_far_that_pixels_are_one_is_refused(tmp_path: Path, far: float):
+    path = coordinate_scene(tmp_path / "far.tif", (20, 20), transform=Affine(0.5, 0, far, 0, -0.5, 5e6))
+    with pytest.raises(SceneError, match="pixels that lie apart"):
+        open_scene(path)

@@ -21,6 +21,9 @@ from geosam.scene.control_points import ControlPoints
 from geosam.scene.reproject import lies_on_earth
 from geosam.scene.rpc import points_of_rpc
 
+LEAST_APART = 2.0**-10
+"""Part of a pixel that coordinates so far from the origin must be able to tell."""
+
 SMALLEST_M = 1e-3
 """Side of a pixel in metres below which a transform in metres is likely one in degrees."""
 
@@ -101,6 +104,8 @@ def settle(path: str, transform: Affine, wkt: str, shape: tuple[int, int], notes
     """
     if not np.isfinite(tuple(transform)).all() or transform.is_degenerate:
         raise SceneError(f"{path} has the transform {tuple(transform)[:6]}", expected="one that can be inverted")
+    if np.spacing(max(abs(transform.c), abs(transform.f))) > LEAST_APART * abs(transform.determinant) ** 0.5:
+        raise SceneError(f"{path} has the transform {tuple(transform)[:6]}", expected="pixels that lie apart")
     if not wkt:
         return Place(transform, "", notes)
     crs = CRS.from_wkt(wkt)
