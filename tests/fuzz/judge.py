@@ -60,7 +60,8 @@ def _names(case: Case, words: list[str], text: str) -> bool:
     short = [word for word in words[1:] if len(word) == 1 and re.search(rf"\b{re.escape(word)}\b", text)]
     options = [word[2:].replace("-", "_") for word in words if word.startswith("--")]
     asked = [Path(word).stem for word in given if "/" in word]
-    return any(each and each in text for each in (*files, *given, *short, *options, *asked))
+    spoken = ["area of interest"] * ("--aoi" in words) + [" .:"] * ("" in words)  # a path of nothing is the folder
+    return any(each and each in text for each in (*files, *given, *short, *options, *asked, *spoken))
 
 
 def judge_outputs(case: Case) -> list[str]:
