@@ -14,6 +14,9 @@ from pyproj import CRS, Transformer
 
 from geosam.scene.reproject import lies_on_earth, metres_per_unit
 
+MOST_PIECES = 200_000
+"""Pieces that a polygon's outline is cut into at most: those of 50,000 km, more than goes around the Earth."""
+
 EDGE_M = 250.0
 """Longest edge in metres before the transform: an edge's sagitta is then under 2 mm up to 60° of latitude."""
 
@@ -86,7 +89,9 @@ def _densify(geometries: np.ndarray, crs: CRS) -> np.ndarray:
     extent = (bounds[:, 2:] - bounds[:, :2]).max(axis=1)
     large = (extent > longest) & (extent * unit < 2 * np.pi * _A)  # what exceeds the Earth has no measure anyway
     dense = geometries.copy()
-    dense[large] = shapely.segmentize(geometries[large], longest)
+    dense[large] = shapely.segmentize(
+        geometries[large], np.maximum(longest, shapely.length(geometries[large]) / MOST_PIECES)
+    )
     return dense
 
 

@@ -25,6 +25,7 @@ DECIMALS = 8
 
 _GRID = 10.0**-DECIMALS
 _LONGEST_EDGE_M = 1000.0
+_MOST_PIECES = 200_000
 _WGS84 = CRS("EPSG:4326")
 
 
@@ -105,7 +106,8 @@ class LonLat:
             If a vertex has no longitude and latitude.
         """
         if self._longest_edge is not None:
-            geometries = shapely.segmentize(geometries, self._longest_edge)
+            length = shapely.length(geometries) / _MOST_PIECES  # NaN where there is no geometry
+            geometries = shapely.segmentize(geometries, np.fmax(self._longest_edge, length))
         moved = shapely.transform(geometries, self._move)
         west, _, east, _ = shapely.bounds(moved).T
         for index in np.flatnonzero((east - west > 180) | (west < -180) | (east > 180)):

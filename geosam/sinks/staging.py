@@ -46,6 +46,10 @@ def named_errors(path: Path, verb: str = "written") -> Iterator[None]:
     """Turn what a driver raises into a `SinkError` that names the file."""
     try:
         yield
+    except SinkError as error:
+        if path.name in str(error):
+            raise
+        raise SinkError(f"{path}: {error.problem}", expected=error.expected, hint=error.hint) from None
     except GeosamError:
         raise
     except _DRIVER_ERRORS as error:
