@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-CASES = 200
+CASES = 150
 
 
 @pytest.mark.slow
