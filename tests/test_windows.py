@@ -12,7 +12,7 @@ from geosam.windows import WindowPlan
 @st.composite
 def plans(draw) -> WindowPlan:
     size = draw(st.integers(1, 40))
-    shape = draw(st.tuples(st.integers(1, 150), st.integers(1, 150)))
+    shape = draw(st.tuples(st.integers(1, 60), st.integers(1, 60)))
     return WindowPlan(shape, size=size, overlap=draw(st.integers(0, size - 1)))
 
 
