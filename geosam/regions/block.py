@@ -1,9 +1,10 @@
 """A block of a scene: its grains, the graph of them, and what its neighbours need to know of its edges."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
 from geosam.arrays import Labels
 from geosam.regions.features import FineFeatures
@@ -53,6 +54,16 @@ class Edge:
     region: np.ndarray
     strength: np.ndarray
     outlet: Bool[np.ndarray, "n"]
+
+    def moved(self, number: Int64[np.ndarray, "_"]) -> "Edge":
+        """The same with other numbers for the regions."""
+        return Edge(np.where(self.region < 0, -1, number[self.region]), self.strength, self.outlet)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Edge"]) -> "Edge":
+        """Edges in a row as one."""
+        columns = ([getattr(part, name) for part in parts] for name in ("region", "strength", "outlet"))
+        return cls(*(np.concatenate(column) for column in columns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +131,7 @@ def make_block(
     frozen = np.zeros(count, bool)
     frozen[grain[at_edge]] = True
     graph = RegionGraph(sums, np.zeros((count, PAST)), ends, borders, outlines(count, ends, borders), frozen)
-    return Block(labels, graph, _edges(labels, level, leaves.outlets))
+    return Block(labels, graph, _edges(labels, level, leaves.outlets, place.ends))
 
 
 def _with_one_around(values: np.ndarray, place: Place, fill: float | bool) -> np.ndarray:
@@ -138,21 +149,19 @@ def _at_edges(labels: Labels, count: int, ends: tuple[bool, bool, bool, bool]) -
     return found[1:]
 
 
-def _edges(labels: Labels, level: Float32[np.ndarray, "h w"], outlets: np.ndarray) -> tuple[Edge, Edge, Edge, Edge]:
+def _edges(
+    labels: Labels, level: Float32[np.ndarray, "h w"], outlets: np.ndarray, ends: tuple[bool, bool, bool, bool]
+) -> tuple[Edge, Edge, Edge, Edge]:
     """Top, left, bottom and right; `outlets` are the pixels beyond that are pointed to, with one pixel around."""
     h, w = labels.shape
     row, col = np.divmod(outlets[outlets >= 0], w + 2)
-    beyond = (
-        col[row == 0] - 1,
-        row[col == 0] - 1,
-        col[row == h + 1] - 1,
-        row[col == w + 1] - 1,
-    )
+    beyond = (col[row == 0] - 1, row[col == 0] - 1, col[row == h + 1] - 1, row[col == w + 1] - 1)
     cuts = ((0, slice(None)), (slice(None), 0), (-1, slice(None)), (slice(None), -1))
     edges = []
-    for cut, places in zip(cuts, beyond, strict=True):
-        outlet = np.zeros(labels[cut].shape, bool)
+    for cut, places, ended in zip(cuts, beyond, ends, strict=True):
+        region = labels[cut].astype(np.int64) - 1
+        outlet = np.zeros(len(region), bool)
         outlet[places] = True
-        edges.append(Edge(labels[cut].astype(np.int64) - 1, np.minimum(level[cut], 1), outlet))
+        edges.append(Edge(np.full(len(region), -1) if ended else region, np.minimum(level[cut], 1), outlet))
     one, two, three, four = edges
     return one, two, three, four

@@ -26,7 +26,7 @@ from geosam.regions import FineFeatures, ScoreHead, make_block, measure_nodes, m
 from geosam.regions.graph import AREA
 from geosam.regions.measures import NAMES
 from geosam.scene import Chip
-from geosam.training.config import DataOptions
+from geosam.training.config import read_config
 from geosam.training.real import RealImage, open_rows, read_images
 from geosam.training.samples import degrade, draw_window, recolour, resize_labels, resize_pixels, turn
 from geosam.training.world import render
@@ -116,7 +116,7 @@ def windows(
     data: Path | None, count: tuple[int, int], seed: int, *, held_out: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
     """Training windows: pixels, labels, and whether these cover the ground; `count` worlds and real pictures."""
-    options = replace(DataOptions(), scale=SCALE)
+    options = replace(read_config().data, scale=SCALE)
     pictures = _by_source(data, held_out=held_out) if data else {}
     rng = np.random.default_rng([seed, int(held_out)])
     for number in range(count[0] + (count[1] if pictures else 0)):
