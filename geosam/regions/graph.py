@@ -184,6 +184,20 @@ def add_sums(one: Float64[np.ndarray, "m d"], other: Float64[np.ndarray, "m d"])
     return total
 
 
+def add_up(
+    sums: Float64[np.ndarray, "n d"], region: Int64[np.ndarray, "n"], count: int
+) -> Float64[np.ndarray, "m d"]:
+    """Sums of `count` regions put together from parts; `region` says which each part belongs to."""
+    order = np.argsort(region, kind="stable")
+    starts = np.searchsorted(region[order], np.arange(count))
+    if not count:
+        return sums
+    total = np.add.reduceat(sums[order], starts)
+    box = slice(LEFT, BOTTOM + 1)
+    total[:, box] = np.maximum.reduceat(sums[order, box], starts)
+    return total
+
+
 def _rim(labels: Labels, count: int, ends: tuple[bool, bool, bool, bool]) -> np.ndarray:
     """Sides of each label's pixels beyond which there is no data, or no scene."""
     total = np.zeros(count + 1, np.int64)

@@ -140,7 +140,7 @@ class _Forest:
             for each in (graph.sums, graph.past, graph.outline)
         )
         self.frozen = np.concatenate([graph.frozen, np.zeros(most - n, bool)])
-        means = self._means(graph.sums)
+        means = appearance(graph.sums, colour_scale, self.options)
         self.means = np.concatenate([means, np.zeros((most - n, means.shape[1]), np.float32)])
         self.children: list[np.ndarray] = []
         self.rounds = [n]
@@ -150,7 +150,7 @@ class _Forest:
         one, other = pairs.T
         new = np.arange(self.made, self.made + len(pairs))
         self.sums[new] = add_sums(self.sums[one], self.sums[other])
-        self.means[new] = self._means(self.sums[new])
+        self.means[new] = appearance(self.sums[new], self.scale, self.options)
         self.outline[new] = self.outline[one] + self.outline[other] - 2 * borders
         past = self.past[new]
         child_height = np.maximum(self.past[one, HEIGHT], self.past[other, HEIGHT])
@@ -188,11 +188,14 @@ class _Forest:
         rest = RegionGraph(sums[roots], past[roots], rank[ends], borders, outline[roots], self.frozen[roots])
         return Merges(children, sums, past, outline, rest, roots, tuple(self.rounds))
 
-    def _means(self, sums: np.ndarray) -> Float32[np.ndarray, "n k"]:
-        """Mean colours and features, weighted, in one vector."""
-        area, share = sums[:, AREA : AREA + 1], self.options.colour
-        colour = np.sqrt(share / 3) / self.scale * sums[:, COLOUR:SQUARES] / area
-        return np.concatenate([colour, np.sqrt(1 - share) * sums[:, FEATURES:] / area], 1).astype(np.float32)
+
+def appearance(
+    sums: Float64[np.ndarray, "n d"], colour_scale: float, options: MergeOptions
+) -> Float32[np.ndarray, "n k"]:
+    """Mean colours and features of regions, weighted, in one vector: regions differ by its distance."""
+    area, share = sums[:, AREA : AREA + 1], options.colour
+    colour = np.sqrt(share / 3) / colour_scale * sums[:, COLOUR:SQUARES] / area
+    return np.concatenate([colour, np.sqrt(1 - share) * sums[:, FEATURES:] / area], 1).astype(np.float32)
 
 
 def _reciprocal(

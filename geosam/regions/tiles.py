@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from geosam.regions.block import Edge
-from geosam.regions.graph import BOTTOM, LEFT, RegionGraph, outlines, sum_links
+from geosam.regions.graph import RegionGraph, add_up, outlines, sum_links
 
 TOP_EDGE, LEFT_EDGE, BOTTOM_EDGE, RIGHT_EDGE = range(4)
 
@@ -96,7 +96,7 @@ def join_tiles(tiles: Mapping[Spot, Tile], ends: tuple[bool, bool, bool, bool]) 
     for edge, ended in zip(edges, ends, strict=True):
         if not ended:
             frozen[edge.region[edge.region >= 0]] = True
-    sums = _add_up(np.concatenate([part.sums for part in parts]), region, count)
+    sums = add_up(np.concatenate([part.sums for part in parts]), region, count)
     graph = RegionGraph(sums, past, links, borders, outlines(count, links, borders), frozen)
     return Joined(graph, edges, over, widths, region_of, members == 1)
 
@@ -129,16 +129,6 @@ def _by_first(group: Int64[np.ndarray, "n"], count: int) -> Int64[np.ndarray, "n
     number = np.empty(count, np.int64)
     number[np.argsort(first)] = np.arange(count)
     return number[group]
-
-
-def _add_up(sums: np.ndarray, region: Int64[np.ndarray, "n"], count: int) -> np.ndarray:
-    """Sums of regions put together from parts."""
-    order = np.argsort(region, kind="stable")
-    starts = np.searchsorted(region[order], np.arange(count))
-    total = np.add.reduceat(sums[order], starts)
-    box = slice(LEFT, BOTTOM + 1)
-    total[:, box] = np.maximum.reduceat(sums[order, box], starts)
-    return total
 
 
 def _outer_edges(tiles: Mapping[Spot, Tile], region_of: Mapping[Spot, np.ndarray]) -> tuple[Edge, Edge, Edge, Edge]:

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from geosam.regions.block import Block
+from geosam.regions.block import Block, Edge
 from geosam.regions.cuts import CutOptions, best_cut
-from geosam.regions.graph import AREA
+from geosam.regions.graph import AREA, RegionGraph
 from geosam.regions.measures import measure_nodes
 from geosam.regions.merging import Merges, merge
 from geosam.regions.scoring import ScoreHead
 from geosam.regions.tiles import Joined, Spot, Tile
+
+GRAPH = ("sums", "past", "ends", "borders", "outline", "frozen")
+"""Fields of a `RegionGraph`."""
 
 LEAST_PX = 32
 """Nodes of fewer pixels are no objects: none so small were learned from."""
@@ -111,6 +114,26 @@ class Grown:
     tile: Tile
     split: Float64[np.ndarray, "l r"]
     stage: Stage
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays for a journal."""
+        graph = self.tile.graph
+        rest = {f"rest_{name}": getattr(graph, name) for name in GRAPH}
+        edges = {
+            f"edge{number}_{name}": getattr(edge, name)
+            for number, edge in enumerate(self.tile.edges)
+            for name in ("region", "strength", "outlet")
+        }
+        return {**self.stage.to_arrays(), **rest, **edges, "split": self.split}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Grown":
+        """The inverse of `to_arrays`."""
+        graph = RegionGraph(**{name: arrays[f"rest_{name}"] for name in GRAPH})
+        one, two, three, four = (
+            Edge(*(arrays[f"edge{number}_{name}"] for name in ("region", "strength", "outlet"))) for number in range(4)
+        )
+        return cls(Tile(graph, (one, two, three, four)), arrays["split"], Stage.from_arrays(arrays))
 
 
 def grow(
