@@ -26,9 +26,6 @@ class SegmentOptions:
         Least overlap of neighbouring windows in px; by default an eighth of the window.
     spacing_px
         Distance between the grid points of everything mode, in px. None takes what suits the model.
-    spare
-        Whether everything mode goes from coarse to fine and spares the points that lie on sure masks already; False
-        asks every point of the grid. None takes what suits the model.
     pred_iou_threshold, stability_threshold
         Masks below either are dropped in everything mode; in [0, 1]. None takes what suits the model.
     hierarchy
@@ -40,9 +37,6 @@ class SegmentOptions:
         Tolerance of the shared-border simplification in CRS units; 0 keeps the pixel outline.
     outline
         ``None``, ``"regular"`` (buildings: straight edges, right angles) or ``"smooth"``; needs ``geosam[outline]``.
-    zoom
-        Whether boxes and polygons are looked at on the view that shows them at the length that suits the model, which
-        may be twice as fine as the scene; only for models that have such a length, as the built-in one has.
     refine
         Rounds in which a prompt's mask is fed back to the decoder.
 
@@ -60,7 +54,6 @@ class SegmentOptions:
     window: int | None = None
     overlap: int | None = None
     spacing_px: int | None = None
-    spare: bool | None = None
     hierarchy: bool = False
     pred_iou_threshold: float | int | None = None
     stability_threshold: float | int | None = None
@@ -68,7 +61,6 @@ class SegmentOptions:
     max_area: float | int = float("inf")
     simplify: float | int = 0.0
     outline: str | None = None
-    zoom: bool = True
     refine: int = 0
 
     def __post_init__(self) -> None:
@@ -116,13 +108,9 @@ class SegmentOptions:
 
         Area limits are no part of them: they hold for whole objects, and a window may cut one.
         """
-        names = ("pred_iou_threshold", "stability_threshold", "spacing_px", "spare")
+        names = ("pred_iou_threshold", "stability_threshold", "spacing_px")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return EverythingOptions.preset("maps", **{**getattr(network, "thresholds", {}), **given})
-
-    def object_px(self, network: Any) -> float:
-        """The length at which boxes and polygons are looked at; 0 for as they come."""
-        return getattr(network, "object_px", 0.0) if self.zoom else 0.0
+        return EverythingOptions(**{**getattr(network, "thresholds", {}), **given})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the layer's metadata."""

@@ -97,7 +97,7 @@ def rows_of_window(network: Predictor, look: Look) -> Rows:
     """Give the rows of one window."""
     chip = look.chip()
     embedding = embed(chip, network)
-    options = EverythingOptions.preset("maps", **{**network.thresholds, "support": True})
+    options = EverythingOptions(**{**network.thresholds, "support": True})
     found = find_candidates(embedding, network, chip.valid, options)
     targets = [each for each in look.targets if each.exact]
     reached = np.array([_best_iou(one, targets, embedding.shape) for one in found], np.float64)

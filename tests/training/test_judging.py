@@ -31,7 +31,7 @@ def test_the_rows_are_masks_on_objects_and_the_judge_is_asked_from_then_on(data,
     assert ((reached > judging.LEAST_IOU) & (reached <= 1)).all()
     assert abs(np.mean(model.judge(measures) - reached)) < 0.05
     chip = seen[0].chip()
-    found = find_candidates(embed(chip, model), model, chip.valid, EverythingOptions.preset("maps", **model.thresholds))
+    found = find_candidates(embed(chip, model), model, chip.valid, EverythingOptions(**model.thresholds))
     assert found
     assert all(one.worth == one.expected_iou for one in found)
 

@@ -65,7 +65,7 @@ def ask_boxes(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Targ
 
 
 def segment_boxes(look: Look, network: Any) -> list[Answer]:
-    """Answer each object's box as a user gets it answered: by `geosam.segment`, at the zoom that suits the model."""
+    """Answer each object's box as a user gets it answered: by `geosam.segment`."""
     prompts = Prompts(tuple(Prompt(row, row, box_px=each.box.astype(float)) for row, each in enumerate(look.targets)))
     found = segment(look.alone(), prompts, model=network)
     answers = [Answer(Crop.of_box(np.zeros(4, np.float32)), 0.0) for _ in look.targets]
