@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from geosam.arrays import Labels
 from geosam.regions.features import FineFeatures
 from geosam.regions.gradients import Scale, strength
-from geosam.regions.graph import PAST, RegionGraph, links, outlines, region_sums, sum_links
+from geosam.regions.graph import FEATURES, PAST, RegionGraph, links, outlines, region_sums, sum_links
 from geosam.regions.leaves import find_leaves, settle
 
 
@@ -132,6 +132,18 @@ def make_block(
     frozen[grain[at_edge]] = True
     graph = RegionGraph(sums, np.zeros((count, PAST)), ends, borders, outlines(count, ends, borders), frozen)
     return Block(labels, graph, _edges(labels, level, leaves.outlets, place.ends))
+
+
+def empty_block(place: Place, components: int) -> Block:
+    """A block without any data."""
+    h, w = place.shape
+    none = np.zeros(0, np.int64)
+    graph = RegionGraph(
+        np.zeros((0, FEATURES + components)), np.zeros((0, PAST)), np.zeros((0, 2), np.int64), np.zeros((0, 2)),
+        np.zeros((0, 2)), np.zeros(0, bool),
+    )  # fmt: skip
+    labels = np.zeros((h, w), np.int32)
+    return Block(labels, graph, _edges(labels, np.zeros((h, w), np.float32), none, place.ends))
 
 
 def _with_one_around(values: np.ndarray, place: Place, fill: float | bool) -> np.ndarray:

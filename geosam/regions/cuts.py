@@ -51,6 +51,10 @@ class CutOptions:
         return np.where(made & ~sure & (height > self.height), NEVER, value) - self.price
 
 
+LEVELS = (CutOptions(), CutOptions(price=0.15), CutOptions(price=0.6))
+"""The cut that is the map, and two coarser ones, whose segments are unions of those of the finer."""
+
+
 def best_cut(
     merges: Merges, worth: Float64[np.ndarray, "n"], split: Float64[np.ndarray, "l"]
 ) -> tuple[Bool[np.ndarray, "n"], Float64[np.ndarray, "r"]]:

@@ -7,7 +7,7 @@ quantile over the **scene** (`Scale`), never over a window: what is faint in one
 neighbour.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +62,22 @@ class Scale:
                 f"a scale of {self.picture}, {self.features}, {self.colour} with {self.basis.shape}",
                 expected="positive scales, and a row of the basis for each feature",
             )
+
+    @classmethod
+    def of_nothing(cls) -> "Scale":
+        """The scale of a scene without data."""
+        return cls(1.0, 1.0, np.zeros(1, np.float32), np.zeros((1, 1), np.float32), 1.0)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays for a journal."""
+        numbers = np.array([self.picture, self.features, self.colour])
+        return {"numbers": numbers, "mean": self.mean, "basis": self.basis}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Scale":
+        """The inverse of `to_arrays`."""
+        picture, features, colour = arrays["numbers"].tolist()
+        return cls(picture, features, arrays["mean"], arrays["basis"], colour)
 
     def project(self, features: Float32[np.ndarray, "c h w"]) -> Float32[np.ndarray, "h w k"]:
         """The features by their components, as regions are compared by."""

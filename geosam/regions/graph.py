@@ -8,11 +8,11 @@ from scipy import sparse
 
 from geosam.arrays import Labels
 
-AREA, RIM, LEFT, TOP, RIGHT, BOTTOM = range(6)
-"""First columns of `RegionGraph.sums`: pixels; sides that meet no neighbour; and the box, of which merging takes the
-largest of ``-x0, -y0, x1, y1``."""
+AREA, RIM, LEFT, TOP, RIGHT, BOTTOM, EDGE = range(7)
+"""First columns of `RegionGraph.sums`: pixels; sides that meet no data; the box, of which merging takes the largest of
+``-x0, -y0, x1, y1``; and sides at the scene's edge."""
 
-MOMENTS, INNER, COLOUR, SQUARES, ENERGY, FEATURES = 6, 11, 12, 15, 18, 19
+MOMENTS, INNER, COLOUR, SQUARES, ENERGY, FEATURES = 7, 12, 13, 16, 19, 20
 """Where further columns begin: sums of ``x, y, xx, yy, xy``; of the boundary strength; of the three bands; of their
 squares; of the squared length of the features; and of the features."""
 
@@ -147,7 +147,7 @@ def region_sums(
     squares = [total(np.square(band, dtype=np.uint16)) for band in pixels]
     moments = _moments(labels, area, boxes, origin)
     seen = _feature_sums(labels, count, features, cells)
-    head = [area, _rim(labels, count, ends), *boxes, *moments, total(np.minimum(strength, 1)), *colour, *squares]
+    head = [area, _rim(labels, count), *boxes, _at_end(labels, count, ends), *moments, total(np.minimum(strength, 1)), *colour, *squares]
     return np.concatenate([np.stack(head, 1).astype(np.float64), seen], 1)
 
 
@@ -198,17 +198,23 @@ def add_up(
     return total
 
 
-def _rim(labels: Labels, count: int, ends: tuple[bool, bool, bool, bool]) -> np.ndarray:
-    """Sides of each label's pixels beyond which there is no data, or no scene."""
+def _rim(labels: Labels, count: int) -> np.ndarray:
+    """Sides of each label's pixels beyond which there is no data."""
     total = np.zeros(count + 1, np.int64)
-    for edge, ended in zip((labels[0], labels[:, 0], labels[-1], labels[:, -1]), ends, strict=True):
-        if ended:
-            total += np.bincount(edge, minlength=count + 1)
     if (labels > 0).all():
         return total[1:]
     for a, b in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
         for here, there in ((a, b), (b, a)):
             total += np.bincount(here[(here > 0) & (there == 0)], minlength=count + 1)
+    return total[1:]
+
+
+def _at_end(labels: Labels, count: int, ends: tuple[bool, bool, bool, bool]) -> np.ndarray:
+    """Sides of each label's pixels at the scene's edge."""
+    total = np.zeros(count + 1, np.int64)
+    for edge, ended in zip((labels[0], labels[:, 0], labels[-1], labels[:, -1]), ends, strict=True):
+        if ended:
+            total += np.bincount(edge, minlength=count + 1)
     return total[1:]
 
 

@@ -12,6 +12,7 @@ from geosam.regions.graph import (
     BOTTOM,
     CHILD_HEIGHT,
     COLOUR,
+    EDGE,
     ENERGY,
     FEATURES,
     INNER,
@@ -62,7 +63,8 @@ def measure_nodes(merges: Merges, colour_scale: float) -> Float32[np.ndarray, "n
     of_sibling, beyond, far = own.of(sums[sibling]), own.of(sums[grand] - sums), own.of(sums[wide] - sums)
     area = sums[:, AREA]
     width, length = sums[:, RIGHT] + sums[:, LEFT], sums[:, BOTTOM] + sums[:, TOP]
-    perimeter = border[:, 0] + sums[:, RIM]
+    rim = sums[:, RIM] + sums[:, EDGE]
+    perimeter = border[:, 0] + rim
     height = merges.height
     rectangle, elongation = _shape(sums)
     mean = sums[:, COLOUR:SQUARES] / area[:, None] / 255
@@ -71,7 +73,7 @@ def measure_nodes(merges: Merges, colour_scale: float) -> Float32[np.ndarray, "n
     edge = border[:, 1] / np.maximum(border[:, 0], 1)
     columns = [
         np.log2(area), np.abs(np.log(width / length)), area / (width * length), np.log(perimeter**2 / area),
-        sums[:, RIM] / perimeter, edge, seam_level, height, up,
+        rim / perimeter, edge, seam_level, height, up,
         height / (up + 0.02), np.log(area[sibling] / area), parent < 0, own.apart(of_sibling), own.away(of_sibling),
         own.colour_spread, own.feature_spread, sums[:, INNER] / area, seams[:, 1] / np.maximum(seams[:, 0], 1),
         past[:, BALANCE], rectangle, elongation, np.where(parent[above] < 0, 1.0, height[grand]),

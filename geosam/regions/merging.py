@@ -189,6 +189,18 @@ class _Forest:
         return Merges(children, sums, past, outline, rest, roots, tuple(self.rounds))
 
 
+def node_sums(
+    sums: Float64[np.ndarray, "n d"], children: Int64[np.ndarray, "m 2"], rounds: tuple[int, ...]
+) -> Float64[np.ndarray, "nm d"]:
+    """Sums of all nodes, from those of the graph's regions."""
+    n = rounds[0]
+    total = np.concatenate([sums, np.zeros((len(children), sums.shape[1]))])
+    for first, last in pairwise(rounds):
+        one, other = children[first - n : last - n].T
+        total[first:last] = add_sums(total[one], total[other])
+    return total
+
+
 def appearance(
     sums: Float64[np.ndarray, "n d"], colour_scale: float, options: MergeOptions
 ) -> Float32[np.ndarray, "n k"]:

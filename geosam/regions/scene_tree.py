@@ -17,8 +17,12 @@ GROUP = 4
 class Keep(Protocol):
     """Where arrays are kept by name, such as a `geosam.execute.Journal`."""
 
-    def put(self, name: str, arrays: dict[str, np.ndarray]) -> None:
-        """Keep arrays."""
+    def names(self) -> list[str]:
+        """All names."""
+        ...
+
+    def put(self, name: str, arrays: dict[str, np.ndarray], *, packed: bool = True) -> None:
+        """Keep arrays, packed or not."""
         ...
 
     def get(self, name: str) -> dict[str, np.ndarray] | None:
@@ -121,7 +125,7 @@ def grow_scene(
         joined = join_tiles({member: grown.tile for member, grown in below.items()}, grid.ends(level, spot))
         grown = grow_joined(joined, below, how)
         parts = {f"region_of-{row}-{col}": regions for (row, col), regions in joined.region_of.items()}
-        keep.put(stage_name(level, spot), {**grown.stage.to_arrays(), **parts})
+        keep.put(stage_name(level, spot), {**grown.stage.to_arrays(), **parts}, packed=False)
         return grown
 
     climb(grid.top, (0, 0))
@@ -135,8 +139,14 @@ def grow_kept(spot: Spot, make: Callable[[], Block], how: Growth, keep: Keep) ->
         grown = grow_block(block, how)
         keep.put(labels_name(spot), {"labels": block.labels.astype(np.min_scalar_type(len(block.graph)))})
         arrays = grown.to_arrays()
-        keep.put(stage_name(0, spot), arrays)
+        keep.put(stage_name(0, spot), arrays, packed=False)
     return Grown.from_arrays(arrays)
+
+
+def kept(grid: TileGrid, keep: Keep) -> set[Spot]:
+    """The blocks whose trees an earlier run has kept."""
+    names = set(keep.names())
+    return {spot for spot in grid.blocks() if stage_name(0, spot) in names}
 
 
 def load_stage(keep: Keep, level: int, spot: Spot) -> tuple[Stage, dict[Spot, np.ndarray]]:

@@ -10,12 +10,15 @@ from geosam.regions.block import Block, Edge
 from geosam.regions.cuts import CutOptions, best_cut
 from geosam.regions.graph import AREA, RegionGraph
 from geosam.regions.measures import measure_nodes
-from geosam.regions.merging import Merges, merge
+from geosam.regions.merging import Merges, merge, node_sums
 from geosam.regions.scoring import ScoreHead
 from geosam.regions.tiles import Joined, Spot, Tile
 
 GRAPH = ("sums", "past", "ends", "borders", "outline", "frozen")
 """Fields of a `RegionGraph`."""
+
+EXACT = 1 << 24
+"""Whole numbers up to this one are exact in single precision."""
 
 LEAST_PX = 32
 """Nodes of fewer pixels are no objects: none so small were learned from."""
@@ -68,15 +71,20 @@ class Stage:
     ends: Int64[np.ndarray, "e 2"]
     borders: Float64[np.ndarray, "e 2"]
 
+    @property
+    def _small(self) -> bool:
+        """Whether single precision holds every area exactly."""
+        return bool(self.sums[:, AREA].max(initial=0) < EXACT)
+
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Plain arrays for a journal, in the smallest types that hold them."""
+        """Plain arrays for a journal, in small types; sums of nodes are made anew from those of the regions."""
         return {
             "children": self.children.astype(np.int32),
             "rounds": np.array(self.rounds, np.int32),
             "roots": self.roots.astype(np.int32),
             "take": self.take,
             "chance": self.chance,
-            "sums": self.sums,
+            "sums": self.sums[: self.rounds[0]].astype(np.float32 if self._small else np.float64),
             "ends": self.ends.astype(np.int32),
             "borders": self.borders.astype(np.float32),
         }
@@ -85,13 +93,14 @@ class Stage:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Stage":
         """The inverse of `to_arrays`."""
         whole = {name: arrays[name].astype(np.int64) for name in ("children", "roots", "ends")}
+        rounds = tuple(arrays["rounds"].tolist())
         return cls(
             whole["children"],
-            tuple(arrays["rounds"].tolist()),
+            rounds,
             whole["roots"],
             arrays["take"],
             arrays["chance"],
-            arrays["sums"],
+            node_sums(arrays["sums"].astype(np.float64), whole["children"], rounds),
             whole["ends"],
             arrays["borders"].astype(np.float64),
         )
