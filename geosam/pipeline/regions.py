@@ -1,7 +1,8 @@
 """Everything as a coverage: the region tree of the scene, cut into segments that share the ground among them."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from geopandas import GeoDataFrame
@@ -11,6 +12,7 @@ from geosam.pipeline.run import Run
 from geosam.polygons import frame, outline, polygonize
 from geosam.regions import (
     LEVELS,
+    Block,
     Coverage,
     FineFeatures,
     Grown,
@@ -71,49 +73,86 @@ def cover_scene(run: Run) -> Coverage:
     full = {spot for spot in grid.blocks() if run.scene.has_data(grid.planned(spot).window)}
     run.report.windows += grid.plan.count
     run.report.empty += grid.plan.count - len(full)
-    scale = scene_scale(run, grid, full)
+    looks = Looks(run, grid, full)
+    scale = scene_scale(run, looks)
     levels = LEVELS if options.hierarchy else LEVELS[:1]
     how = Growth(scale.colour, load_head(), levels)
-    grow_scene(grid, grow_blocks(run, grid, full, scale=scale, how=how), how, run.journal)
+    grow_scene(grid, grow_blocks(run, looks, scale, how), how, run.journal)
     least_px = max(options.min_area / run.request.m2_per_px, LEAST_PX) if options.coverage else LEAST_PX
     return cover(grid, run.journal, levels=len(levels), least_px=least_px, colour=scale.colour)
 
 
-def scene_scale(run: Run, grid: TileGrid, full: set[Spot]) -> Scale:
+class Look(NamedTuple):
+    """One window."""
+
+    pixels: np.ndarray
+    fine: FineFeatures
+    valid: np.ndarray
+
+
+@dataclass
+class Looks:
+    """Windows of the scene as the tree sees them: pixels, validity and fine features.
+
+    Attributes
+    ----------
+    run, grid
+        What is looked at.
+    full
+        The blocks with data.
+    held
+        What was seen for the scale and is wanted again.
+    """
+
+    run: Run
+    grid: TileGrid
+    full: set[Spot]
+    held: dict[Spot, Look] = field(default_factory=dict)
+
+    def each(self, spots: Sequence[Spot]) -> Iterator[Look]:
+        """The windows of some blocks, in order, read ahead."""
+        windows = [self.grid.planned(spot).window for spot in spots if spot not in self.held]
+        fresh = self.run.embed_each(self.run.scene, windows)
+        for spot in spots:
+            if spot in self.held:
+                yield self.held.pop(spot)
+            else:
+                chip, seen = next(fresh)
+                yield Look(chip.pixels, FineFeatures.of(seen, self.run.network), chip.valid)
+
+
+def scene_scale(run: Run, looks: Looks) -> Scale:
     """The scene's scale, measured once on windows spread over it."""
-    spots = sorted(full)
-    chosen = [spots[k] for k in np.unique(np.linspace(0, len(spots) - 1, LOOKS).round().astype(int))] if spots else []
+    spots = sorted(looks.full)
+    if not spots:
+        return Scale.of_nothing()
+    chosen = [spots[k] for k in np.unique(np.linspace(0, len(spots) - 1, LOOKS).round().astype(int))]
 
     def make() -> dict[str, np.ndarray]:
-        windows = [grid.planned(spot).window for spot in chosen]
-        looks = run.embed_each(run.scene, windows)
-        return measure_scale(
-            [(chip.pixels, FineFeatures.of(seen, run.network), chip.valid) for chip, seen in looks]
-        ).to_arrays()
+        seen = list(looks.each(chosen))
+        looks.held.update(zip(chosen, seen, strict=True))
+        return measure_scale([tuple(look) for look in seen]).to_arrays()
 
-    return Scale.from_arrays(run.once("regions-scale", make)) if chosen else Scale.of_nothing()
+    return Scale.from_arrays(run.once("regions-scale", make))
 
 
-def grow_blocks(
-    run: Run, grid: TileGrid, full: set[Spot], *, scale: Scale, how: Growth
-) -> Iterator[tuple[Spot, Grown]]:
+def grow_blocks(run: Run, looks: Looks, scale: Scale, how: Growth) -> Iterator[tuple[Spot, Grown]]:
     """Every block after merging, in the order in which they are put together."""
-    spots = list(grid.blocks())
-    done = kept(grid, run.journal)
-    run.report.resumed += len(done & full)
-    windows = (grid.planned(spot).window for spot in spots if spot in full and spot not in done)
-    looks = run.embed_each(run.scene, windows)
-    items = ((spot, next(looks) if spot in full and spot not in done else None) for spot in spots)
+    spots = list(looks.grid.blocks())
+    done = kept(looks.grid, run.journal)
+    run.report.resumed += len(done & looks.full)
+    todo = [spot for spot in spots if spot in looks.full and spot not in done]
+    fresh = looks.each(todo)
+    items = ((spot, next(fresh) if spot in looks.full and spot not in done else None) for spot in spots)
 
-    def grow(item: tuple[Spot, Any]) -> tuple[Spot, Grown]:
+    def grow(item: tuple[Spot, Look | None]) -> tuple[Spot, Grown]:
         spot, look = item
-        place = grid.place(spot)
+        place = looks.grid.place(spot)
 
-        def make() -> Any:
+        def make() -> Block:
             if look is None:
-                return empty_block(place, len(scale.basis.T))
-            chip, seen = look
-            return make_block(chip.pixels, chip.valid, FineFeatures.of(seen, run.network), scale, place)
+                return empty_block(place, scale.basis.shape[1])
+            return make_block(look.pixels, look.valid, look.fine, scale, place)
 
         return spot, grow_kept(spot, make, how, run.journal)
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 
 from geosam.arrays import Labels
 from geosam.regions.features import FineFeatures
-from geosam.regions.gradients import Scale, strength
+from geosam.regions.gradients import Scale, picture_gradient, strength, visible
 from geosam.regions.graph import FEATURES, PAST, RegionGraph, links, outlines, region_sums, sum_links
 from geosam.regions.leaves import find_leaves, settle
 
@@ -108,7 +108,9 @@ def make_block(
     h, w = valid.shape
     place = place or Place(0, 0, 0, 0, (h, w), (True, True, True, True))
     inner = slice(place.top, place.top + place.shape[0]), slice(place.left, place.left + place.shape[1])
-    level = strength(pixels, fine, scale)
+    gradient, values = picture_gradient(pixels), fine.values.astype(np.float32)
+    seen = visible(gradient, fine)
+    level = strength(gradient, values, fine, scale, seen)
     leaves = find_leaves(_with_one_around(level, place, 0.0), _with_one_around(valid, place, fill=False))
     level = np.ascontiguousarray(level[inner])
     ends, borders = links(leaves.labels, level)
@@ -123,7 +125,7 @@ def make_block(
         count,
         pixels=pixels[(slice(None), *inner)],
         strength=level,
-        features=scale.project(fine.values),
+        features=scale.project(values, seen),
         cells=(rows[inner[0]], cols[inner[1]]),
         origin=(place.row, place.col),
         ends=place.ends,

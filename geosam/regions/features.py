@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float16, Float32
 
 from geosam.embeddings import Embedding
 
@@ -27,7 +27,7 @@ class FineFeatures:
         ``(h, w)`` of the window in cells; the grid may be larger by less than a cell.
     """
 
-    values: Float32[np.ndarray, "c gh gw"]
+    values: Float16[np.ndarray, "c gh gw"]
     extent: tuple[float, float]
 
     @classmethod
@@ -45,7 +45,7 @@ class FineFeatures:
         fine = max(grids, key=lambda array: array.shape[1] * array.shape[2])
         extent = _extent(fine.shape[1:], embedding.shape, network)
         h, w = (int(np.ceil(length)) for length in extent)
-        return cls(fine[:, :h, :w].astype(np.float32), extent)
+        return cls(fine[:, :h, :w], extent)
 
     def cells(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Row, and column, of the grid that each row, and column, of the window's pixels lies in."""
@@ -54,12 +54,28 @@ class FineFeatures:
         )
         return rows, cols
 
+    def starts(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """First row, and column, of the window's pixels in each row, and column, of the grid."""
+        rows, cols = (
+            np.ceil(np.arange(g) * n / length - 0.5).clip(0, n - 1).astype(np.int64)
+            for g, n, length in zip(self.values.shape[1:], shape, self.extent, strict=True)
+        )
+        return rows, cols
+
+    def middles(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Row, and column, of the window's pixels in the middle of each row, and column, of the grid."""
+        rows, cols = (
+            ((np.arange(g) + 0.5) * n / length).clip(0, n - 1).astype(np.int64)
+            for g, n, length in zip(self.values.shape[1:], shape, self.extent, strict=True)
+        )
+        return rows, cols
+
     def enlarge(self, values: Float32[np.ndarray, "gh gw"], shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
         """Bilinear interpolation of something on this grid at the window's pixels.
 
         Examples
         --------
-        >>> fine = FineFeatures(np.zeros((1, 1, 2), np.float32), (1.0, 2.0))
+        >>> fine = FineFeatures(np.zeros((1, 1, 2), np.float16), (1.0, 2.0))
         >>> fine.enlarge(np.array([[0, 8]], np.float32), (1, 4))[0].tolist()
         [0.0, 2.0, 6.0, 8.0]
         """

@@ -11,11 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
+from scipy import ndimage
 
 from geosam.arrays import AnyPixels, Pixels
 from geosam.errors import ModelError
 from geosam.regions.features import FineFeatures
+
+AnyValid = Bool[np.ndarray, "_ _"]
+"""Validity of one of several windows, which need not have one shape."""
 
 QUANTILE = 0.95
 """Where the gradients of a scene are called strong: 1 in units of `Scale`."""
@@ -25,6 +29,12 @@ FEATURE_SHARE = 0.5
 
 COMPONENTS = 8
 """Principal components of the features that regions are compared by."""
+
+STEP = 4
+"""Every so manyth row and column is measured for the scale."""
+
+FAINT, NEAR = 0.5, 5
+"""Grey levels per pixel at which half of the features' say is taken from them, and cells around that are looked at."""
 
 FLAT = 1e-3
 """Least scale, in grey levels or feature units, so that an even scene has gradients of 0 and not of noise."""
@@ -79,14 +89,14 @@ class Scale:
         picture, features, colour = arrays["numbers"].tolist()
         return cls(picture, features, arrays["mean"], arrays["basis"], colour)
 
-    def project(self, features: Float32[np.ndarray, "c h w"]) -> Float32[np.ndarray, "h w k"]:
-        """The features by their components, as regions are compared by."""
-        return np.moveaxis(features, 0, -1).dot(self.basis) - self.mean @ self.basis
+    def project(
+        self, values: Float32[np.ndarray, "c gh gw"], seen: Float32[np.ndarray, "gh gw"]
+    ) -> Float32[np.ndarray, "gh gw k"]:
+        """The features by their components, as regions are compared by; the mean where there is nothing to be seen."""
+        return (np.moveaxis(values, 0, -1).dot(self.basis) - self.mean @ self.basis) * seen[..., None]
 
 
-def measure_scale(
-    windows: Sequence[tuple[AnyPixels, FineFeatures, np.ndarray]],
-) -> Scale:
+def measure_scale(windows: Sequence[tuple[AnyPixels, FineFeatures, AnyValid]]) -> Scale:
     """Measure a scene on some of its windows.
 
     Parameters
@@ -101,14 +111,12 @@ def measure_scale(
     """
     picture, features, colours, samples = [], [], [], []
     for pixels, fine, valid in windows:
-        h, w = valid.shape
-        rows, cols = (np.minimum(np.ceil((np.arange(g) + 0.5) * n / e), n - 1).astype(int)
-                      for g, n, e in zip(fine.values.shape[1:], (h, w), fine.extent, strict=True))
-        known = valid[np.ix_(rows, cols)]
-        picture.append(picture_gradient(pixels)[::2, ::2][valid[::2, ::2]])
-        features.append(feature_gradient(fine.values)[known])
-        colours.append(pixels[:, valid].astype(np.float64).var(1).mean() if valid.any() else 0.0)
-        samples.append(fine.values[:, known].T[::5])
+        gradient, values = picture_gradient(pixels), fine.values.astype(np.float32)
+        known = valid[np.ix_(*fine.middles(valid.shape))]
+        picture.append(gradient[::STEP, ::STEP][valid[::STEP, ::STEP]])
+        features.append((feature_gradient(values) * visible(gradient, fine))[known])
+        colours.append(pixels[:, ::STEP, ::STEP][:, valid[::STEP, ::STEP]])
+        samples.append(values[:, known].T[::STEP])
     vectors = np.concatenate(samples).astype(np.float64)
     mean = vectors.mean(0) if len(vectors) else np.zeros(len(windows[0][1].values))
     return Scale(
@@ -116,31 +124,48 @@ def measure_scale(
         features=_quantile(features),
         mean=mean.astype(np.float32),
         basis=_components(vectors - mean),
-        colour=float(np.sqrt(np.mean(colours))) + FLAT,
+        colour=_spread(colours),
     )
 
 
 def strength(
-    pixels: Pixels, fine: FineFeatures, scale: Scale
+    gradient: Float32[np.ndarray, "h w"],
+    values: Float32[np.ndarray, "c gh gw"],
+    fine: FineFeatures,
+    scale: Scale,
+    seen: Float32[np.ndarray, "gh gw"],
 ) -> Float32[np.ndarray, "h w"]:
     """Boundary strength of a window; around 0 inside even ground, 1 and more on strong borders.
 
     Parameters
     ----------
-    pixels
-        The window.
+    gradient
+        `picture_gradient` of the window.
     fine
-        The encoder's finest features over the same window.
+        The encoder's finest features over the window.
     scale
         The scene's.
+    seen
+        `visible` in the window.
     """
-    of_picture = picture_gradient(pixels)
-    h, w = of_picture.shape
-    of_features = fine.enlarge(feature_gradient(fine.values), (h, w))
-    of_picture *= np.float32((1 - FEATURE_SHARE) / scale.picture)
-    of_features *= np.float32(FEATURE_SHARE / scale.features)
-    of_picture += of_features
-    return of_picture
+    h, w = gradient.shape
+    total = fine.enlarge(feature_gradient(values) * seen, (h, w))
+    total *= np.float32(FEATURE_SHARE / scale.features)
+    total += gradient * np.float32((1 - FEATURE_SHARE) / scale.picture)
+    return total
+
+
+def visible(gradient: Float32[np.ndarray, "h w"], fine: FineFeatures) -> Float32[np.ndarray, "gh gw"]:
+    """How far there is something to be seen around each cell of the features, in [0, 1).
+
+    Over ground of one even value, such as an unmarked collar, features vary all the same: with the distance to the
+    window's edge. That is no border.
+    """
+    h, w = gradient.shape
+    rows, cols = fine.starts((h, w))
+    most = np.maximum.reduceat(np.maximum.reduceat(gradient, rows, axis=0), cols, axis=1)
+    most = ndimage.maximum_filter(most, NEAR, mode="nearest")
+    return most / (most + np.float32(FAINT))
 
 
 def picture_gradient(pixels: Pixels) -> Float32[np.ndarray, "h w"]:
@@ -174,6 +199,12 @@ def feature_gradient(fine: Float32[np.ndarray, "c h w"]) -> Float32[np.ndarray, 
     wide = wide[:, :, 2:] + wide[:, :, :-2] + 2 * wide[:, :, 1:-1]
     down, right = wide[:, 2:, 1:-1] - wide[:, :-2, 1:-1], wide[:, 1:-1, 2:] - wide[:, 1:-1, :-2]
     return np.sqrt(np.einsum("chw,chw->hw", down, down) + np.einsum("chw,chw->hw", right, right)) / np.float32(32)
+
+
+def _spread(colours: list[np.ndarray]) -> float:
+    """Root of the mean variance of three bands over all pixels."""
+    values = np.concatenate(colours, axis=1).astype(np.float64)
+    return float(np.sqrt(values.var(1).mean())) + FLAT if values.size else 1.0
 
 
 def _quantile(parts: list[np.ndarray]) -> float:

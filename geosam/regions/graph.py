@@ -92,11 +92,14 @@ def sum_links(
     if not len(low):
         return np.zeros((0, 2), np.int64), borders
     key = low << 32 | high
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
-    first = key[starts]
-    return np.stack([first >> 32, first & 0xFFFFFFFF], 1), np.add.reduceat(borders[order], starts)
+    order = np.argsort(key)
+    ordered = key[order]
+    fresh = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    link = np.empty(len(key), np.int64)
+    link[order] = np.cumsum(fresh) - 1
+    first = ordered[fresh]
+    summed = [np.bincount(link, part, len(first)) for part in borders.T]  # in the order given, however it was sorted
+    return np.stack([first >> 32, first & 0xFFFFFFFF], 1), np.stack(summed, 1)
 
 
 def outlines(
