@@ -24,6 +24,7 @@ from shapely import union_all
 import geosam
 from geosam.errors import OptionError, SceneReadError, StoreError
 from geosam.scene import Scene
+from geosam.segmenter import Capabilities, Features
 from geosam.store import EmbeddingStore
 from geosam.testing import TruthNetwork, blob_labels, label_scene, parcel_labels
 
@@ -39,7 +40,7 @@ class Counting(TruthNetwork):
         object.__setattr__(self, "calls", 0)
         object.__setattr__(self, "stop_after", stop_after)
 
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+    def encode(self, pixels: np.ndarray) -> Features:
         if self.calls == self.stop_after:
             raise KeyboardInterrupt
         object.__setattr__(self, "calls", self.calls + 1)
@@ -52,13 +53,13 @@ class Counting(TruthNetwork):
 class Together(Counting):
     """A network that takes three windows at once, as a graphics card does."""
 
-    at_once = 3
+    capabilities = Capabilities(max_windows=3)
 
     def __init__(self, side: int = 128, stop_after: int | None = None) -> None:
         super().__init__(side, stop_after)
         object.__setattr__(self, "lots", [])
 
-    def encode_many(self, windows) -> list[tuple[np.ndarray, ...]]:
+    def encode_many(self, windows) -> list[Features]:
         self.lots.append(len(windows))
         return [self.encode(pixels) for pixels in windows]
 

@@ -17,6 +17,7 @@ from scipy import ndimage
 import geosam
 from geosam import Prompts
 from geosam.scene import Scene
+from geosam.segmenter import Features
 from geosam.sinks import read_layer
 from geosam.testing import StubNetwork, TruthNetwork, blob_labels, coordinate_scene, label_scene
 
@@ -37,7 +38,7 @@ class Counting(TruthNetwork):
         object.__setattr__(self, "seen", Counter())
         object.__setattr__(self, "stop_after", stop_after)
 
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+    def encode(self, pixels: np.ndarray) -> Features:
         if self.seen.total() == self.stop_after:
             raise KeyboardInterrupt
         self.seen[pixels.tobytes()] += 1

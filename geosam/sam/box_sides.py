@@ -12,24 +12,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-MORE = 0.5
-"""Logits by which every mask in a box is made likelier."""
-
-LOOSE = 7.5
-"""Logits by which it is made less likely for each whole box by which the box is loose: by which the mask stays away
-from the side to which it is second nearest."""
-
-PULL = 20.0
-"""Logits by which it is made likelier next to a side for each whole box that it stays away from it beyond that."""
-
-OUTSIDE = 10.0
-"""Logits by which what lies outside is made less likely for each half of the box that it lies beyond a side, up to a
-quarter of the box.
-
-All four are chosen on pictures that are not trained on (`docs/experiments.md`, "Box sides")."""
+from geosam.segmenter import Boxes
 
 
-def reach_sides(logits: Float[Tensor, "n h w"], boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n h w"]:
+def reach_sides(logits: Float[Tensor, "n h w"], boxes: Float[Tensor, "n 4"], prior: Boxes) -> Float[Tensor, "n h w"]:
     """Make masks likelier towards those sides of their boxes that they do not reach.
 
     Parameters
@@ -39,28 +25,31 @@ def reach_sides(logits: Float[Tensor, "n h w"], boxes: Float[Tensor, "n 4"]) -> 
     boxes
         What was asked, ``xyxy`` in cells of the masks. Where one is NaN, or without a mask in it, nothing changes.
         Sides beyond the edge count as reached.
+    prior
+        How strongly.
 
     Examples
     --------
     Here the mask stays away from the right side of the box:
 
     >>> logits = torch.tensor([[-6.0, 4, 4, 4, -1, -1, -1, -6]]).expand(1, 4, 8)
-    >>> reach_sides(logits, torch.tensor([[1.0, 0, 7, 4]]))[0, 1].sign().tolist()
+    >>> prior = Boxes(bias=0.5, loose=7.5, pull=20, outside=10)
+    >>> reach_sides(logits, torch.tensor([[1.0, 0, 7, 4]]), prior)[0, 1].sign().tolist()
     [-1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, -1.0]
     """
     left, top, right, bottom = boxes.T[..., None]  # n 1, four times
     y, x = (torch.arange(side, device=logits.device) + 0.5 for side in logits.shape[1:])  # h, w
     across, down = (x - left) / (right - left), (y - top) / (bottom - top)  # n w, n h; in the box from 0 to 1
     depth = torch.maximum((2 * across - 1).abs()[:, None], (2 * down - 1).abs()[..., None])  # n h w; at the sides 1
-    inside = (logits + MORE > 0) & (depth <= 1)  # n h w
+    inside = (logits + prior.bias > 0) & (depth <= 1)  # n h w
     there = inside.flatten(1).any(1)[:, None, None]  # n 1 1
     cols, rows = _gaps(inside.any(1), across), _gaps(inside.any(2), down)  # n 2, n 2
     gaps = torch.cat([cols, rows], 1)  # n 4
     loose = gaps.sort(1).values[:, 1:2]  # n 1
     west, east, north, south = (gaps - loose).clamp(min=0).T[..., None]  # n 1, four times
     towards = (west * (1 - across) + east * across)[:, None] + (north * (1 - down) + south * down)[..., None]  # n h w
-    pulled = PULL * towards * (1 - depth**4).clamp(min=0) - OUTSIDE * (depth - 1).clamp(0, 0.5)  # n h w
-    return torch.where(there, logits + MORE - LOOSE * loose[..., None] + pulled, logits)  # n h w
+    pulled = prior.pull * towards * (1 - depth**4).clamp(min=0) - prior.outside * (depth - 1).clamp(0, 0.5)  # n h w
+    return torch.where(there, logits + prior.bias - prior.loose * loose[..., None] + pulled, logits)  # n h w
 
 
 def _gaps(hit: Bool[Tensor, "n k"], at: Float[Tensor, "n k"]) -> Float[Tensor, "n 2"]:

@@ -17,6 +17,7 @@ from torch.nn import functional
 from geosam.sam.blocks import Conv3x3
 from geosam.sam.box_sides import reach_sides
 from geosam.sam.iou_head import IouHead
+from geosam.segmenter import Boxes
 
 WIDTHS = (16, 32, 48, 64)
 """Channels at the sampling of the sharper mask, at half, a quarter and an eighth of it."""
@@ -157,7 +158,7 @@ class MaskSharpener(nn.Module):
         asked = torch.stack([iou, boxed.to(iou), is_lone(boxed, labels).to(iou)], 1)  # n 3
         return self.expect(deep.detach(), coarse, logits, sharper.detach(), asked)
 
-    def look_again(
+    def refine(
         self,
         pixels: Tensor,
         fine: Tensor,
@@ -168,22 +169,23 @@ class MaskSharpener(nn.Module):
         boxes: Tensor,
         points: Tensor,
         labels: Tensor,
-        once: bool = False,
+        passes: int = 1,
+        prior: Boxes | None = None,
     ) -> tuple[Maps, Float[Tensor, "n"]]:
-        """Sharpen masks as users get them: answers to boxes twice, the second time what came of the first, made soft.
+        """Refine masks as users get them.
 
-        A box bounds its object, so that looking again only helps, and its object reaches the box's sides
-        (`geosam.sam.box_sides`); with clicks alone, errors would grow as well. With ``once`` boxes were only inferred:
-        no answer is looked at twice, nor drawn to a box's sides.
+        Answers to boxes may have several ``passes``, each of what came of the one before, made soft: a box bounds its
+        object, so that refining again only helps; with clicks alone, errors would grow as well. The object of a user's
+        box reaches the box's sides: ``prior`` tells how strongly (`geosam.sam.box_sides`).
         """
         asked = {"boxes": boxes, "points": points, "labels": labels}
         boxed = ~boxes.isnan().any(1)  # n
-        if once or not boxed.any():
-            return self(pixels, fine, coarse, logits, iou, **asked)
-        sharper, _ = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
-        logits = torch.where(boxed[:, None, None], soften(sharper), logits)  # n h w
+        for _ in range(passes - 1):
+            sharper, _ = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
+            logits = torch.where(boxed[:, None, None], soften(sharper), logits)  # n h w
         sharper, deep = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
-        sharper = reach_sides(sharper, boxes)  # n h w
+        if prior is not None:
+            sharper = reach_sides(sharper, boxes, prior)  # n h w
         return sharper, self.assess(deep, coarse, logits, sharper, iou, boxes=boxes, labels=labels)
 
     def evidence(

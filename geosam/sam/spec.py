@@ -6,12 +6,13 @@ are bounded: a network is laid out only of a specification that holds.
 
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from geosam.errors import OptionError
-from geosam.rules import FLAG, SHARE, check, number, one_of, several, text, whole
-from geosam.sam.outdated import without_outdated
+from geosam.rules import FLAG, Rule, check, one_of, several, text, whole
+from geosam.sam.outdated import modernised
+from geosam.segmenter import Recipe
 
 STRIDE = 16
 """Input pixels to a side of one cell of the image embedding."""
@@ -45,16 +46,6 @@ DECODER = {
 }
 """Sizes of the mask decoder."""
 
-THRESHOLDS = {
-    "spacing_px": number(1, 65_536),
-    "stability_offset": number(0, 100),
-    "passes": whole(1, 64),
-    "whole_every": whole(1, 65_536),
-    **dict.fromkeys(("pred_iou_threshold", "stability_threshold", "nms_iou", "relax", "overlap"), SHARE),
-    **dict.fromkeys(("connected", "support", "judged", "redraw"), FLAG),
-}
-"""Options of everything mode (`geosam.masks.EverythingOptions`)."""
-
 FIELDS = {
     "name": text(255, 1),
     "encoder": one_of(*ENCODERS),
@@ -64,6 +55,8 @@ FIELDS = {
     "position_side": whole(0, 65_536),
     "focus_px": several(whole(STRIDE, 16_384), 0, 16),
     "sharpened": FLAG,
+    "judged": FLAG,
+    "recipe": Rule("a recipe", lambda v: isinstance(v, Recipe)),
     "url": text(2048),
     "sha256": text(64),
     "bytes": whole(0, 1 << 50),
@@ -99,10 +92,11 @@ class SamSpec:
     focus_px
         Sides of the surroundings in which a click is answered best, if its mask fits into them; the smallest first.
     sharpened
-        Whether the weights hold a `MaskSharpener`, and answers to users are made sharper by it.
-    thresholds
-        What suits its scores in everything mode, as keywords of `EverythingOptions`; with ``judged``, the weights hold
-        a judge of masks.
+        Whether the weights hold a mask refiner.
+    judged
+        Whether the weights hold a quality model (`geosam.sam.mask_judge`).
+    recipe
+        How prompts become masks with these weights.
     url, sha256, bytes
         Where the weights can be had, and how to know them; an empty URL for weights inside the package.
     licence, source
@@ -133,7 +127,8 @@ class SamSpec:
     position_side: int = 0
     focus_px: tuple[int, ...] = ()
     sharpened: bool = False
-    thresholds: Mapping[str, float | int] = field(default_factory=dict)
+    judged: bool = False
+    recipe: Recipe = field(default_factory=Recipe)
     url: str = ""
     sha256: str = ""
     bytes: int = 0
@@ -144,24 +139,26 @@ class SamSpec:
         check_spec(vars(self))
 
     @classmethod
-    def from_dict(cls, values: object) -> "SamSpec":
-        """Make a specification of named values, as a file of this or an earlier version holds them; checked before."""
-        return cls(**check_spec(without_outdated(values) if isinstance(values, Mapping) else values))
+    def from_dict(cls, values: object, former: Recipe | None = None) -> "SamSpec":
+        """Make a specification of named values, as a file of this or an earlier version holds them; checked before.
+
+        ``former`` is the recipe of weights from before there were any.
+        """
+        return cls(**check_spec(modernised(values, former) if isinstance(values, Mapping) else values))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by name, as a weights file holds them."""
+        return asdict(self)
 
     @property
     def resamples(self) -> bool:
         """Whether images must have exactly this side: a transformer's learned positions fit one size only."""
         return self.encoder == "vit"
 
-    @property
-    def judged(self) -> bool:
-        """Whether the weights hold a judge of masks (`geosam.sam.mask_judge`), for everything mode to ask."""
-        return bool(self.thresholds.get("judged"))
-
 
 def check_spec(values: object) -> dict[str, Any]:
     """Hold the fields of a specification against their rules, and against each other; gives them back."""
-    tables = {"encoder_sizes": ENCODERS["conv"], "decoder_sizes": DECODER, "thresholds": THRESHOLDS}
+    tables = {"encoder_sizes": ENCODERS["conv"], "decoder_sizes": DECODER}
     if not isinstance(values, Mapping) or not {"name", "encoder", "encoder_sizes"} <= values.keys():
         raise OptionError(reprlib.repr(values), expected="a table with a name, an encoder and encoder_sizes")
     check({name: value for name, value in values.items() if name not in tables}, FIELDS)

@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float64
 
 from geosam.embeddings import Embedding, embed
-from geosam.masks.islands import keep_islands
+from geosam.masks.low_res import keep_components
 from geosam.sam.model import Predictor, Sam
+from geosam.segmenter import PromptBatch
 from geosam.training.evaluation import Look, looks
 from geosam.training.evaluation.asking import batches
 from geosam.training.evaluation.crops import Crop, iou
@@ -87,14 +88,14 @@ def gaps_of_each(embedding: Embedding, network: Predictor, targets: Sequence[Tar
 
 
 def _gaps(embedding: Embedding, network: Predictor, targets: Sequence[Target]) -> Float64[np.ndarray, "n 4"]:
-    points, boxes = np.stack([each.point for each in targets])[:, None], np.stack([each.box for each in targets])
-    inside = np.ones(points.shape[:2], np.int64)  # clicks are answered as users get them answered, in surroundings
-    window = embedding.arrays, embedding.shape
-    boxed, boxed_iou = network.decode(*window, points=points, labels=-inside, boxes=boxes, multimask=False)
-    clicked, clicked_iou = network.decode_near(*window, points=points, labels=inside)
+    clicks = PromptBatch.of_clicks(np.stack([each.point for each in targets]))
+    boxes = PromptBatch.of_boxes(np.stack([each.box for each in targets]))
+    boxed, boxed_iou = network.decode(embedding.features, boxes, multimask=False)
+    clicked, clicked_iou = network.decode_rois(embedding.features, clicks)  # as users get them answered
     found = np.concatenate([boxed_iou, clicked_iou], 1).astype(np.float64)  # n 4
     for row, target in enumerate(targets):
-        connected = [keep_islands(each, embedding.shape, points[row], inside[row]) for each in clicked[row]]
+        click = clicks.points[row], clicks.labels[row]
+        connected = [keep_components(each, embedding.shape, *click) for each in clicked[row]]
         reached = [iou(Crop.of_logits(each, embedding.shape), target.truth) for each in (boxed[row, 0], *connected)]
         found[row] = reached - found[row]
     return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from geosam.errors import OptionError
+from geosam.nano.recipe import nano_recipe
 from geosam.paths import check_regular
 from geosam.rules import SHARE, Rule, above, check, number, several, text, whole
 from geosam.sam.spec import SamSpec, check_spec
@@ -81,7 +82,6 @@ class ModelOptions:
     drawn: bool
     position_side: int
     focus_px: tuple[int, ...]
-    thresholds: dict[str, Any]
     encoder_sizes: dict[str, Any]
     decoder_sizes: dict[str, Any]
 
@@ -279,7 +279,8 @@ def spec_of(config: TrainConfig) -> SamSpec:
 
 def _spec(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
     source = "geosam, trained on a procedural world and open imagery"
-    return {"name": name, "encoder": "conv", **model, "licence": "Apache-2.0", "source": source}
+    recipe = nano_recipe(refines=False, scores=False)
+    return {"name": name, "encoder": "conv", **model, "recipe": recipe, "licence": "Apache-2.0", "source": source}
 
 
 def _section(name: str, values: Any) -> Any:

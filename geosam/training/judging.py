@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float64
 
 from geosam.embeddings import embed
-from geosam.masks.candidates import Candidate
-from geosam.masks.everything import EverythingOptions, find_candidates
-from geosam.masks.judging import measure
-from geosam.masks.sketch import render
+from geosam.masks.everything import find_candidates
+from geosam.masks.low_res import render
+from geosam.masks.quality import measure
+from geosam.masks.suppression import Candidate
 from geosam.sam.mask_judge import MEASURES, MaskJudge
 from geosam.sam.model import Predictor, Sam, SamSpec
 from geosam.training.evaluation import Look, looks
@@ -73,7 +73,8 @@ def with_judge(network: Sam, data: Path) -> Sam:
 
 def _asking(spec: SamSpec, *, judged: bool) -> SamSpec:
     """Give a spec by which everything mode asks the judge, or does not."""
-    return replace(spec, thresholds={**spec.thresholds, "judged": judged})
+    quality = replace(spec.recipe.quality, enabled=judged)
+    return replace(spec, judged=judged, recipe=replace(spec.recipe, quality=quality))
 
 
 def rows_of(network: Predictor, seen: Iterable[Look]) -> dict[str, Rows]:
@@ -97,8 +98,8 @@ def rows_of_window(network: Predictor, look: Look) -> Rows:
     """Give the rows of one window."""
     chip = look.chip()
     embedding = embed(chip, network)
-    options = EverythingOptions(**{**network.thresholds, "support": True})
-    found = find_candidates(embedding, network, chip.valid, options)
+    recipe = replace(network.recipe, suppression=replace(network.recipe.suppression, consensus=True))
+    found = find_candidates(embedding, network, chip.valid, recipe)
     targets = [each for each in look.targets if each.exact]
     reached = np.array([_best_iou(one, targets, embedding.shape) for one in found], np.float64)
     counted = [one for one, best in zip(found, reached.tolist(), strict=True) if best > LEAST_IOU]

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from geosam.nano.recipe import nano_recipe
 from geosam.sam.mask_sharpener import MaskSharpener, soften
 from geosam.sam.model import Sam
 from geosam.sam.model.close_up import SAMPLING
@@ -149,7 +150,8 @@ def with_sharpener(
     course.average.apply(course.sharpener)
     network.mask_sharpener = lay_out(course.sharpener, torch.contiguous_format).eval()
     network.mask_sharpener.requires_grad_(requires_grad=False)
-    network.spec = replace(network.spec, sharpened=True)
+    recipe = nano_recipe(refines=True, scores=network.spec.judged)
+    network.spec = replace(network.spec, sharpened=True, recipe=recipe)
     return network.to(home)
 
 

@@ -19,6 +19,7 @@ from rasterio.transform import from_origin
 import geosam
 from geosam.sam.model import SamSpec, build
 from geosam.sam.registry import write_sam
+from geosam.segmenter import Everything, Features, Recipe, Suppression
 from geosam.testing import StubNetwork
 
 CRS, RESOLUTION, CORNER = "EPSG:32633", 0.5, (500_000.0, 5_300_000.0)
@@ -41,7 +42,7 @@ class Network(StubNetwork):
     channels: int = 4
     most: int | None = None
 
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+    def encode(self, pixels: np.ndarray) -> Features:
         """Count the windows, and encode."""
         global _encoded  # noqa: PLW0603 - the network is frozen and may be copied
         _encoded += 1
@@ -129,10 +130,11 @@ def write_weights(path: Path) -> None:
     torch.manual_seed(0)
     sizes = {"widths": (8, 8, 16, 16), "depths": (1, 1, 1, 1), "fine_channels": (8, 4)}
     decoder = {"mlp": 32, "heads": 4, "iou_hidden": 16, "activation": "relu"}
-    thresholds = {"spacing_px": 32, "pred_iou_threshold": 0.1, "stability_threshold": 0.0, "overlap": 0.2, "passes": 2}
+    everything = Everything(spacing_px=32, pred_iou_threshold=0.1, stability_threshold=0.0)
+    recipe = Recipe(everything=everything, suppression=Suppression(overlap=0.2))
     spec = SamSpec(
         "small", "conv", sizes, side=SIDE, width=32, decoder_sizes=decoder, drawn=True, position_side=SIDE,
-        focus_px=(32,), thresholds=thresholds, licence="free", source="random",
+        focus_px=(32,), recipe=recipe, licence="free", source="random",
     )  # fmt: skip
     write_sam(build(spec), path)
 

@@ -9,12 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geosam.errors import ModelError
-from geosam.masks.sketch import bounds, render, sketch
+from geosam.masks.low_res import bounds, render, to_low_res
+from geosam.nano.recipe import BOXES, REFINEMENT
 from geosam.sam.mask_sharpener import MULTIPLE, MaskSharpener, colour_odds, flow
 from geosam.sam.model import Predictor, build
 from geosam.sam.model.canvas import Canvas
-from geosam.sam.model.close_up import BEYOND, SAMPLING, CloseUp, keep_picture, window_cells
+from geosam.sam.model.close_up import SAMPLING, CloseUp, keep_picture, window_cells
 from geosam.sam.registry import spec
+from geosam.segmenter import Features, PromptBatch
+
+MARGIN, BEYOND = REFINEMENT.margin, REFINEMENT.edge
 
 sides = st.integers(33, 700)
 
@@ -37,7 +41,7 @@ class TestCloseUps:
         canvas = Canvas.of((h, w), resamples=False, side=1024)
         x0, y0 = data.draw(st.integers(0, w - 2)), data.draw(st.integers(0, h - 2))
         x1, y1 = data.draw(st.integers(x0 + 1, w)), data.draw(st.integers(y0 + 1, h))
-        close = CloseUp.around((x0, y0, x1, y1), canvas)
+        close = CloseUp.around((x0, y0, x1, y1), canvas, MARGIN)
         picture = torch.from_numpy(close.picture(ramp(canvas)))
         assert picture.shape[1] % MULTIPLE == picture.shape[2] % MULTIPLE == 0
         for cut, stride, coarser in ((close.fine, 4, 2), (close.coarse, 16, 8)):
@@ -56,10 +60,10 @@ class TestCloseUps:
     def test_what_is_put_back_lies_where_it_was(self, h, w, data):
         canvas = Canvas.of((h, w), resamples=False, side=1024)
         x0, y0 = data.draw(st.integers(0, w - 9)), data.draw(st.integers(0, h - 9))
-        close = CloseUp.around((x0, y0, x0 + 8, y0 + 8), canvas)
+        close = CloseUp.around((x0, y0, x0 + 8, y0 + 8), canvas, MARGIN)
         across, down = torch.from_numpy(close.picture(ramp(canvas)))[:2]
         for axis, drawn in ((1, across), (0, down)):
-            patch = close.patch(drawn - 1e4)  # far below the greatest logit that an edge may have
+            patch = close.patch(drawn - 1e4, BEYOND)  # far below the greatest logit that an edge may have
             assert patch.shape == window_cells(canvas)
             cells = np.arange(patch.logits.shape[axis]) + patch.corner[1 - axis] + 0.5
             wanted = cells * ((h, w)[axis] / patch.shape[axis])
@@ -71,17 +75,17 @@ class TestCloseUps:
     @pytest.mark.parametrize("side", [399, 400, 401, 433])
     def test_a_mask_does_not_end_where_the_window_goes_on(self, side):
         canvas = Canvas.of((side, side), resamples=False, side=1024)
-        close = CloseUp.around((0, 150, 60, 200), canvas)
-        patch = close.patch(torch.ones(close.rows[1], close.cols[1]))
-        sketch(patch)  # whose box and one logit around it lie in the patch
+        close = CloseUp.around((0, 150, 60, 200), canvas, MARGIN)
+        patch = close.patch(torch.ones(close.rows[1], close.cols[1]), BEYOND)
+        to_low_res(patch)  # whose box and one logit around it lie in the patch
         assert (patch.logits[[0, -1]] == BEYOND).all()
         assert (patch.logits[:, -1] == BEYOND).all()
         assert (patch.logits[1:-1, 0] == 1).all()
 
     def test_large_masks_are_looked_at_twice_as_coarsely(self):
         canvas = Canvas.of((1024, 1024), resamples=False, side=1024)
-        assert CloseUp.around((300, 300, 460, 400), canvas).cell == 2
-        assert CloseUp.around((300, 300, 480, 400), canvas).cell == 4
+        assert CloseUp.around((300, 300, 460, 400), canvas, MARGIN).cell == 2
+        assert CloseUp.around((300, 300, 480, 400), canvas, MARGIN).cell == 4
 
     @settings(max_examples=30, deadline=None)
     @given(h=sides, w=sides, seed=st.integers(0, 1000))
@@ -92,10 +96,10 @@ class TestCloseUps:
         y, x = int(rng.integers(0, mh - 3)), int(rng.integers(0, mw - 3))
         logits = np.full((mh, mw), -4, np.float32)
         logits[y : y + 3, x : x + 3] = 4
-        close = CloseUp.of_mask(logits, canvas)
-        again = close.patch(close.logits(torch.from_numpy(logits)))
+        close = CloseUp.of_mask(logits, canvas, MARGIN)
+        again = close.patch(close.logits(torch.from_numpy(logits)), BEYOND)
         ends = []
-        for mask in (sketch(logits), sketch(again)):
+        for mask in (to_low_res(logits), to_low_res(again)):
             (left, top, *_), crop = render(mask, (h, w))
             x0, y0, x1, y1 = bounds(crop)
             ends.append((left + x0, top + y0, left + x1, top + y1))
@@ -103,7 +107,7 @@ class TestCloseUps:
 
     def test_an_empty_mask_has_no_surroundings(self):
         canvas = Canvas.of((64, 64), resamples=False, side=1024)
-        assert CloseUp.of_mask(np.full((16, 16), -1, np.float32), canvas) is None
+        assert CloseUp.of_mask(np.full((16, 16), -1, np.float32), canvas, MARGIN) is None
 
     def test_what_is_kept_of_a_picture_goes_on_beyond_its_edge(self):
         canvas = Canvas.of((40, 50), resamples=False, side=1024)
@@ -153,41 +157,37 @@ def sharp() -> Predictor:
 
 @pytest.fixture(scope="module")
 def window(sharp):
-    """Features of a window, its shape, and masks in it with their prompts."""
+    """Features of a window, masks in it with their prompts, and their IoUs."""
     rng = np.random.default_rng(5)
     shape = (150, 214)
-    arrays = sharp.encode(rng.integers(0, 256, (3, *shape)).astype(np.uint8))
+    features = sharp.encode(rng.integers(0, 256, (3, *shape)).astype(np.uint8))
     boxes = np.array([[10, 20, 60, 80], [100, 40, 200, 140], [3, 3, 20, 20]], np.float32)
     y, x = np.mgrid[: sharp.logits_shape(shape)[0], : sharp.logits_shape(shape)[1]] * 4 + 2
     logits = np.stack([np.where((x > a) & (x < c) & (y > b) & (y < d), 3, -3) for a, b, c, d in boxes])
-    none = {"points": np.zeros((3, 0, 2), np.float32), "labels": np.zeros((3, 0), np.int64)}
-    asked = {"iou": np.float32([0.9, 0.8, 0.7]), **none, "boxes": boxes}
-    return (arrays, shape), logits.astype(np.float32), asked
+    prompts = PromptBatch.of_boxes(boxes).with_masks(logits.astype(np.float32))
+    return features, prompts, np.float32([0.9, 0.8, 0.7])
 
 
 class TestSharpening:
     def test_the_picture_is_kept_with_the_features(self, sharp, window):
-        (arrays, shape), *_ = window
-        assert arrays[-1].shape == (3, *(side // SAMPLING for side in sharp.canvas(shape).padded))
-        assert arrays[-1].dtype == np.float16
-        assert len(sharp.features(arrays).fine) == len(arrays) - 2
+        features, *_ = window
+        assert features.picture.shape == (3, *(side // SAMPLING for side in sharp.canvas(features.shape).padded))
+        assert len(sharp.feature_maps(features).fine) == len(features.maps) - 1
         unlike = Predictor(build(replace(spec("nano"), sharpened=False)), "plain")
-        assert len(unlike.encode(np.zeros((3, 32, 32), np.uint8))) == len(arrays) - 1
+        assert unlike.encode(np.zeros((3, 32, 32), np.uint8)).picture is None
 
     def test_a_mask_is_sharpened_alike_whatever_is_asked_beside_it(self, sharp, window):
-        place, logits, asked = window
+        features, prompts, before = window
         several = np.array([0, 1, 2, 0, 0, 1, 0, 2, 0, 0])
-        logits, asked = logits[several], {name: each[several] for name, each in asked.items()}
-        masks, iou = sharp.sharpen(*place, logits, **asked)
-        for row in range(len(logits)):
-            given = {name: each[row : row + 1] for name, each in asked.items()}
-            (alone,), (expected,) = sharp.sharpen(*place, logits[row : row + 1], **given)
+        masks, iou = sharp.refine(features, prompts[several], before[several], tight=True)
+        for row, number in enumerate(several):
+            one = slice(number, number + 1)
+            (alone,), (expected,) = sharp.refine(features, prompts[one], before[one], tight=True)
             assert alone.corner == masks[row].corner
             assert alone.logits.tobytes() == masks[row].logits.tobytes()
             assert expected == iou[row]
 
     def test_answers_to_boxes_are_looked_at_twice_unless_once_is_enough(self, sharp, window, monkeypatch):
-        place, logits, asked = window
         draw, looks = MaskSharpener.draw, []
 
         def count(self, pixels, *given, **rest):
@@ -195,9 +195,9 @@ class TestSharpening:
             return draw(self, pixels, *given, **rest)
 
         monkeypatch.setattr(MaskSharpener, "draw", count)
-        twice = sharp.sharpen(*place, logits, **asked)[0]
+        twice = sharp.refine(*window, tight=True).masks
         seen = sum(looks)
-        once = sharp.sharpen(*place, logits, **asked, once=True)[0]
+        once = sharp.refine(*window).masks
         assert sum(looks) == seen + seen / 2
         assert all(np.abs(a.logits - b.logits).max() > 0.01 for a, b in zip(once, twice, strict=True))
 
@@ -210,14 +210,14 @@ class TestSharpening:
         asked = {"points": torch.zeros(2, 0, 2), "labels": torch.zeros(2, 0, dtype=torch.long)}
         asked["boxes"] = torch.tensor([[4.0, 4, 20, 12], [torch.nan] * 4])
         with torch.inference_mode():
-            drawn, inferred = (sharpen.look_again(**around, **asked, once=once)[0] > 0 for once in (False, True))
+            how = {"passes": 2, "prior": BOXES}, {}
+            drawn, inferred = (sharpen.refine(**around, **asked, **each)[0] > 0 for each in how)
         assert drawn[0, 8, 15:19].all()
         assert not inferred[0, 8, 15:19].any()
         assert torch.equal(drawn[1], inferred[1])
 
     def test_it_lies_about_the_mask_at_twice_its_sampling(self, sharp, window):
-        place, logits, asked = window
-        for seen, mask in zip(sharp.sharpen(*place, logits, **asked)[0], logits, strict=True):
+        for seen, mask in zip(sharp.refine(*window).masks, window[1].mask_logits, strict=True):
             assert seen.shape == (75, 107)
             rows, cols = (np.flatnonzero((mask > 0).any(axis)) for axis in (1, 0))
             (left, top), (h, w) = seen.corner, seen.logits.shape
@@ -227,24 +227,23 @@ class TestSharpening:
             assert top + h >= 2 * rows[-1]
 
     def test_a_mask_that_outgrows_what_is_looked_at_stays_as_it_was(self, sharp, window, monkeypatch):
-        place, logits, asked = window
-        given = {**asked, "iou": np.float32([0.9, 0.4, 0.7])}
+        features, prompts, _ = window
 
         def everywhere(self, pixels, fine, coarse, logits, iou, **rest):
             return torch.full_like(logits, 5.0), torch.full_like(iou, 0.6)
 
-        monkeypatch.setattr(MaskSharpener, "look_again", everywhere)
-        masks, iou = sharp.sharpen(*place, logits, **given)
-        for seen, mask in zip(masks, logits, strict=True):
-            after, before = (render(sketch(each), place[1])[1].sum() for each in (seen, mask))
+        monkeypatch.setattr(MaskSharpener, "refine", everywhere)
+        masks, iou = sharp.refine(features, prompts, np.float32([0.9, 0.4, 0.7]))
+        for seen, mask in zip(masks, prompts.mask_logits, strict=True):
+            after, before = (render(to_low_res(each), features.shape)[1].sum() for each in (seen, mask))
             assert after == pytest.approx(before, rel=0.1)
         assert iou == pytest.approx([0.6, 0.4, 0.6])
 
     def test_an_empty_mask_stays_empty(self, sharp, window):
-        place, logits, asked = window
-        first = {name: each[:1] for name, each in asked.items()}
-        (seen,), (expected,) = sharp.sharpen(*place, np.full_like(logits[:1], -1), **first)
-        assert sketch(seen).area == 0
+        features, prompts, iou = window
+        first = prompts[:1].with_masks(np.full_like(prompts.mask_logits[:1], -1))
+        (seen,), (expected,) = sharp.refine(features, first, iou[:1])
+        assert to_low_res(seen).area == 0
         assert expected == 0
 
     def test_what_the_sharpener_starts_with_is_the_mask_itself(self):
@@ -260,9 +259,11 @@ class TestSharpening:
         assert (seen[:, 6:10, 5:11] > 0).all()
         assert (seen[:, [0, 1, -2, -1]] < 0).all()
 
-    def test_weights_without_a_sharpener_say_so(self, window):
-        (arrays, shape), logits, asked = window
+    def test_weights_without_a_refiner_say_so(self, sharp, window):
+        features, prompts, iou = window
         plain = Predictor(build(replace(spec("nano"), sharpened=False)), "plain")
-        assert not plain.sharpens
-        with pytest.raises(ModelError, match="no sharpener"):
-            plain.sharpen(arrays[:-1], shape, logits, **asked)
+        assert not plain.capabilities.refines
+        with pytest.raises(ModelError, match="no mask refiner"):
+            plain.refine(Features(features.maps, features.shape), prompts, iou)
+        with pytest.raises(ModelError, match="without a picture"):
+            sharp.refine(Features(features.maps, features.shape), prompts, iou)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geosam.errors import OptionError
-from geosam.sam.blocks import Features
+from geosam.sam.blocks import FeatureMaps
 
 STRIDES = (4, 8, 16, 32)
 """Input pixels per output pixel, stage by stage."""
@@ -112,7 +112,7 @@ class ConvEncoder(nn.Module):
         self.quarter = nn.Conv2d(MERGED, fine_channels[1], 1)
         self.norm = PixelNorm(out)
 
-    def forward(self, image: Tensor) -> Features:
+    def forward(self, image: Tensor) -> FeatureMaps:
         """Encode ``image``, *b 3 h w*, sides of a multiple of 32."""
         levels = []
         image = functional.relu(self.stem(image), inplace=True)  # b w0/2 h/2 w/2
@@ -126,7 +126,7 @@ class ConvEncoder(nn.Module):
         merged = self.lateral(sixteenth) + deep  # b c h/16 w/16
         coarse = self.norm(merged + self.smooth(merged))  # b c h/16 w/16
         eighth = self.eighth(eighth)  # b c8 h/8 w/8
-        return Features(coarse, (eighth, self._finest(coarse, eighth, quarter)))
+        return FeatureMaps(coarse, (eighth, self._finest(coarse, eighth, quarter)))
 
     def _finest(self, coarse: Tensor, eighth: Tensor, quarter: Tensor) -> Tensor:
         """What every pixel belongs to, told from all scales."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geosam.sam.blocks import Features, FeedForward, LayerNorm2d
+from geosam.sam.blocks import FeatureMaps, FeedForward, LayerNorm2d
 
 Patches = Float[Tensor, "b h w c"]
 """Patch tokens, channels last."""
@@ -61,12 +61,12 @@ class VitEncoder(nn.Module):
             LayerNorm2d(out),
         )
 
-    def forward(self, images: Float[Tensor, "b 3 side side"]) -> Features:
+    def forward(self, images: Float[Tensor, "b 3 side side"]) -> FeatureMaps:
         """Embed normalised, padded images."""
         x = self.patch_embed(images) + self.pos_embed  # b h w c
         for block in self.blocks:
             x = block(x)  # b h w c
-        return Features(self.neck(x.permute(0, 3, 1, 2)))  # b out h w
+        return FeatureMaps(self.neck(x.permute(0, 3, 1, 2)))  # b out h w
 
 
 class PatchEmbed(nn.Module):

@@ -16,21 +16,12 @@ from geosam.sam.model.canvas import Canvas
 SAMPLING = 2
 """Input pixels to a side of one cell of the picture that is kept with an embedding, and of sharper masks."""
 
-MARGIN = 0.25
-"""How far the surroundings reach beyond a mask to every side, as a share of its longer side."""
-
 CELLS = (48, 64, 96, 128, 192, 256, 384, 512)
 """Cells along surroundings, if the window has as many. Few sizes: what has one size is looked at together, and for each
 size a network's arithmetic has to be laid out anew."""
 
 MOST_CELLS = 128
 """Surroundings with more cells are twice as coarse."""
-
-BEYOND = -1.0
-"""Greatest logit at the edge of surroundings beyond which the window goes on: no mask ends there."""
-
-CUT = 1 / 6
-"""Share of a side of surroundings along which a mask may reach it where the window goes on; with more, it is cut."""
 
 Number = int | float
 
@@ -61,7 +52,7 @@ class CloseUp:
     cols: Span
 
     @classmethod
-    def of_mask(cls, logits: Float32[np.ndarray, "mh mw"], canvas: Canvas) -> "CloseUp | None":
+    def of_mask(cls, logits: Float32[np.ndarray, "mh mw"], canvas: Canvas, margin: Number) -> "CloseUp | None":
         """Lay surroundings about a mask whose logits cover the window; None if it is empty."""
         inside = logits > 0
         rows, cols = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
@@ -69,24 +60,26 @@ class CloseUp:
             return None
         down, across = (side / cells for side, cells in zip(canvas.scaled, logits.shape, strict=True))
         box = (cols[0] * across, rows[0] * down, (cols[-1] + 1) * across, (rows[-1] + 1) * down)
-        return cls.around(box, canvas)
+        return cls.around(box, canvas, margin)
 
     @classmethod
-    def around(cls, box: tuple[Number, Number, Number, Number], canvas: Canvas) -> "CloseUp":
+    def around(cls, box: tuple[Number, Number, Number, Number], canvas: Canvas, margin: Number) -> "CloseUp":
         """Lay surroundings about a box ``xyxy``, in pixels of the network's input, as far as the window goes.
+
+        ``margin`` is how far they reach beyond it to every side, as a share of its longer side.
 
         Examples
         --------
-        >>> close = CloseUp.around((100, 40, 180, 80), Canvas.of((128, 512), resamples=False, side=1024))
+        >>> close = CloseUp.around((100, 40, 180, 80), Canvas.of((128, 512), resamples=False, side=1024), 0.25)
         >>> close.cell, close.rows, close.cols
         (2, (8, 48), (40, 64))
         """
         x0, y0, x1, y1 = box
-        margin = MARGIN * max(x1 - x0, y1 - y0)
-        longer = max(x1 - x0, y1 - y0) + 2 * margin
+        beyond = margin * max(x1 - x0, y1 - y0)
+        longer = max(x1 - x0, y1 - y0) + 2 * beyond
         cell = SAMPLING if longer <= SAMPLING * MOST_CELLS else 2 * SAMPLING
         h, w = canvas.scaled
-        spans = [_span(low - margin, high + margin, side, cell) for low, high, side in ((y0, y1, h), (x0, x1, w))]
+        spans = [_span(low - beyond, high + beyond, side, cell) for low, high, side in ((y0, y1, h), (x0, x1, w))]
         return cls(canvas, cell, spans[0], spans[1])
 
     def picture(self, kept: Kept) -> Float32[np.ndarray, "3 h w"]:
@@ -128,14 +121,14 @@ class CloseUp:
         corner = torch.tensor([self.cols[0], self.rows[0]], device=points.device)  # 2
         return points / self.cell - corner  # *n 2
 
-    def cuts(self, sharper: Float[Tensor, "h w"]) -> bool:
-        """Tell whether a mask goes on beyond the surroundings.
+    def cuts(self, sharper: Float[Tensor, "h w"], share: Number) -> bool:
+        """Tell whether a mask goes on beyond the surroundings: it has more than a share of a side of them.
 
         Examples
         --------
-        >>> close = CloseUp.around((0, 40, 60, 80), Canvas.of((128, 512), resamples=False, side=1024))
+        >>> close = CloseUp.around((0, 40, 60, 80), Canvas.of((128, 512), resamples=False, side=1024), 0.25)
         >>> river = torch.ones(close.rows[1], close.cols[1])
-        >>> close.cuts(river), close.cuts(-river)
+        >>> close.cuts(river, 1 / 6), close.cuts(-river, 1 / 6)
         (True, False)
         """
         sides = zip((self.rows, self.cols), self.canvas.scaled, (sharper, sharper.T), strict=True)
@@ -145,10 +138,13 @@ class CloseUp:
             for line, goes_on in ((0, first > 0), (-1, (first + count) * self.cell < side))
             if goes_on
         ]
-        return any(float((end > 0).float().mean()) > CUT for end in ends)
+        return any(float((end > 0).float().mean()) > share for end in ends)
 
-    def patch(self, sharper: Float[Tensor, "h w"]) -> Patch:
-        """Put logits of the surroundings back into the window, at `SAMPLING`."""
+    def patch(self, sharper: Float[Tensor, "h w"], most: Number) -> Patch:
+        """Put logits of the surroundings back into the window, at `SAMPLING`.
+
+        They are at most ``most`` at an edge beyond which the window goes on: no mask ends there.
+        """
         shape = window_cells(self.canvas)
         matrices, corner = [], []
         for (first, count), cells, side in zip((self.rows, self.cols), shape, self.canvas.scaled, strict=True):
@@ -162,7 +158,7 @@ class CloseUp:
         for lines, first, cells in zip((logits, logits.T), corner, shape, strict=True):
             for line, goes_on in ((0, first > 0), (-1, first + len(lines) < cells)):
                 if goes_on:
-                    lines[line].clamp_(max=BEYOND)
+                    lines[line].clamp_(max=most)
         return Patch(np.ascontiguousarray(logits.cpu().numpy()), (corner[1], corner[0]), shape)
 
     def _centres(self, span: Span) -> Float32[np.ndarray, "m"]:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geosam.sam.blocks import Features
+from geosam.sam.blocks import FeatureMaps
 from geosam.sam.image_encoder.conv import ConvEncoder
 from geosam.sam.image_encoder.vit import VitEncoder
 from geosam.sam.likeness import CHANNELS as LIKENESS_CHANNELS
@@ -68,13 +68,13 @@ class Sam(nn.Module):
         """Bring pixels of 0 to 255 to the scale that the encoder was trained on (ImageNet's mean and deviation)."""
         return (pixels - self.pixel_mean[:, None, None]) / self.pixel_std[:, None, None]  # b 3 h w
 
-    def encode_images(self, images: Float[Tensor, "b 3 h w"]) -> Features:
+    def encode_images(self, images: Float[Tensor, "b 3 h w"]) -> FeatureMaps:
         """Embed normalised images whose sides are whole multiples of the stride."""
         return self.image_encoder(images)
 
     def decode(
         self,
-        features: Features,
+        features: FeatureMaps,
         *,
         points: Float[Tensor, "n p 2"],
         labels: Int[Tensor, "n p"],

@@ -1,4 +1,4 @@
-"""Masks of a window, sharpened: each in its close-up, those of one size together."""
+"""Masks of a window, refined: each in its close-up, those of one size together."""
 
 from collections.abc import Sequence
 
@@ -8,58 +8,68 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from geosam.arrays import Patch
+from geosam.errors import ModelError
 from geosam.sam.mask_sharpener import MaskSharpener
 from geosam.sam.model.canvas import OUTSIDE, Canvas
 from geosam.sam.model.close_up import CloseUp, window_cells
 from geosam.sam.prepared import Question
 from geosam.sam.prepared.transfer import fetch, send
 from geosam.sam.prepared.workers import map_alone
+from geosam.segmenter import Features, Recipe, Refined
 
 LOT_CELLS = 1 << 15
 """Cells of close-ups that are looked at together at most; so many fit a core's cache."""
 
 
-def sharpen_masks(
+def refine_masks(
     sharpener: MaskSharpener,
-    arrays: tuple[np.ndarray, ...],
+    features: Features,
     logits: Float32[np.ndarray, "n mh mw"],
     iou: Float32[np.ndarray, "n"],
     asked: Question,
     canvas: Canvas,
+    recipe: Recipe,
     *,
-    once: bool = False,
-) -> tuple[list[Patch], Float32[np.ndarray, "n"]]:
-    """Sharpen masks of one window, each as if it were alone.
+    tight: bool = False,
+) -> Refined:
+    """Refine masks of one window, each as if it were alone.
 
     Parameters
     ----------
     sharpener
         The network that does it, on its device. Close-ups are cut out and put back by the processor.
-    arrays
-        What is kept of the window: the encoder's features, the coarsest first, and the picture.
+    features
+        What is kept of the window, with the picture.
     logits, iou
         The masks, which cover the window, and the IoU that the decoder predicts for each.
     asked
         Their prompts, in pixels of the network's input.
     canvas
         How the window lies on it.
-    once
-        Whether answers to boxes are looked at once only, as all others are.
+    recipe
+        How they are refined.
+    tight
+        Whether the boxes bound their objects, as those of users do.
 
     Returns
     -------
-    masks, iou
-        Each mask where it lies, and its predicted IoU in [0, 1]; an empty mask stays empty, and its IoU is 0. One that
-        would grow beyond its close-up stays as it was, since it could only end there in a straight line.
+    Each mask where it lies; an empty mask stays empty, and its IoU is 0. One that would grow beyond its close-up stays
+    as it was, since it could only end there in a straight line.
     """
-    closes = [CloseUp.of_mask(each, canvas) for each in logits]
+    how, bounded = recipe.refinement, tight and asked.boxes is not None
+    passes, prior = (how.passes, recipe.boxes) if bounded else (1, None)
+    closes = [CloseUp.of_mask(each, canvas, how.margin) for each in logits]
     empty = Patch.of(np.full(window_cells(canvas), OUTSIDE, np.float32))
     masks, expected = [empty] * len(closes), np.zeros(len(closes), np.float32)
-    device = next(sharpener.parameters()).device
+    device, picture = next(sharpener.parameters()).device, features.picture
+    if picture is None:
+        raise ModelError(
+            "features without a picture", expected="those of the same model", hint="encode the window anew"
+        )
 
     def shown(row: int, close: CloseUp) -> dict[str, Tensor]:
         """What the sharpener sees of a mask."""
-        coarse, *_, fine, picture = arrays
+        coarse, *_, fine = features.maps
         box = asked.points.new_full((2, 2), torch.nan) if asked.boxes is None else asked.boxes[row].view(2, 2)
         return {
             "pixels": torch.from_numpy(close.picture(picture)),
@@ -75,16 +85,16 @@ def sharpen_masks(
     def work(lot: list[tuple[int, CloseUp]]) -> None:
         each = [shown(row, close) for row, close in lot]
         given = {name: send(torch.stack([one[name] for one in each]), device) for name in each[0]}
-        seen = fetch(*sharpener.look_again(**given, once=once or asked.boxes is None))
+        seen = fetch(*sharpener.refine(**given, passes=passes, prior=prior))
         sharper, reached = (torch.from_numpy(part) for part in seen)
         for (row, close), one, mask, expects in zip(lot, each, sharper, reached.tolist(), strict=True):
-            cut = close.cuts(mask)
-            masks[row] = close.patch(one["logits"] if cut else mask)
+            cut = close.cuts(mask, how.cut)
+            masks[row] = close.patch(one["logits"] if cut else mask, how.edge)
             expected[row] = min(expects, iou[row]) if cut else expects
 
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     map_alone(work, lots(closes, threads), threads=threads)
-    return masks, expected
+    return Refined(masks, expected)
 
 
 def lots(closes: Sequence[CloseUp | None], threads: int = 1) -> list[list[tuple[int, CloseUp]]]:
@@ -96,7 +106,7 @@ def lots(closes: Sequence[CloseUp | None], threads: int = 1) -> list[list[tuple[
     Examples
     --------
     >>> canvas = Canvas.of((512, 512), resamples=False, side=1024)
-    >>> small, large = (CloseUp.around((100, 100, 100 + side, 140), canvas) for side in (40, 160))
+    >>> small, large = (CloseUp.around((100, 100, 100 + side, 140), canvas, 0.25) for side in (40, 160))
     >>> [[row for row, _ in lot] for lot in lots([small, large, None, small, small])]
     [[0, 3], [4], [1]]
     """

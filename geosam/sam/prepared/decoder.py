@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from geosam.sam.blocks import Features
+from geosam.sam.blocks import FeatureMaps
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.prepared.drawing import PreparedDrawing, Surroundings, kinds, likeness, lone_places
 from geosam.sam.prepared.nesting import nest
@@ -185,7 +185,7 @@ class PreparedDecoder:
         self.group = max(1, self.transformer.hidden // GROUP_HIDDEN)
         self.dtype = dtype
 
-    def look(self, features: Features) -> View:
+    def look(self, features: FeatureMaps) -> View:
         """Prepare one image for its prompts."""
         gh, gw = features.coarse.shape[-2:]
         side = self.position_side or STRIDE * max(gh, gw)

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import partial
 
 from geosam.errors import ModelError
+from geosam.nano.recipe import nano_recipe
 from geosam.sam.model import SamSpec
 
 _published = partial(
@@ -29,17 +30,8 @@ SPECS = {
             position_side=256,
             focus_px=(256, 512),
             sharpened=True,
-            thresholds={
-                "spacing_px": 16,
-                "whole_every": 8,
-                "pred_iou_threshold": 0.3,
-                "stability_threshold": 0.0,
-                "passes": 1,
-                "overlap": 0.2,
-                "support": True,
-                "redraw": True,
-                "judged": True,
-            },
+            judged=True,
+            recipe=nano_recipe(refines=True, scores=True),
             licence="Apache-2.0",
             source="geosam, trained on a procedural world and open imagery",
         ),

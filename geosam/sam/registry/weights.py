@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geosam.errors import OptionError, WeightsError
+from geosam.nano.recipe import former_recipe
 from geosam.sam.model import Sam, SamSpec, build
 from geosam.sam.registry.specs import SPECS
 
@@ -64,7 +64,7 @@ def write_sam(
         name: value.detach().to("cpu", dtype if name in learned else value.dtype).contiguous()
         for name, value in sam.state_dict().items()
     }
-    described = {METADATA_KEY: json.dumps(asdict(sam.spec), sort_keys=True)}
+    described = {METADATA_KEY: json.dumps(sam.spec.to_dict(), sort_keys=True)}
     save_file(state, path, metadata={**(metadata or {}), **described})
 
 
@@ -155,7 +155,9 @@ def _check_numbers(path: Path, state: Mapping[str, Tensor]) -> None:
 
 def _spec_from_json(text: str, path: Path) -> SamSpec:
     try:
-        return SamSpec.from_dict(_tuples(json.loads(text)))
+        values = _tuples(json.loads(text))
+        refines = isinstance(values, dict) and values.get("sharpened") is True
+        return SamSpec.from_dict(values, former_recipe(refines=refines))
     except OptionError as error:
         raise WeightsError(
             f"the specification in {str(path)!r}: {error.problem}",

@@ -10,15 +10,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from affine import Affine
-from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from geosam.embeddings import Embedding
 from geosam.execute import Progress
-from geosam.sam.blocks import Features
+from geosam.sam.blocks import FeatureMaps
 from geosam.sam.model import Predictor, Sam
 from geosam.sam.model.close_up import SAMPLING
 from geosam.training.answers import ask, batch_to_truth, judge
@@ -170,7 +168,7 @@ def step_loss(sam: Sam, tiles: Sequence[Tile], frozen: Kept | None, rng: np.rand
     if sam.spec.position_side:  # so that no place on the tile is learned by heart
         sam.prompt_encoder.pe_layer.origin.copy_(3 * torch.rand(2, generator=generator))
     with sdpa_kernel(SDPBackend.MATH):  # its backward is the quickest on a CPU
-        features: Features = (
+        features: FeatureMaps = (
             frozen.features(f"{tiles[number].name}-{position}", batch.pixels[0])
             if frozen is not None
             else sam.encode_images(sam.normalise(truth.images))
@@ -259,7 +257,6 @@ def _reached(predictor: Predictor, tile: Tile, frozen: Kept | None, stride: int)
 
 
 def _embedding(predictor: Predictor, tile: Tile, frozen: Kept | None) -> Embedding:
-    arrays = frozen.arrays(f"{tile.name}-0", tile.pixels) if frozen else predictor.encode(tile.pixels)
+    features = frozen.encoded(f"{tile.name}-0", tile.pixels) if frozen else predictor.encode(tile.pixels)
     side = tile.ids.shape[0]
-    place = GeoBox((side, side), Affine.identity(), None)
-    return Embedding(arrays, (side, side), Window(0, 0, side, side), place, predictor.key)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
+    return Embedding(features, Window(0, 0, side, side))  # pyright: ignore[reportCallIssue]  # attrs class without stubs

@@ -1,7 +1,7 @@
-"""A mask at the decoder's sampling, reduced to what decides its pixels.
+"""Low-res masks: at the decoder's sampling, packed into what decides their pixels, and their connected components.
 
 A mask is the set of pixels whose bilinearly interpolated logit is positive. Where the four logits around a pixel
-agree in sign, their values do not matter. So a `Sketch` keeps one bit for each logit in the mask's box, and the
+agree in sign, their values do not matter. So a `LowResMask` keeps one bit for each logit in the mask's box, and the
 values only along the outline: some kilobytes instead of a quarter of a megabyte, and `render` still gives exactly the
 mask that interpolating all logits gives.
 """
@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
+from scipy import ndimage
 
 from geosam.arrays import Patch
 
 Grid = Float32[np.ndarray, "mh mw"]
 """Logits of one mask."""
 
+DIAGONAL = np.ones((3, 3), bool)
+"""Logits that touch at a corner belong to the same component: outlines at a quarter of the pixels are coarse."""
+
 
 @dataclass(frozen=True, eq=False)
-class Sketch:
+class LowResMask:
     """One mask at the decoder's sampling.
 
     Parameters
@@ -61,8 +65,8 @@ class Sketch:
         return logits
 
 
-def sketch(seen: Grid | Patch) -> Sketch:
-    """Reduce the logits of a window to the sketch of a mask; an empty mask has area 0 and a box of zeros.
+def to_low_res(seen: Grid | Patch) -> LowResMask:
+    """Pack the logits of a window into a mask; an empty mask has area 0 and a box of zeros.
 
     Parameters
     ----------
@@ -73,19 +77,19 @@ def sketch(seen: Grid | Patch) -> Sketch:
     --------
     >>> logits = np.full((4, 4), -2, np.float32)
     >>> logits[1, 2] = 3
-    >>> mask = sketch(logits)
+    >>> mask = to_low_res(logits)
     >>> mask.box, mask.outer, mask.area
     ((2, 1, 3, 2), (1, 0, 4, 3), 1)
     """
     logits, (x, y), shape = seen if isinstance(seen, Patch) else Patch.of(seen)
     left, top, right, bottom = bounds(logits > 0)
     if not right:
-        return Sketch(shape, (0, 0, 0, 0), np.zeros(1, np.uint8), np.zeros(0, np.float32), 0)
+        return LowResMask(shape, (0, 0, 0, 0), np.zeros(1, np.uint8), np.zeros(0, np.float32), 0)
     box = left + x, top + y, right + x, bottom + y
     x0, y0, x1, y1 = _widen(box, shape)
     here = logits[y0 - y : y1 - y, x0 - x : x1 - x]
     inside = here > 0
-    return Sketch(shape, box, np.packbits(inside), here[_outline(inside)], int(np.count_nonzero(inside)))
+    return LowResMask(shape, box, np.packbits(inside), here[_outline(inside)], int(np.count_nonzero(inside)))
 
 
 def stability(logits: Grid, offset: int | float) -> float:
@@ -102,7 +106,7 @@ def stability(logits: Grid, offset: int | float) -> float:
     return int(np.count_nonzero(logits > offset)) / wide if wide else 0.0
 
 
-def shared_area(one: Sketch, other: Sketch) -> int:
+def shared_area(one: LowResMask, other: LowResMask) -> int:
     """Number of logits positive in both masks, which belong to the same window."""
     x0, y0 = max(one.box[0], other.box[0]), max(one.box[1], other.box[1])
     x1, y1 = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
@@ -111,12 +115,12 @@ def shared_area(one: Sketch, other: Sketch) -> int:
     return int(np.count_nonzero(_part(one, x0, y0, x1, y1) & _part(other, x0, y0, x1, y1)))
 
 
-def iou_between(one: Sketch, other: Sketch) -> float:
+def iou_between(one: LowResMask, other: LowResMask) -> float:
     """IoU of two masks that belong to the same window, in [0, 1]; 0 if both are empty.
 
     Examples
     --------
-    >>> one, other = (sketch(np.array([row], np.float32)) for row in ([1, 1, 1, -1], [-1, 1, 1, 1]))
+    >>> one, other = (to_low_res(np.array([row], np.float32)) for row in ([1, 1, 1, -1], [-1, 1, 1, 1]))
     >>> iou_between(one, other)
     0.5
     """
@@ -125,13 +129,71 @@ def iou_between(one: Sketch, other: Sketch) -> float:
     return shared / covered if covered else 0.0
 
 
-def _part(mask: Sketch, *box: int) -> np.ndarray:
+def _part(mask: LowResMask, *box: int) -> np.ndarray:
     x0, y0, x1, y1 = box
     left, top, *_ = mask.outer
     return mask.inside()[y0 - top : y1 - top, x0 - left : x1 - left]
 
 
-def render(mask: Sketch, shape: tuple[int, int]) -> tuple[tuple[int, int, int, int], Bool[np.ndarray, "_ _"]]:
+def keep_components(
+    seen: Grid | Patch,
+    shape: tuple[int, int],
+    points: Float32[np.ndarray, "p 2"],
+    labels: Int64[np.ndarray, "p"],
+) -> Float32[np.ndarray, "h w"]:
+    """Keep the connected components of a mask on which an inside point lies.
+
+    A small model that is asked with a click alone likes to answer with every roof of that colour; an object of a map is
+    connected.
+
+    Parameters
+    ----------
+    seen
+        Logits of one mask that cover a window, at any sampling, or a patch of it.
+    shape
+        ``(h, w)`` of the window in pixels.
+    points, labels
+        Clicks in window pixels, ``(x, y)``; 1 inside, 0 outside, -1 padding. An inside point that lies on no component
+        counts for the nearest one.
+
+    Returns
+    -------
+    The logits; where a component goes, their sign is turned. All of them stay if there is no inside point.
+
+    Examples
+    --------
+    >>> logits = np.array([[3, -1, 2, 2]], np.float32)
+    >>> keep_components(logits, (4, 16), np.array([[9.0, 1.0]], np.float32), np.array([1])).tolist()
+    [[-3.0, -1.0, 2.0, 2.0]]
+    """
+    logits, (left, top), full = seen if isinstance(seen, Patch) else Patch.of(seen)
+    inside = points[labels == 1]
+    positive = logits > 0
+    x0, y0, x1, y1 = bounds(positive)
+    numbers = np.zeros((y1 - y0, x1 - x0), np.int32)
+    ndimage.label(positive[y0:y1, x0:x1], DIAGONAL, output=numbers)
+    count = int(numbers.max(initial=0))
+    if count < 2 or not len(inside):
+        return logits
+    cells = np.floor(inside[:, ::-1] * (np.array(full) / shape)).astype(np.int64) - (y0 + top, x0 + left)
+    stay = np.zeros(count + 1, bool)
+    stay[[_component(numbers, row, col) for row, col in cells.tolist()]] = True
+    kept = logits.copy()
+    kept[y0:y1, x0:x1][~stay[numbers] & (numbers > 0)] *= -1
+    return kept
+
+
+def _component(numbers: np.ndarray, row: int, col: int) -> int:
+    """The number of the component at a place, or of the nearest one; of equals the first in reading order."""
+    h, w = numbers.shape
+    if 0 <= row < h and 0 <= col < w and numbers[row, col]:
+        return int(numbers[row, col])
+    rows, cols = np.nonzero(numbers)
+    nearest = np.argmin((rows - row) ** 2 + (cols - col) ** 2)
+    return int(numbers[rows[nearest], cols[nearest]])
+
+
+def render(mask: LowResMask, shape: tuple[int, int]) -> tuple[tuple[int, int, int, int], Bool[np.ndarray, "_ _"]]:
     """Bring a mask to full resolution, in its own neighbourhood only.
 
     Interpolation is bilinear between the centres of the logits, as torch's ``interpolate(align_corners=False)``.
@@ -139,7 +201,7 @@ def render(mask: Sketch, shape: tuple[int, int]) -> tuple[tuple[int, int, int, i
     Parameters
     ----------
     mask
-        The sketch.
+        The mask.
     shape
         ``(h, w)`` of the window in pixels.
 
@@ -150,7 +212,7 @@ def render(mask: Sketch, shape: tuple[int, int]) -> tuple[tuple[int, int, int, i
 
     Examples
     --------
-    >>> box, crop = render(sketch(np.array([[1, -1]], np.float32)), (1, 4))
+    >>> box, crop = render(to_low_res(np.array([[1, -1]], np.float32)), (1, 4))
     >>> box, crop.tolist()
     ((0, 0, 3, 1), [[True, True, False]])
     """

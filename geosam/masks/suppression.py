@@ -1,4 +1,4 @@
-"""Masks that may stay: which of them are the same object, and how those that stay become a `MaskSet`."""
+"""Which masks of a window stay: non-maximum suppression, layout without overlap, consensus of points."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from geosam.arrays import Valid
 from geosam.embeddings import Embedding
+from geosam.masks.low_res import LowResMask, bounds, render, shared_area
 from geosam.masks.mask_set import MaskSet
-from geosam.masks.sketch import Sketch, bounds, render, shared_area
 
 
 @dataclass(frozen=True)
@@ -30,39 +30,39 @@ class Candidate:
         Which of the decoder's alternatives it is.
     point
         ``(x, y)`` of the prompt in window pixels.
-    support
-        How far the other points on the mask agree with it, in [0, 1]; see `supported`.
-    local
-        Whether it was answered in its surroundings only.
+    consensus
+        How far the other points on the mask agree with it, in [0, 1]; see `with_consensus`.
+    in_roi
+        Whether it was decoded in a RoI crop.
     expected_iou
-        What the network's judge expects of it; see `geosam.masks.judging`.
+        The IoU that the quality model expects of it; see `geosam.masks.quality`.
     """
 
-    mask: Sketch
+    mask: LowResMask
     predicted_iou: float
     stability: float
     prompt_id: int
     choice: int = 0
     point: tuple[float, float] = (0.0, 0.0)
-    support: float | None = None
-    local: bool = False
+    consensus: float | None = None
+    in_roi: bool = False
     expected_iou: float | None = None
 
     @property
-    def worth(self) -> float:
-        """How much it is believed: as its judge says, or the predicted IoU and how steady or well supported it is."""
+    def ranking_score(self) -> float:
+        """What it is ranked by: what the quality model expects, or the predicted IoU with consensus or stability."""
         if self.expected_iou is not None:
             return self.expected_iou
-        return self.predicted_iou * (self.stability if self.support is None else math.sqrt(self.support))
+        return self.predicted_iou * (self.stability if self.consensus is None else math.sqrt(self.consensus))
 
     @property
     def rank(self) -> tuple[float, int, int]:
         """Sorts the best first; among equals the prompt's number decides."""
-        return -self.worth, self.prompt_id, self.choice
+        return -self.ranking_score, self.prompt_id, self.choice
 
 
-def distinct(candidates: Sequence[Candidate], iou: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:
-    """Keep the best mask of every object: go from best to worst and drop what repeats a mask kept before.
+def suppress(candidates: Sequence[Candidate], iou: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:
+    """Non-maximum suppression: go from best to worst and drop what repeats a mask kept before.
 
     Two masks are the same object if they share more than half of the smaller one, and either their boxes or their
     masks have an IoU above `iou`. So a frame and what it frames stay both, although their boxes are nearly one.
@@ -101,7 +101,7 @@ def _like(here: int, others: np.ndarray, *, boxes: np.ndarray, areas: np.ndarray
     return others[alike & (2 * shared > smaller)]
 
 
-def _repeats(one: Sketch, other: Sketch, iou: float) -> bool:
+def _repeats(one: LowResMask, other: LowResMask, iou: float) -> bool:
     shared = shared_area(one, other)
     if 2 * shared <= min(one.area, other.area):
         return False
@@ -123,8 +123,8 @@ def _area(sides: np.ndarray) -> np.ndarray:
     return np.asarray(sides[..., 0] * sides[..., 1])
 
 
-def disjoint(candidates: Sequence[Candidate], overlap: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:
-    """Lay the ground out once: go from best to worst and drop what stands mostly on masks kept before.
+def without_overlap(candidates: Sequence[Candidate], overlap: float, kept: Sequence[Candidate] = ()) -> list[Candidate]:
+    """Lay masks out without overlap: go from best to worst and drop what lies mostly on masks kept before.
 
     Parameters
     ----------
@@ -151,10 +151,10 @@ def disjoint(candidates: Sequence[Candidate], overlap: float, kept: Sequence[Can
     return chosen
 
 
-def supported(candidates: Sequence[Candidate], shape: tuple[int, int]) -> list[Candidate]:
-    """Ask of each mask how far the other points on it agree, answering for themselves.
+def with_consensus(candidates: Sequence[Candidate], shape: tuple[int, int]) -> list[Candidate]:
+    """Measure of each mask how far the other points on it agree, answering for themselves.
 
-    The support of a mask is the mean, over the grid points that stand on it, of the best IoU between its box and a box
+    The consensus on a mask is the mean, over the grid points that lie on it, of the best IoU between its box and a box
     of their answers. Predicted IoUs of a small network say little; that an object is found from anywhere on it says
     much.
 
@@ -176,14 +176,14 @@ def supported(candidates: Sequence[Candidate], shape: tuple[int, int]) -> list[C
     boxes = np.array([one.mask.box for one in candidates], np.float64)
     found = []
     for one, box in zip(candidates, boxes, strict=True):
-        there = answers[_standing(points, one.mask, shape)]  # standing × answers
+        there = answers[_lying_on(points, one.mask, shape)]  # standing × answers
         alike = _box_iou(box, boxes[there.ravel()]).reshape(there.shape).max(1)  # standing
-        found.append(replace(one, support=float(alike.mean()) if len(alike) else 0.0))
+        found.append(replace(one, consensus=float(alike.mean()) if len(alike) else 0.0))
     return found
 
 
-def _standing(points: np.ndarray, mask: Sketch, shape: tuple[int, int]) -> Bool[np.ndarray, "n"]:
-    """Which of the points ``n 2``, in window pixels, stand on one mask."""
+def _lying_on(points: np.ndarray, mask: LowResMask, shape: tuple[int, int]) -> Bool[np.ndarray, "n"]:
+    """Which of the points ``n 2``, in window pixels, lie on one mask."""
     x0, y0, x1, y1 = mask.outer
     cols = (points[:, 0] * (mask.shape[1] / shape[1])).astype(np.int64) - x0
     rows = (points[:, 1] * (mask.shape[0] / shape[0])).astype(np.int64) - y0
@@ -193,13 +193,13 @@ def _standing(points: np.ndarray, mask: Sketch, shape: tuple[int, int]) -> Bool[
 
 
 def on_open_ground(found: Sequence[Candidate], kept: Sequence[Candidate], shape: tuple[int, int]) -> list[Candidate]:
-    """Those candidates whose prompt stands on no kept mask; `shape` is the window's in pixels."""
+    """Those candidates whose prompt lies on no kept mask; `shape` is the window's in pixels."""
     points = np.array([one.point for one in found], np.float64).reshape(-1, 2)
     return [one for one, under in zip(found, covered(points, kept, shape).tolist(), strict=True) if not under]
 
 
 def covered(points: np.ndarray, masks: Sequence[Candidate], shape: tuple[int, int]) -> Bool[np.ndarray, "n"]:
-    """Which of the points ``n 2``, in window pixels, stand on a mask; `shape` is the window's in pixels."""
+    """Which of the points ``n 2``, in window pixels, lie on a mask; `shape` is the window's in pixels."""
     if not masks:
         return np.zeros(len(points), bool)
     ground = cover(masks, masks[0].mask.shape)
@@ -216,7 +216,7 @@ def cover(masks: Sequence[Candidate], shape: tuple[int, int]) -> Bool[np.ndarray
     return ground
 
 
-def finish(candidates: Sequence[Candidate], embedding: Embedding, valid: Valid) -> MaskSet:
+def to_mask_set(candidates: Sequence[Candidate], embedding: Embedding, valid: Valid) -> MaskSet:
     """Bring masks to full resolution, cut them to the pixels with data and to their boxes; order is kept.
 
     Parameters
@@ -242,7 +242,7 @@ def finish(candidates: Sequence[Candidate], embedding: Embedding, valid: Valid) 
     )
 
 
-def _cut(mask: Sketch, shape: tuple[int, int], nodata: np.ndarray) -> tuple[tuple[int, ...], np.ndarray, bool]:
+def _cut(mask: LowResMask, shape: tuple[int, int], nodata: np.ndarray) -> tuple[tuple[int, ...], np.ndarray, bool]:
     """Tight box, crop, and whether the mask borders on nodata or reached into it; `nodata` has a rim of one pixel."""
     (x0, y0, x1, y1), crop = render(mask, shape)
     around = nodata[y0 : y1 + 2, x0 : x1 + 2]
