@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from geosam.embeddings import embed
-from geosam.sam.registry import load_model
+from geosam.models import load_model
 from geosam.training.evaluation import Look, list_pictures, looks
 from geosam.training.evaluation.asking import first_click, segment_boxes
 from geosam.training.evaluation.crops import Crop, iou

@@ -19,8 +19,8 @@ import torch
 from everything import everything
 from random_vit import BATCH, Dtype, grid, ours, picture, segment_anything, theirs, write
 
+from geosam.models import load_model
 from geosam.sam.model import Predictor
-from geosam.sam.registry import load_model
 from geosam.segmenter import PromptBatch
 
 PEER = "segment_anything"

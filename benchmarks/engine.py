@@ -26,11 +26,11 @@ from segment_anything.modeling import Sam as PeerSam
 from geosam.embeddings import Embedding
 from geosam.masks import MaskSet, segment_prompts
 from geosam.masks.low_res import render, to_low_res
+from geosam.models import load_model
 from geosam.polygons import polygonize
 from geosam.prompts import WindowPrompts
 from geosam.sam.model import Predictor
 from geosam.sam.prepared.precision import quick_dtype
-from geosam.sam.registry import load_model
 from geosam.segmenter import Features, PromptBatch
 
 PEER, PRODUCT = "segment_anything", 2048

@@ -21,9 +21,9 @@ from rasterio.windows import Window
 
 from geosam.embeddings import Embedding
 from geosam.masks import segment_prompts
+from geosam.models import load_model
 from geosam.polygons import mask_polygons
 from geosam.prompts import WindowPrompts
-from geosam.sam.registry import load_model
 from geosam.segmenter import PromptBatch
 from geosam.training.samples import box_of, draw_click, large_labels
 from geosam.training.world import World, render

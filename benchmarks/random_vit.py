@@ -11,8 +11,8 @@ import numpy as np
 import torch
 import torchvision_shim
 
+from geosam.models import load_model
 from geosam.sam.model import Predictor
-from geosam.sam.registry import load_model
 from geosam.segmenter import PromptBatch
 
 torchvision_shim.install()

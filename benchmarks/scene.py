@@ -21,7 +21,7 @@ import torch
 from affine import Affine
 
 import geosam
-from geosam.sam.registry import load_model
+from geosam.models import load_model
 from geosam.training.world import render
 
 TARGET = 0.85

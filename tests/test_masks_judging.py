@@ -11,10 +11,10 @@ from geosam.errors import ModelError, OptionError
 from geosam.masks.low_res import to_low_res
 from geosam.masks.quality import measure, scored
 from geosam.masks.suppression import Candidate, without_overlap
-from geosam.sam.mask_judge import MEASURES, MaskJudge
-from geosam.sam.model import Predictor, SamSpec, build
-from geosam.sam.registry import load_model
-from geosam.sam.registry.weights import read_sam, write_sam
+from geosam.models import build, load_model, to_predictor
+from geosam.models.weights import read_sam, write_sam
+from geosam.nano.quality_model import MEASURES, QualityModel
+from geosam.nano.spec import NanoSpec
 from geosam.segmenter import Capabilities, Quality, Recipe, check_recipe
 from geosam.testing import TruthNetwork
 from geosam.training.judging import fit
@@ -97,18 +97,18 @@ def test_a_constant_measure_and_many_rows_of_one_source_harm_nothing(measures):
 
 def test_a_judge_travels_with_its_weights(tmp_path, measures):
     sizes = {"widths": (8, 8, 16, 16), "depths": (1, 1, 1, 1), "fine_channels": (8, 4)}
-    spec = SamSpec("small", "conv", sizes, side=128, width=32, decoder_sizes={"mlp": 32, "heads": 4, "iou_hidden": 16})
-    without = Predictor(build(spec), "small")
+    spec = NanoSpec("small", "conv", sizes, side=128, width=32, decoder_sizes={"mlp": 32, "heads": 4, "iou_hidden": 16})
+    without = to_predictor(build(spec), "small")
     assert not without.capabilities.scores
     with pytest.raises(ModelError, match="no quality model"):
         without.score(measures)
     sam = build(replace(spec, judged=True))
     sam.mask_judge = fit({"a": (measures, measures[:, 1])})
     write_sam(sam, tmp_path / "judging.safetensors")
-    read = Predictor(read_sam(tmp_path / "judging.safetensors"), "read")
+    read = to_predictor(read_sam(tmp_path / "judging.safetensors"), "read")
     assert read.capabilities.scores
     assert np.array_equal(read.score(measures), sam.mask_judge.judge(measures))
-    assert isinstance(MaskJudge().judge(measures), np.ndarray)
+    assert isinstance(QualityModel().judge(measures), np.ndarray)
 
 
 def test_the_built_in_model_judges_its_masks():

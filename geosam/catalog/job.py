@@ -17,12 +17,12 @@ from geosam.adapters import find_source
 from geosam.catalog.footprints import to_lonlat
 from geosam.display import shown
 from geosam.errors import ModelError, OptionError
+from geosam.models import SPECS, load_model, weights_path
+from geosam.models.downloads import hash_file
 from geosam.pipeline import SegmentOptions
 from geosam.pipeline.request import to_network
 from geosam.prompts.source import AUTO
 from geosam.sam.prepared.precision import quick_dtype
-from geosam.sam.registry import SPECS, load_model, weights_path
-from geosam.sam.registry.downloads import hash_file
 from geosam.scene import Scene, open_scene
 from geosam.scene.area import load_area
 from geosam.scene.reproject import as_shapes, parse_crs

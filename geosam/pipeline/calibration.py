@@ -27,10 +27,10 @@ from geosam.embeddings import Embedding, embed
 from geosam.instances import WindowInstances, assemble, flatten, stitch
 from geosam.masks import segment_everything, segment_prompts
 from geosam.masks.everything import grid_points
+from geosam.models import cache_folder
 from geosam.pipeline.request import Request
 from geosam.polygons import instance_frame, mask_polygons, polygonize
 from geosam.prompts import Prompt, WindowPrompts
-from geosam.sam.registry import cache_folder
 from geosam.scene import Chip
 from geosam.windows import WindowPlan
 

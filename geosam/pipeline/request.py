@@ -15,10 +15,10 @@ from shapely import to_wkb
 from geosam import __version__
 from geosam.display import shown
 from geosam.errors import OptionError
+from geosam.models import load_model
 from geosam.pipeline.limits import check_size
 from geosam.pipeline.options import SegmentOptions
 from geosam.prompts import Prompts
-from geosam.sam.registry import load_model
 from geosam.scene import Scene, bounded_cache, open_scene
 from geosam.segmenter import Segmenter, check_recipe
 

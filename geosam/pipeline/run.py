@@ -12,9 +12,9 @@ from rasterio.windows import Window
 from geosam.embeddings import Embedding, embed_many, recall
 from geosam.errors import StoreError
 from geosam.execute import Journal, Progress, prefetch
+from geosam.models import cache_folder
 from geosam.pipeline.options import Report
 from geosam.pipeline.request import Request
-from geosam.sam.registry import cache_folder
 from geosam.scene import Chip, Scene
 from geosam.segmenter import Segmenter
 from geosam.store import EmbeddingStore

@@ -94,7 +94,8 @@ def modernised(values: Mapping[str, Any], base: Recipe | None = None) -> dict[st
             recipe = replace(recipe, **{step: replace(getattr(recipe, step), **{field: value})})
         except OptionError as error:
             raise OptionError(f"thresholds.{name}={reprlib.repr(value)}", expected=error.expected) from error
-    return {**kept, "recipe": recipe, "judged": recipe.quality.enabled}
+    judged = {"judged": True} if recipe.quality.enabled else {}
+    return {**kept, "recipe": recipe, **judged}
 
 
 def _without(values: Mapping[str, Any], gone: Mapping[str, Rule]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from jaxtyping import Float64
 
 from geosam.embeddings import Embedding, embed
 from geosam.masks.low_res import keep_components
+from geosam.models import to_predictor
+from geosam.nano.network import NanoSam
 from geosam.sam.model import Predictor, Sam
 from geosam.segmenter import PromptBatch
 from geosam.training.evaluation import Look, looks
@@ -33,7 +35,7 @@ OBJECTS = 60
 """Objects asked for of each source, at most."""
 
 
-def calibrated(network: Sam, data: Path) -> Sam:
+def calibrated(network: NanoSam, data: Path) -> NanoSam:
     """Give a copy of a network whose predicted IoUs are right on average.
 
     Parameters
@@ -45,11 +47,11 @@ def calibrated(network: Sam, data: Path) -> Sam:
 
     Returns
     -------
-    Sam
+    NanoSam
         The same masks, other predicted IoUs; unchanged if nothing is held out.
     """
     network = deepcopy(network)
-    difference = gaps(Predictor(network, "in training"), looks(held_out_pictures(data), objects=OBJECTS))
+    difference = gaps(to_predictor(network, "in training"), looks(held_out_pictures(data), objects=OBJECTS))
     log.info("predicted IoUs moved by %s", difference.round(3).tolist())
     move_ious(network, difference)
     return network

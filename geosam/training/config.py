@@ -13,9 +13,9 @@ from typing import Any
 
 from geosam.errors import OptionError
 from geosam.nano.recipe import nano_recipe
+from geosam.nano.spec import NanoSpec
 from geosam.paths import check_regular
 from geosam.rules import SHARE, Rule, above, check, number, several, text, whole
-from geosam.sam.spec import SamSpec, check_spec
 
 STEPS, MANY = whole(1, 10**9), whole(0, 10**9)
 """Rules of numbers of steps: of a run, and within one."""
@@ -75,7 +75,7 @@ GENERAL = {"name": text(200, 1), "seed": whole(0, 1 << 31), "start": text(4096, 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """The network, in the words of `geosam.sam.model.SamSpec`."""
+    """The network, in the words of `geosam.nano.spec.NanoSpec`."""
 
     width: int
     side: int
@@ -225,7 +225,7 @@ _SECTIONS = {
     "losses": (LossOptions, LOSSES),
     "sharpener": (SharpenerOptions, SHARPENER),
 }
-"""The tables of a file: what they become, and the rules of their values; `SamSpec` knows those of the model."""
+"""The tables of a file: what they become, and the rules of their values; `NanoSpec` knows those of the model."""
 
 
 def read_config(path: str | os.PathLike[str] | None = None) -> TrainConfig:
@@ -272,9 +272,9 @@ def config_from_dict(values: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**parts)
 
 
-def spec_of(config: TrainConfig) -> SamSpec:
+def spec_of(config: TrainConfig) -> NanoSpec:
     """Say what the trained network is."""
-    return SamSpec.from_dict(_spec(config.name, vars(config.model)))
+    return NanoSpec.from_dict(_spec(config.name, vars(config.model)))
 
 
 def _spec(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
@@ -287,7 +287,7 @@ def _section(name: str, values: Any) -> Any:
     (kind, rules), values = _SECTIONS[name], _tuples(values)
     _check_names(kind, values, f"[{name}]")
     if kind is ModelOptions:
-        check_spec(_spec("model", values))
+        NanoSpec.check(_spec("model", values))
     else:
         check(values, rules, name)
     return kind(**values)

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geosam.nano.likeness import distances
 from geosam.sam.blocks import FeatureMaps
-from geosam.sam.likeness import distances
 from geosam.training.losses import cross_entropy, dice
 
 STRIDE = 4

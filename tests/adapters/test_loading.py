@@ -18,8 +18,8 @@ from geosam.adapters.sam import SamAdapter
 from geosam.adapters.sam2 import Sam2Adapter
 from geosam.catalog.job import ModelSpec
 from geosam.errors import GeosamError, ModelError, WeightsError
-from geosam.sam.model import Predictor, SamSpec, build
-from geosam.sam.registry import load_model, models
+from geosam.models import build, load_model, models, to_predictor
+from geosam.sam.model import SamSpec
 from geosam.segmenter import PromptBatch
 
 RNG = np.random.default_rng(2)
@@ -179,7 +179,7 @@ def test_sam_agrees_with_geosams_own(library):
     )
     model = library.SamModel(settings)
     model.load_state_dict(shared_positions(renamed(state, names)), strict=True)
-    mine, theirs = Predictor(own, "own"), SamAdapter(model, name="sam", key="sam")
+    mine, theirs = to_predictor(own, "own"), SamAdapter(model, name="sam", key="sam")
     for shape in ((128, 128), (50, 128)):
         pixels = PIXELS[:, : shape[0], : shape[1]]
         arrays, others = mine.encode(pixels), theirs.encode(pixels)

@@ -17,8 +17,8 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 import geosam
-from geosam.sam.model import SamSpec, build
-from geosam.sam.registry import write_sam
+from geosam.models import build, write_sam
+from geosam.nano.spec import NanoSpec
 from geosam.segmenter import Everything, Features, Recipe, Suppression
 from geosam.testing import StubNetwork
 
@@ -132,8 +132,7 @@ def write_weights(path: Path) -> None:
     decoder = {"mlp": 32, "heads": 4, "iou_hidden": 16, "activation": "relu"}
     everything = Everything(spacing_px=32, pred_iou_threshold=0.1, stability_threshold=0.0)
     recipe = Recipe(everything=everything, suppression=Suppression(overlap=0.2))
-    spec = SamSpec(
-        "small", "conv", sizes, side=SIDE, width=32, decoder_sizes=decoder, drawn=True, position_side=SIDE,
+    spec = NanoSpec("small", "conv", sizes, side=SIDE, width=32, decoder_sizes=decoder, drawn=True, position_side=SIDE,
         focus_px=(32,), recipe=recipe, licence="free", source="random",
     )  # fmt: skip
     write_sam(build(spec), path)
@@ -177,5 +176,5 @@ def write_runs(folder: Path) -> None:
     else:
         raise RuntimeError("the run was not interrupted")
     geosam.plan(scene, model=Network())
-    cache = geosam.sam.registry.cache_folder()
+    cache = geosam.models.cache_folder()
     shutil.copytree(cache, folder / "cache")

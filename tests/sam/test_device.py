@@ -15,8 +15,8 @@ from affine import Affine
 from geopandas import GeoDataFrame
 
 import geosam
+from geosam.models import load_model, to_predictor
 from geosam.sam.model import Predictor, Sam
-from geosam.sam.registry import load_model
 from geosam.segmenter import PromptBatch
 from geosam.testing.device import AWAY, counting, on_device
 from geosam.training.world import render
@@ -34,7 +34,7 @@ def there(nano) -> Predictor:
 
 def moved(sam: Sam, key: str, dtype: torch.dtype = torch.float32) -> Predictor:
     with counting():
-        return Predictor(sam.to(AWAY), key, dtype=dtype)
+        return to_predictor(sam.to(AWAY), key, dtype=dtype)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_a_window_is_surveyed_alike(nano, there, arrays, near):
 
 @pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-3), (torch.bfloat16, 5e-2)])
 def test_a_transformer_answers_alike(tiny, dtype, off):
-    here, there = Predictor(tiny, "tiny"), moved(deepcopy(tiny), "tiny", dtype)
+    here, there = to_predictor(tiny, "tiny"), moved(deepcopy(tiny), "tiny", dtype)
     pixels = render(4, 256).pixels
     asked = {"points": np.array([[[60.0, 90]], [[200, 30]]], np.float32), "labels": np.ones((2, 1), int)}
     arrays = here.encode(pixels)

@@ -13,8 +13,9 @@ from rasterio.windows import Window
 
 from geosam.embeddings import embed
 from geosam.errors import ModelError
+from geosam.models import to_predictor
 from geosam.sam.blocks import FeatureMaps
-from geosam.sam.model import Canvas, Predictor
+from geosam.sam.model import Canvas
 from geosam.sam.model.remembered import Remembered
 from geosam.sam.prepared import View
 from geosam.scene import open_scene
@@ -187,7 +188,7 @@ def test_every_kind_of_prompt_changes_the_answer(predictor, encoded, multimask):
 
 def test_a_transformer_sees_a_window_by_its_extent_not_its_pixels(tiny):
     """The same place in the same picture gives the same answer, however many pixels the picture came in."""
-    predictor = Predictor(tiny, "tiny")
+    predictor = to_predictor(tiny, "tiny")
     arrays = predictor.encode(pixels(128, 128))
     points, labels = clicks((128, 128), 1)
     box = np.array([[20, 30, 70, 90]], dtype=np.float32)
@@ -234,7 +235,7 @@ def test_a_mask_prompt_may_come_at_any_sampling(predictor, encoded):
 
 def test_the_predictor_is_what_the_map_code_asks_for(small, tmp_path):
     """Through the protocols of `embeddings` and `masks`, from a scene to masks."""
-    predictor = Predictor(small, "small")
+    predictor = to_predictor(small, "small")
     assert isinstance(predictor, Segmenter)
     scene = open_scene(coordinate_scene(tmp_path / "scene.tif", (64, 96)))
     embedding = embed(scene.read(Window(0, 0, 96, 64)), predictor)
@@ -244,7 +245,7 @@ def test_the_predictor_is_what_the_map_code_asks_for(small, tmp_path):
 
 
 def test_an_embedding_of_another_window_is_refused(small):
-    predictor = Predictor(small, "small")
+    predictor = to_predictor(small, "small")
     arrays = predictor.encode(pixels(128, 128))
     points, labels = clicks((32, 32), 1)
     with pytest.raises(ModelError, match=r"\(32, 8, 8\) for a window of \(32, 32\) pixels"):
@@ -252,8 +253,8 @@ def test_an_embedding_of_another_window_is_refused(small):
 
 
 def test_precision_is_part_of_the_key(small):
-    half = Predictor(small, "small-0123456789ab", dtype=torch.bfloat16)
-    full = Predictor(small, "small-0123456789ab")
+    half = to_predictor(small, "small-0123456789ab", dtype=torch.bfloat16)
+    full = to_predictor(small, "small-0123456789ab")
     assert half.key == "small-0123456789ab-bfloat16"
     window = pixels(64, 64)
     rounded, exact = half.encode(window)[0].astype(np.float32), full.encode(window)[0].astype(np.float32)
@@ -265,14 +266,14 @@ def test_precision_is_part_of_the_key(small):
 @shared_model
 def test_small_models_take_any_window_as_it_is(small, h, w):
     assume(h * w > 1)
-    predictor = Predictor(small, "small")
+    predictor = to_predictor(small, "small")
     canvas = predictor.canvas((h, w))
     assert canvas.scaled == (h, w)
     assert predictor.encode(pixels(h, w))[0].shape[1:] == canvas.grid
 
 
 def test_a_window_is_prepared_for_prompts_once_and_forgotten_with_its_features(predictor, monkeypatch):
-    fresh, shape = Predictor(predictor.sam, "fresh"), (90, 128)
+    fresh, shape = to_predictor(predictor.sam, "fresh"), (90, 128)
     points, labels = clicks(shape, 3)
     look, looks = fresh._decoder.look, []
 
@@ -314,12 +315,12 @@ def test_only_the_latest_windows_stay_prepared():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_of_what_is_laid_out_for_the_machine_memory_holds_nothing_twice(tiny, dtype):
-    window, plain = pixels(90, 128), Predictor(tiny, "tiny", dtype=dtype)
+    window, plain = pixels(90, 128), to_predictor(tiny, "tiny", dtype=dtype)
     wanted = plain.encode(window)
     assert plain.copy_network() is not plain.sam
     mine = deepcopy(tiny)
     held = weakref.ref(mine.image_encoder.blocks[0].attn.qkv.weight)
-    lean = Predictor(mine, "tiny", dtype=dtype, again=lambda: deepcopy(tiny))
+    lean = to_predictor(mine, "tiny", dtype=dtype, again=lambda: deepcopy(tiny))
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lean.encode, [window] * 4))
     assert all(np.array_equal(one, other) for each in found for one, other in zip(each, wanted, strict=True))

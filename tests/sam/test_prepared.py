@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from geosam.models import load_model, to_predictor
+from geosam.nano.drawing import PreparedDrawing
+from geosam.nano.network import NanoSam
 from geosam.sam.blocks import FeatureMaps
 from geosam.sam.model import Predictor, Sam
 from geosam.sam.model.groups import Parts
@@ -17,7 +20,6 @@ from geosam.sam.prepared.memory import Growth, give_back, resident, scratch
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
-from geosam.sam.registry import load_model
 from geosam.segmenter import Features, PromptBatch
 
 INSIDE = torch.ones(3, 1, dtype=torch.long)
@@ -52,8 +54,8 @@ def features(sam) -> FeatureMaps:
 
 
 def prepare(sam: Sam, dtype: torch.dtype = torch.float32) -> PreparedDecoder:
-    drawing = (sam.prompt_map, sam.likeness_map) if sam.spec.drawn else None
-    side = sam.spec.position_side
+    drawing = PreparedDrawing(sam.prompt_map, sam.likeness_map, dtype) if isinstance(sam, NanoSam) else None
+    side = sam.position_side
     return PreparedDecoder(sam.prompt_encoder, sam.mask_decoder, drawing=drawing, position_side=side, dtype=dtype)
 
 
@@ -133,11 +135,11 @@ def test_a_predictor_in_half_precision_encodes_alike_on_any_number_of_threads(ti
     for count in (1, 2):
         try:
             torch.set_num_threads(count)
-            found.append(Predictor(tiny, "tiny", dtype=torch.bfloat16).encode(pixels)[0].astype(np.float32))
+            found.append(to_predictor(tiny, "tiny", dtype=torch.bfloat16).encode(pixels)[0].astype(np.float32))
         finally:
             torch.set_num_threads(threads)
     assert np.array_equal(*found)
-    wanted = Predictor(tiny, "tiny").encode(pixels)[0].astype(np.float32)
+    wanted = to_predictor(tiny, "tiny").encode(pixels)[0].astype(np.float32)
     assert 0 < np.linalg.norm(found[0] - wanted) < 8e-2 * np.linalg.norm(wanted)
 
 
@@ -166,7 +168,7 @@ def test_precision_is_chosen_by_what_the_machine_has(monkeypatch):
 
 @pytest.fixture(scope="module")
 def window(sam) -> tuple[Predictor, tuple, tuple[int, int], np.ndarray]:
-    predictor, shape = Predictor(sam, "test"), (90, 128)
+    predictor, shape = to_predictor(sam, "test"), (90, 128)
     arrays = predictor.encode(np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8))
     points = np.stack(np.meshgrid(np.arange(8, 128, 16), np.arange(8, 90, 16)), -1).reshape(-1, 1, 2)
     return predictor, arrays, shape, points.astype(np.float32)
@@ -191,7 +193,7 @@ def test_a_local_answer_is_that_of_the_surroundings_alone(small):
     """Cutting the embedding itself gives the same masks, wherever the surroundings lie; those that are cut are gone."""
     sam = copy.copy(small)
     sam.spec = replace(small.spec, focus_px=(64,))
-    predictor, shape = Predictor(sam, "test"), (120, 128)
+    predictor, shape = to_predictor(sam, "test"), (120, 128)
     arrays = predictor.encode(np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8))
     points = np.stack(np.meshgrid(np.arange(8, 128, 24), np.arange(8, 120, 24)), -1).reshape(-1, 1, 2).astype("float32")
     labels = np.ones((len(points), 1), np.int64)
@@ -233,7 +235,7 @@ def test_a_local_answer_is_that_of_the_surroundings_alone(small):
 def test_prompts_asked_together_get_the_answers_that_each_gets_alone(small, boxed):
     sam = copy.copy(small)
     sam.spec = replace(small.spec, focus_px=(64, 96))
-    predictor, shape = Predictor(sam, "test"), (200, 240)
+    predictor, shape = to_predictor(sam, "test"), (200, 240)
     arrays = predictor.encode(np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8))
     points = np.stack(np.meshgrid(np.arange(8, 240, 16), np.arange(8, 200, 16)), -1).reshape(-1, 1, 2).astype("float32")
     labels = np.ones((len(points), 1), np.int64)

@@ -14,12 +14,22 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from geosam import models as registry
 from geosam.errors import ModelError, WeightsError
+from geosam.models import (
+    SPECS,
+    downloads,
+    load_model,
+    models,
+    read_sam,
+    spec,
+    to_predictor,
+    weights_path,
+    write_sam,
+)
+from geosam.models.downloads import download, hash_file
+from geosam.models.weights import differences, recognise, shapes_of
 from geosam.nano.recipe import nano_recipe
-from geosam.sam import registry
-from geosam.sam.registry import SPECS, downloads, load_model, models, read_sam, spec, weights_path, write_sam
-from geosam.sam.registry.downloads import download, hash_file
-from geosam.sam.registry.weights import differences, recognise, shapes_of
 from geosam.segmenter import Clicks, PromptBatch
 from geosam.training.config import read_config, spec_of
 
@@ -101,10 +111,9 @@ def test_a_written_model_is_read_back_by_its_path(small, weights_file):
 
 def test_a_loaded_model_computes(weights_file, small):
     """Buffers that no file holds must not stay without storage."""
-    from geosam.sam.model import Predictor
 
     window = np.random.default_rng(1).integers(0, 256, (3, 64, 96), dtype=np.uint8)
-    found, expected = load_model(weights_file).encode(window), Predictor(small, "small").encode(window)
+    found, expected = load_model(weights_file).encode(window), to_predictor(small, "small").encode(window)
     for a, b in zip(found, expected, strict=True):
         difference = np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(b.astype(np.float64))
         assert difference < 1e-2

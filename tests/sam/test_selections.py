@@ -13,6 +13,7 @@ from rasterio.transform import from_origin
 
 import geosam
 from geosam.errors import ModelError
+from geosam.models import to_predictor
 from geosam.sam.model import Predictor
 from geosam.segmenter import PromptBatch
 from geosam.segmenter.prompts import check_pixels, check_prompts
@@ -23,7 +24,7 @@ def near(small) -> Predictor:
     """A network that answers clicks in their surroundings."""
     sam = copy.copy(small)
     sam.spec = replace(small.spec, focus_px=(32, 64))
-    return Predictor(sam, "near-000000000000")
+    return to_predictor(sam, "near-000000000000")
 
 
 @settings(max_examples=8)

@@ -17,8 +17,9 @@ import geosam
 from geosam.cli import app
 from geosam.errors import ModelError, OptionError, PromptError
 from geosam.execute import Progress
-from geosam.sam.model import Predictor, SamSpec, build
-from geosam.sam.registry import load_model, write_sam
+from geosam.models import build, load_model, write_sam
+from geosam.nano.spec import NanoSpec
+from geosam.sam.model import Predictor
 from geosam.segmenter import Everything, Recipe
 from geosam.testing import TruthNetwork
 from geosam.training import finetuning
@@ -32,11 +33,11 @@ SIDE = 256
 RECIPE = Recipe(everything=Everything(pred_iou_threshold=0.3))
 
 
-def tiny_spec(**changes) -> SamSpec:
+def tiny_spec(**changes) -> NanoSpec:
     sizes = {"widths": (16, 16, 32, 32), "depths": (1, 1, 1, 1), "fine_channels": (16, 8)}
     decoder = {"heads": 2, "mlp": 32, "iou_hidden": 16}
     how = {"side": 128, "width": 32, "decoder_sizes": decoder, "drawn": True, "position_side": 64, **changes}
-    return SamSpec("tiny", "conv", sizes, recipe=RECIPE, **how)
+    return NanoSpec("tiny", "conv", sizes, recipe=RECIPE, **how)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import pytest
 
 from geosam.embeddings import embed
 from geosam.masks.everything import find_candidates
-from geosam.sam.model import Predictor
-from geosam.sam.registry import load_model
+from geosam.models import load_model, to_predictor
 from geosam.training import judging
 from geosam.training.evaluation import looks
 from geosam.training.evaluation.sets import list_pictures
@@ -22,7 +21,7 @@ def test_the_rows_are_masks_on_objects_and_the_judge_is_asked_from_then_on(data,
     after = judging.with_judge(network, data)
     assert after.spec.judged
     assert not after.mask_judge.form.equal(network.mask_judge.form)
-    model = Predictor(after, "judging")
+    model = to_predictor(after, "judging")
     seen = list(looks(list_pictures(data / "train")))
     rows = judging.rows_of(model, seen)
     assert set(rows) == {"fields", "roofs"}

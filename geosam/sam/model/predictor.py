@@ -8,25 +8,23 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool
 from torch import Tensor
 
 from geosam.arrays import AnyPixels, Pixels
 from geosam.errors import ModelError
 from geosam.sam.blocks import FeatureMaps
-from geosam.sam.image_encoder.vit import VitEncoder
+from geosam.sam.image_encoder import VitEncoder
 from geosam.sam.model.canvas import Canvas
-from geosam.sam.model.close_up import keep_picture
 from geosam.sam.model.groups import Group, Lot, Parts
 from geosam.sam.model.network import Sam
 from geosam.sam.model.remembered import Remembered
-from geosam.sam.model.sharpening import refine_masks
-from geosam.sam.prepared import PreparedDecoder, Question, View
+from geosam.sam.prepared import Drawing, PreparedDecoder, Question, View
 from geosam.sam.prepared.memory import give_back, growth
 from geosam.sam.prepared.transfer import fetch, send
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
-from geosam.segmenter import Answers, Capabilities, Features, PromptBatch, Refined, Segmenter, check_pixels
+from geosam.segmenter import Answers, Capabilities, Features, PromptBatch, Segmenter, check_pixels
 from geosam.segmenter.port import Keep
 
 Result = TypeVar("Result")
@@ -72,22 +70,14 @@ class Predictor(Segmenter):
         self.key = key if dtype == torch.float32 else f"{key}-{str(dtype).removeprefix('torch.')}"
         self.dtype = dtype
         self.device = sam.pixel_mean.device
-        refines = sam.mask_sharpener is not None
-        self.capabilities = Capabilities(
-            max_windows=1 if self.device.type == "cpu" else GPU_WINDOWS,  # one keeps a processor busy
-            roi_px=sam.spec.focus_px,
-            picture=refines,
-            refines=refines,
-            scores=sam.mask_judge is not None,
-        )
+        self.capabilities = Capabilities(max_windows=self.max_windows)
         self._views = Remembered[View](VIEWS)
         self._prepared: Callable[[Tensor], FeatureMaps] | None = None
 
-    def score(self, measures: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "n"]:
-        """Give the IoU that masks are expected to have, from the measures that `geosam.masks.quality` takes."""
-        if self.sam.mask_judge is None:
-            return super().score(measures)
-        return self.sam.mask_judge.judge(measures)
+    @property
+    def max_windows(self) -> int:
+        """Windows that are best embedded together; one keeps a processor busy."""
+        return 1 if self.device.type == "cpu" else GPU_WINDOWS
 
     def copy_network(self) -> Sam:
         """Give a network with the same weights that is whole and may be changed, on the same device."""
@@ -148,17 +138,21 @@ class Predictor(Segmenter):
     def _encode(self, windows: list[Pixels]) -> list[Features]:
         """Embed windows of one shape together."""
         shape = windows[0].shape[1], windows[0].shape[2]
-        canvas, keeps = self.canvas(shape), self.capabilities.picture
+        canvas = self.canvas(shape)
         with torch.inference_mode(), self._precision():
             shown = [canvas.show(send(torch.tensor(pixels), self.device).float()) for pixels in windows]  # 3 sh sw each
-            kept = [torch.stack([keep_picture(each, canvas) for each in shown])] if keeps else []  # b 3 _ _
+            kept = self._keep(shown, canvas)
             images = torch.stack([canvas.pad(self.sam.normalise(each)) for each in shown])  # b 3 ph pw
             del shown  # as large as the images
             images = images.contiguous(memory_format=torch.channels_last)  # b 3 ph pw
             coarse, fine = self._encoder(images)  # b c gh gw
             arrays = fetch(*(each.half() for each in (coarse, *fine, *kept)))
         each_window = ([array[row] for array in arrays] for row in range(len(windows)))
-        return [Features.of(each, shape, picture=keeps) for each in each_window]
+        return [Features.of(each, shape, picture=bool(kept)) for each in each_window]
+
+    def _keep(self, shown: Sequence[Tensor], canvas: Canvas) -> list[Tensor]:
+        """What is kept of windows ``3 sh sw`` beside their features, ``b 3 _ _``; SAM keeps nothing."""
+        return []
 
     def decode(self, features: Features, prompts: PromptBatch, *, multimask: bool = True) -> Answers:
         """Answer prompts on a window that has been encoded.
@@ -223,24 +217,6 @@ class Predictor(Segmenter):
                 break
         return Answers(logits, iou)
 
-    def refine(
-        self, features: Features, prompts: PromptBatch, iou: Float32[np.ndarray, "n"], *, tight: bool = False
-    ) -> Refined:
-        """Refine masks beside the picture, at twice their sampling; an empty one stays empty.
-
-        Parameters and errors are those of `Segmenter.refine`.
-        """
-        refiner = self.sam.mask_sharpener
-        if refiner is None or prompts.mask_logits is None:
-            return super().refine(features, prompts, iou, tight=tight)
-        canvas = self.canvas(features.shape)
-        with torch.inference_mode():
-            self._check(features, canvas)
-            asked = self._to_input(prompts, canvas, masks=False)
-            found = refine_masks(refiner, features, prompts.mask_logits, iou, asked, canvas, self.recipe, tight=tight)
-        growth.bound()
-        return found
-
     def feature_maps(self, features: Features) -> FeatureMaps:
         """Give features as tensors for a batch of one image."""
         coarse, *fine = (send(torch.tensor(array), self.device).float()[None] for array in features.maps)  # 1 c gh gw
@@ -303,17 +279,19 @@ class Predictor(Segmenter):
     @cached_property
     def _decoder(self) -> PreparedDecoder:
         """The weights as they are when the first prompt is answered."""
-        sam, drawing = self.sam, None
-        if sam.prompt_map is not None and sam.likeness_map is not None:
-            drawing = sam.prompt_map, sam.likeness_map
+        sam = self.sam
         with torch.inference_mode():
             return PreparedDecoder(
                 sam.prompt_encoder,
                 sam.mask_decoder,
-                drawing=drawing,
-                position_side=sam.spec.position_side,
+                drawing=self._drawing(),
+                position_side=sam.position_side,
                 dtype=self.dtype,
             )
+
+    def _drawing(self) -> Drawing | None:
+        """What is drawn of prompts; nothing with SAM."""
+        return None
 
     def _each_group(
         self,

@@ -1,4 +1,4 @@
-"""The vision transformer on a processor: the same function as `geosam.sam.image_encoder.vit.VitEncoder`.
+"""The vision transformer on a processor: the same function as `geosam.sam.image_encoder.VitEncoder`.
 
 Everything but attention concerns each patch alone, so some rows of patches at a time go through all of it while they
 are in a core's cache. Attention goes head by head, and of its scores, patches times patches, only a few rows exist at a
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from geosam.sam.blocks import FeatureMaps
-from geosam.sam.image_encoder.vit import Block, VitEncoder, join_windows, split_windows
+from geosam.sam.image_encoder import Block, VitEncoder, join_windows, split_windows
 from geosam.sam.prepared.precision import Linear
 from geosam.sam.prepared.workers import map_alone
 
@@ -63,7 +63,7 @@ class PreparedVit:
 
 
 class PreparedBlock:
-    """Attention, then an MLP, as in `geosam.sam.image_encoder.vit.Block`."""
+    """Attention, then an MLP, as in `geosam.sam.image_encoder.Block`."""
 
     def __init__(self, block: Block, dtype: torch.dtype, grid: int) -> None:
         attn, self.window = block.attn, block.window

@@ -6,7 +6,7 @@ it becomes where it flows only between pixels that look alike (after Araslanov a
 Segmentation from Image Labels"), how much each colour belongs inside rather than around (as in Rother et al. 2004,
 "GrabCut"), the prompt, and what the encoder has recognised there. A small U-shaped network (Ronneberger et al. 2015),
 trained when the rest of the weights is fixed (`geosam.training.sharpening`), makes of these the sharper mask; what IoU
-to expect of it, `geosam.sam.iou_head` tells.
+to expect of it, `geosam.nano.iou_head` tells.
 """
 
 import torch
@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geosam.nano.box_prior import reach_sides
+from geosam.nano.iou_head import IouHead
 from geosam.sam.blocks import Conv3x3
-from geosam.sam.box_sides import reach_sides
-from geosam.sam.iou_head import IouHead
 from geosam.segmenter import Boxes
 
 WIDTHS = (16, 32, 48, 64)
@@ -38,7 +38,7 @@ PARTS = 1 << 24
 """Whole numbers to 1 in which weights are added up where their order is not fixed; float32 has as many."""
 
 CHANNELS = 12
-"""Maps that the network looks at: see `MaskSharpener.evidence`."""
+"""Maps that the network looks at: see `MaskRefiner.evidence`."""
 
 CONTEXT = 96
 """Channels in which it is weighed, at the coarsest sampling, what the encoder has recognised."""
@@ -47,7 +47,7 @@ Maps = Float[Tensor, "n h w"]
 """One map for each mask."""
 
 
-class MaskSharpener(nn.Module):
+class MaskRefiner(nn.Module):
     """Make masks sharper, each beside the part of the picture in which it lies.
 
     Parameters
@@ -57,7 +57,7 @@ class MaskSharpener(nn.Module):
 
     Examples
     --------
-    >>> sharpen = MaskSharpener(6, 9).eval()
+    >>> sharpen = MaskRefiner(6, 9).eval()
     >>> picture, logits, iou = torch.rand(2, 3, 16, 24) * 255, torch.randn(2, 16, 24), torch.rand(2)
     >>> around = {"pixels": picture, "fine": torch.rand(2, 6, 8, 12), "coarse": torch.rand(2, 9, 2, 3)}
     >>> boxes = torch.tensor([[2.0, 3, 9, 12], [torch.nan] * 4])
@@ -176,7 +176,7 @@ class MaskSharpener(nn.Module):
 
         Answers to boxes may have several ``passes``, each of what came of the one before, made soft: a box bounds its
         object, so that refining again only helps; with clicks alone, errors would grow as well. The object of a user's
-        box reaches the box's sides: ``prior`` tells how strongly (`geosam.sam.box_sides`).
+        box reaches the box's sides: ``prior`` tells how strongly (`geosam.nano.box_prior`).
         """
         asked = {"boxes": boxes, "points": points, "labels": labels}
         boxed = ~boxes.isnan().any(1)  # n

@@ -1,4 +1,4 @@
-"""What a `MaskSharpener` is shown of a window: the surroundings of one mask, cut out, and put back."""
+"""What a `MaskRefiner` is shown of a window: the surroundings of one mask, cut out, and put back."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geosam.arrays import Patch
-from geosam.sam.mask_sharpener import MULTIPLE
+from geosam.nano.refiner import MULTIPLE
 from geosam.sam.model.canvas import Canvas
 
 SAMPLING = 2
@@ -33,7 +33,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class CloseUp:
+class RoiCrop:
     """The surroundings of one mask.
 
     Attributes
@@ -52,7 +52,7 @@ class CloseUp:
     cols: Span
 
     @classmethod
-    def of_mask(cls, logits: Float32[np.ndarray, "mh mw"], canvas: Canvas, margin: Number) -> "CloseUp | None":
+    def of_mask(cls, logits: Float32[np.ndarray, "mh mw"], canvas: Canvas, margin: Number) -> "RoiCrop | None":
         """Lay surroundings about a mask whose logits cover the window; None if it is empty."""
         inside = logits > 0
         rows, cols = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
@@ -63,14 +63,14 @@ class CloseUp:
         return cls.around(box, canvas, margin)
 
     @classmethod
-    def around(cls, box: tuple[Number, Number, Number, Number], canvas: Canvas, margin: Number) -> "CloseUp":
+    def around(cls, box: tuple[Number, Number, Number, Number], canvas: Canvas, margin: Number) -> "RoiCrop":
         """Lay surroundings about a box ``xyxy``, in pixels of the network's input, as far as the window goes.
 
         ``margin`` is how far they reach beyond it to every side, as a share of its longer side.
 
         Examples
         --------
-        >>> close = CloseUp.around((100, 40, 180, 80), Canvas.of((128, 512), resamples=False, side=1024), 0.25)
+        >>> close = RoiCrop.around((100, 40, 180, 80), Canvas.of((128, 512), resamples=False, side=1024), 0.25)
         >>> close.cell, close.rows, close.cols
         (2, (8, 48), (40, 64))
         """
@@ -126,7 +126,7 @@ class CloseUp:
 
         Examples
         --------
-        >>> close = CloseUp.around((0, 40, 60, 80), Canvas.of((128, 512), resamples=False, side=1024), 0.25)
+        >>> close = RoiCrop.around((0, 40, 60, 80), Canvas.of((128, 512), resamples=False, side=1024), 0.25)
         >>> river = torch.ones(close.rows[1], close.cols[1])
         >>> close.cuts(river, 1 / 6), close.cuts(-river, 1 / 6)
         (True, False)

@@ -1,6 +1,6 @@
 """What is drawn of each prompt over the image, in nested order and no more of it than is not zero.
 
-The same function as `geosam.sam.likeness.Likeness` and `geosam.sam.prompt_map.PromptMap`. Of the likeness' channels
+The same function as `geosam.nano.likeness.Likeness` and `geosam.nano.prompt_map.PromptMap`. Of the likeness' channels
 only those are made that a prompt has anything to say in. The drawing of a lone click depends on nothing but how far
 every cell is from it: clicks that lie alike within their cells, such as those of a grid, share one drawing, twice as
 wide and high as the image, of which each takes its part.
@@ -12,10 +12,11 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from geosam.sam.likeness import SHARPNESS, STRIDE, box_cells
+from geosam.nano.likeness import SHARPNESS, STRIDE, box_cells
+from geosam.nano.prompt_map import PromptMap
+from geosam.sam.prepared.decoder import Question
 from geosam.sam.prepared.nesting import nest, nested_index
 from geosam.sam.prepared.upscaling import DEPTH, Hints, pick
-from geosam.sam.prompt_map import PromptMap
 
 PHASE = 8.0
 """Clicks share drawings if they lie at whole multiples of this many pixels."""
@@ -67,7 +68,7 @@ def kinds(labels: Tensor) -> list[Kind]:
 
 
 def likeness(around: Surroundings, points: Tensor, labels: Tensor, boxes: Tensor | None, *, kinds: list[Kind]) -> Hints:
-    """Tell how much every pixel looks like what ``n`` prompts mark, as `geosam.sam.likeness.Likeness` does."""
+    """Tell how much every pixel looks like what ``n`` prompts mark, as `geosam.nano.likeness.Likeness` does."""
     found: list[Tensor] = []
     pairs: list[int] = []
     if kinds:
@@ -153,6 +154,18 @@ class PreparedDrawing:
         col, row = int(x // 16), int(y // 16)
         wide = self.wide(grid, (x % 16, y % 16))
         return wide[gh - 1 - row : 2 * gh - 1 - row, gw - 1 - col : 2 * gw - 1 - col]
+
+    def look(self, finest: Tensor, grid: tuple[int, int]) -> Surroundings:
+        """See `geosam.sam.prepared.decoder.Drawing`."""
+        return Surroundings.of(finest, grid)
+
+    def draw(
+        self, cells: Tensor, around: Surroundings, question: Question, prompts: tuple[Tensor, Tensor, Tensor | None]
+    ) -> tuple[Tensor, Hints]:
+        """See `geosam.sam.prepared.decoder.Drawing`."""
+        hints = likeness(around, *prompts, kinds=kinds(question.labels))
+        lone = lone_places(question.points, question.labels, question.boxes)
+        return self.add(cells, around, hints, prompts=prompts, lone=lone), hints  # n N c
 
     def add(
         self,

@@ -1,6 +1,7 @@
-"""The checkpoints that geosam knows, and how their weights come to be at hand.
+"""Models by name or by path, whatever their family, and how their weights come to be at hand.
 
-`specs`: every checkpoint as data. `weights`: read, recognise and write files. `downloads`: fetch published ones.
+`specs`: the checkpoints that geosam has code for, as data. `weights`: read, recognise and write their files.
+`downloads`: fetch published ones. Other families are in `geosam.adapters`.
 """
 
 import logging
@@ -17,16 +18,29 @@ import torch
 from platformdirs import user_cache_path
 
 from geosam.errors import ModelError, WeightsError
+from geosam.models.downloads import download, hash_file
+from geosam.models.families import build, to_predictor
+from geosam.models.specs import SPECS, spec
+from geosam.models.weights import read_sam, shapes_of, write_sam
 from geosam.sam.model import Predictor, Sam, SamSpec
 from geosam.sam.prepared.precision import quick_dtype
-from geosam.sam.registry.downloads import download, hash_file
-from geosam.sam.registry.specs import SPECS, spec
-from geosam.sam.registry.weights import read_sam, shapes_of, write_sam
 
 if TYPE_CHECKING:
     from geosam.adapters import Adapter, Published, Source
 
-__all__ = ["SPECS", "ModelRow", "cache_folder", "load_model", "models", "read_sam", "spec", "weights_path", "write_sam"]
+__all__ = [
+    "SPECS",
+    "ModelRow",
+    "build",
+    "cache_folder",
+    "load_model",
+    "models",
+    "read_sam",
+    "spec",
+    "to_predictor",
+    "weights_path",
+    "write_sam",
+]
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +144,8 @@ def _load(path: str, changed_ns: int, name: str | None, how: tuple[str, torch.dt
     log.info("loaded %s from %s", sam.spec.name, path)
     if dtype is None:
         dtype = quick_dtype(sam.pixel_mean.device) if sam.spec.resamples else torch.float32
-    return Predictor(sam, f"{sam.spec.name}-{digest[:12]}", dtype=dtype, again=partial(_reload, path, known, digest))
+    again = partial(_reload, path, known, digest)
+    return to_predictor(sam, f"{sam.spec.name}-{digest[:12]}", dtype=dtype, again=again)
 
 
 def _reload(path: str, known: SamSpec | None, digest: str) -> Sam:

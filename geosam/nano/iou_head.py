@@ -1,7 +1,7 @@
 """How good a sharper mask is: the IoU with what was asked for, as it is to be expected.
 
 A mask decoder predicts the IoU of what it drew itself. A mask that was looked at once more
-(`geosam.sam.mask_sharpener`) is another, and looking has shown more: how well its outline follows the picture, and what
+(`geosam.nano.refiner`) is another, and looking has shown more: how well its outline follows the picture, and what
 lies inside, along and outside of it. From these its IoU is predicted anew, by which everything mode prefers one mask to
 another (as Jiang et al. 2018, "Acquisition of Localization Confidence", do with boxes).
 """

@@ -11,16 +11,17 @@ from functools import partial
 
 from geosam.errors import ModelError
 from geosam.nano.recipe import nano_recipe
+from geosam.nano.spec import NanoSpec
 from geosam.sam.model import SamSpec
 
 _published = partial(
     SamSpec, encoder="vit", licence="Apache-2.0", source="Meta AI, Segment Anything (Kirillov et al. 2023)"
 )
 
-SPECS = {
+SPECS: dict[str, SamSpec] = {
     each.name: each
     for each in (
-        SamSpec(  # the sizes of `training/nano.toml`, which makes its weights
+        NanoSpec(  # the sizes of `training/nano.toml`, which makes its weights
             "nano",
             "conv",
             {"widths": (32, 64, 128, 256), "depths": (1, 2, 4, 2), "fine_channels": (64, 32)},

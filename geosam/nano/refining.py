@@ -9,9 +9,9 @@ from torch import Tensor
 
 from geosam.arrays import Patch
 from geosam.errors import ModelError
-from geosam.sam.mask_sharpener import MaskSharpener
+from geosam.nano.refiner import MaskRefiner
+from geosam.nano.roi_crop import RoiCrop, window_cells
 from geosam.sam.model.canvas import OUTSIDE, Canvas
-from geosam.sam.model.close_up import CloseUp, window_cells
 from geosam.sam.prepared import Question
 from geosam.sam.prepared.transfer import fetch, send
 from geosam.sam.prepared.workers import map_alone
@@ -22,7 +22,7 @@ LOT_CELLS = 1 << 15
 
 
 def refine_masks(
-    sharpener: MaskSharpener,
+    sharpener: MaskRefiner,
     features: Features,
     logits: Float32[np.ndarray, "n mh mw"],
     iou: Float32[np.ndarray, "n"],
@@ -58,7 +58,7 @@ def refine_masks(
     """
     how, bounded = recipe.refinement, tight and asked.boxes is not None
     passes, prior = (how.passes, recipe.boxes) if bounded else (1, None)
-    closes = [CloseUp.of_mask(each, canvas, how.margin) for each in logits]
+    closes = [RoiCrop.of_mask(each, canvas, how.margin) for each in logits]
     empty = Patch.of(np.full(window_cells(canvas), OUTSIDE, np.float32))
     masks, expected = [empty] * len(closes), np.zeros(len(closes), np.float32)
     device, picture = next(sharpener.parameters()).device, features.picture
@@ -67,7 +67,7 @@ def refine_masks(
             "features without a picture", expected="those of the same model", hint="encode the window anew"
         )
 
-    def shown(row: int, close: CloseUp) -> dict[str, Tensor]:
+    def shown(row: int, close: RoiCrop) -> dict[str, Tensor]:
         """What the sharpener sees of a mask."""
         coarse, *_, fine = features.maps
         box = asked.points.new_full((2, 2), torch.nan) if asked.boxes is None else asked.boxes[row].view(2, 2)
@@ -82,7 +82,7 @@ def refine_masks(
             "labels": asked.labels[row],
         }
 
-    def work(lot: list[tuple[int, CloseUp]]) -> None:
+    def work(lot: list[tuple[int, RoiCrop]]) -> None:
         each = [shown(row, close) for row, close in lot]
         given = {name: send(torch.stack([one[name] for one in each]), device) for name in each[0]}
         seen = fetch(*sharpener.refine(**given, passes=passes, prior=prior))
@@ -97,7 +97,7 @@ def refine_masks(
     return Refined(masks, expected)
 
 
-def lots(closes: Sequence[CloseUp | None], threads: int = 1) -> list[list[tuple[int, CloseUp]]]:
+def lots(closes: Sequence[RoiCrop | None], threads: int = 1) -> list[list[tuple[int, RoiCrop]]]:
     """Put close-ups of one size together with their places in the row.
 
     A lot holds 1, 2, 4 … close-ups, as many as `LOT_CELLS` allows: few sizes of lots, for the reason of `CELLS`. None
@@ -106,11 +106,11 @@ def lots(closes: Sequence[CloseUp | None], threads: int = 1) -> list[list[tuple[
     Examples
     --------
     >>> canvas = Canvas.of((512, 512), resamples=False, side=1024)
-    >>> small, large = (CloseUp.around((100, 100, 100 + side, 140), canvas, 0.25) for side in (40, 160))
+    >>> small, large = (RoiCrop.around((100, 100, 100 + side, 140), canvas, 0.25) for side in (40, 160))
     >>> [[row for row, _ in lot] for lot in lots([small, large, None, small, small])]
     [[0, 3], [4], [1]]
     """
-    alike: dict[tuple[int, int], list[tuple[int, CloseUp]]] = {}
+    alike: dict[tuple[int, int], list[tuple[int, RoiCrop]]] = {}
     for row, close in enumerate(closes):
         if close is not None:
             alike.setdefault((close.rows[1], close.cols[1]), []).append((row, close))

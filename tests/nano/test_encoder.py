@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from geosam.errors import OptionError
-from geosam.sam.image_encoder.conv import SIDE_MULTIPLE, ConvEncoder
-from geosam.sam.likeness import Likeness, box_cells
-from geosam.sam.prompt_map import PromptMap
-from geosam.sam.registry import spec
+from geosam.models import build, spec
+from geosam.nano.encoder import ConvEncoder
+from geosam.nano.likeness import Likeness, box_cells
+from geosam.nano.prompt_map import PromptMap
+from geosam.sam.model.canvas import SIDE_MULTIPLE
 
 SIZES = {"widths": (8, 16, 16, 16), "depths": (1, 1, 1, 1), "fine_channels": (12, 6)}
 
@@ -122,8 +123,6 @@ def test_prompts_of_several_images_are_compared_with_their_own():
 
 
 def test_nano_is_small():
-    from geosam.sam.model import build
-
     with torch.device("meta"):
         count = sum(p.numel() for p in build(spec("nano")).parameters())
     assert count < 10_000_000

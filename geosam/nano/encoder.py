@@ -24,9 +24,6 @@ STRIDES = (4, 8, 16, 32)
 MERGED = 48
 """Channels in which all scales are merged before the finest features."""
 
-SIDE_MULTIPLE = STRIDES[-1]
-"""Sides of the input are multiples of this many pixels."""
-
 
 class PixelNorm(nn.Module):
     """Layer normalisation over the channels of each pixel."""

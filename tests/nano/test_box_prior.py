@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geosam.nano.box_prior import reach_sides
 from geosam.nano.recipe import BOXES
-from geosam.sam.box_sides import reach_sides
 
 H, W = 24, 32
 BOX = torch.tensor([[4.0, 3, 28, 21]])

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from geosam.errors import ModelError
 from geosam.masks.low_res import bounds, render, to_low_res
+from geosam.models import build, spec, to_predictor
 from geosam.nano.recipe import BOXES, REFINEMENT
-from geosam.sam.mask_sharpener import MULTIPLE, MaskSharpener, colour_odds, flow
-from geosam.sam.model import Predictor, build
+from geosam.nano.refiner import MULTIPLE, MaskRefiner, colour_odds, flow
+from geosam.nano.roi_crop import SAMPLING, RoiCrop, keep_picture, window_cells
+from geosam.sam.model import Predictor
 from geosam.sam.model.canvas import Canvas
-from geosam.sam.model.close_up import SAMPLING, CloseUp, keep_picture, window_cells
-from geosam.sam.registry import spec
 from geosam.segmenter import Features, PromptBatch
 
 MARGIN, BEYOND = REFINEMENT.margin, REFINEMENT.edge
@@ -41,7 +41,7 @@ class TestCloseUps:
         canvas = Canvas.of((h, w), resamples=False, side=1024)
         x0, y0 = data.draw(st.integers(0, w - 2)), data.draw(st.integers(0, h - 2))
         x1, y1 = data.draw(st.integers(x0 + 1, w)), data.draw(st.integers(y0 + 1, h))
-        close = CloseUp.around((x0, y0, x1, y1), canvas, MARGIN)
+        close = RoiCrop.around((x0, y0, x1, y1), canvas, MARGIN)
         picture = torch.from_numpy(close.picture(ramp(canvas)))
         assert picture.shape[1] % MULTIPLE == picture.shape[2] % MULTIPLE == 0
         for cut, stride, coarser in ((close.fine, 4, 2), (close.coarse, 16, 8)):
@@ -60,7 +60,7 @@ class TestCloseUps:
     def test_what_is_put_back_lies_where_it_was(self, h, w, data):
         canvas = Canvas.of((h, w), resamples=False, side=1024)
         x0, y0 = data.draw(st.integers(0, w - 9)), data.draw(st.integers(0, h - 9))
-        close = CloseUp.around((x0, y0, x0 + 8, y0 + 8), canvas, MARGIN)
+        close = RoiCrop.around((x0, y0, x0 + 8, y0 + 8), canvas, MARGIN)
         across, down = torch.from_numpy(close.picture(ramp(canvas)))[:2]
         for axis, drawn in ((1, across), (0, down)):
             patch = close.patch(drawn - 1e4, BEYOND)  # far below the greatest logit that an edge may have
@@ -75,7 +75,7 @@ class TestCloseUps:
     @pytest.mark.parametrize("side", [399, 400, 401, 433])
     def test_a_mask_does_not_end_where_the_window_goes_on(self, side):
         canvas = Canvas.of((side, side), resamples=False, side=1024)
-        close = CloseUp.around((0, 150, 60, 200), canvas, MARGIN)
+        close = RoiCrop.around((0, 150, 60, 200), canvas, MARGIN)
         patch = close.patch(torch.ones(close.rows[1], close.cols[1]), BEYOND)
         to_low_res(patch)  # whose box and one logit around it lie in the patch
         assert (patch.logits[[0, -1]] == BEYOND).all()
@@ -84,8 +84,8 @@ class TestCloseUps:
 
     def test_large_masks_are_looked_at_twice_as_coarsely(self):
         canvas = Canvas.of((1024, 1024), resamples=False, side=1024)
-        assert CloseUp.around((300, 300, 460, 400), canvas, MARGIN).cell == 2
-        assert CloseUp.around((300, 300, 480, 400), canvas, MARGIN).cell == 4
+        assert RoiCrop.around((300, 300, 460, 400), canvas, MARGIN).cell == 2
+        assert RoiCrop.around((300, 300, 480, 400), canvas, MARGIN).cell == 4
 
     @settings(max_examples=30, deadline=None)
     @given(h=sides, w=sides, seed=st.integers(0, 1000))
@@ -96,7 +96,7 @@ class TestCloseUps:
         y, x = int(rng.integers(0, mh - 3)), int(rng.integers(0, mw - 3))
         logits = np.full((mh, mw), -4, np.float32)
         logits[y : y + 3, x : x + 3] = 4
-        close = CloseUp.of_mask(logits, canvas, MARGIN)
+        close = RoiCrop.of_mask(logits, canvas, MARGIN)
         again = close.patch(close.logits(torch.from_numpy(logits)), BEYOND)
         ends = []
         for mask in (to_low_res(logits), to_low_res(again)):
@@ -107,7 +107,7 @@ class TestCloseUps:
 
     def test_an_empty_mask_has_no_surroundings(self):
         canvas = Canvas.of((64, 64), resamples=False, side=1024)
-        assert CloseUp.of_mask(np.full((16, 16), -1, np.float32), canvas, MARGIN) is None
+        assert RoiCrop.of_mask(np.full((16, 16), -1, np.float32), canvas, MARGIN) is None
 
     def test_what_is_kept_of_a_picture_goes_on_beyond_its_edge(self):
         canvas = Canvas.of((40, 50), resamples=False, side=1024)
@@ -152,7 +152,7 @@ def sharp() -> Predictor:
     for last in (sam.mask_sharpener.out, sam.mask_sharpener.context[-1]):
         for parameter in last.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
-    return Predictor(sam.requires_grad_(requires_grad=False), "sharp")
+    return to_predictor(sam.requires_grad_(requires_grad=False), "sharp")
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ class TestSharpening:
         features, *_ = window
         assert features.picture.shape == (3, *(side // SAMPLING for side in sharp.canvas(features.shape).padded))
         assert len(sharp.feature_maps(features).fine) == len(features.maps) - 1
-        unlike = Predictor(build(replace(spec("nano"), sharpened=False)), "plain")
+        unlike = to_predictor(build(replace(spec("nano"), sharpened=False)), "plain")
         assert unlike.encode(np.zeros((3, 32, 32), np.uint8)).picture is None
 
     def test_a_mask_is_sharpened_alike_whatever_is_asked_beside_it(self, sharp, window):
@@ -188,13 +188,13 @@ class TestSharpening:
             assert expected == iou[row]
 
     def test_answers_to_boxes_are_looked_at_twice_unless_once_is_enough(self, sharp, window, monkeypatch):
-        draw, looks = MaskSharpener.draw, []
+        draw, looks = MaskRefiner.draw, []
 
         def count(self, pixels, *given, **rest):
             looks.append(len(pixels))
             return draw(self, pixels, *given, **rest)
 
-        monkeypatch.setattr(MaskSharpener, "draw", count)
+        monkeypatch.setattr(MaskRefiner, "draw", count)
         twice = sharp.refine(*window, tight=True).masks
         seen = sum(looks)
         once = sharp.refine(*window).masks
@@ -202,7 +202,7 @@ class TestSharpening:
         assert all(np.abs(a.logits - b.logits).max() > 0.01 for a, b in zip(once, twice, strict=True))
 
     def test_the_users_boxes_draw_masks_to_their_sides_and_inferred_ones_do_not(self):
-        sharpen = MaskSharpener(4, 6).eval()
+        sharpen = MaskRefiner(4, 6).eval()
         logits = torch.full((2, 16, 24), -0.6)
         logits[:, 4:12, 4:14] = 3
         around = {"pixels": torch.full((2, 3, 16, 24), 90.0), "fine": torch.zeros(2, 4, 8, 12)}
@@ -232,7 +232,7 @@ class TestSharpening:
         def everywhere(self, pixels, fine, coarse, logits, iou, **rest):
             return torch.full_like(logits, 5.0), torch.full_like(iou, 0.6)
 
-        monkeypatch.setattr(MaskSharpener, "refine", everywhere)
+        monkeypatch.setattr(MaskRefiner, "refine", everywhere)
         masks, iou = sharp.refine(features, prompts, np.float32([0.9, 0.4, 0.7]))
         for seen, mask in zip(masks, prompts.mask_logits, strict=True):
             after, before = (render(to_low_res(each), features.shape)[1].sum() for each in (seen, mask))
@@ -247,7 +247,7 @@ class TestSharpening:
         assert expected == 0
 
     def test_what_the_sharpener_starts_with_is_the_mask_itself(self):
-        sharpen = MaskSharpener(4, 6).eval()
+        sharpen = MaskRefiner(4, 6).eval()
         picture = torch.full((1, 3, 16, 16), 90.0)
         logits = torch.full((1, 16, 16), -5.0)
         logits[:, 5:11, 4:12] = 5
@@ -261,7 +261,7 @@ class TestSharpening:
 
     def test_weights_without_a_refiner_say_so(self, sharp, window):
         features, prompts, iou = window
-        plain = Predictor(build(replace(spec("nano"), sharpened=False)), "plain")
+        plain = to_predictor(build(replace(spec("nano"), sharpened=False)), "plain")
         assert not plain.capabilities.refines
         with pytest.raises(ModelError, match="no mask refiner"):
             plain.refine(Features(features.maps, features.shape), prompts, iou)

@@ -11,10 +11,10 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 MEASURES = 13
-"""How many measures it looks at; `geosam.masks.judging` takes them."""
+"""How many measures it looks at; `geosam.masks.quality` takes them."""
 
 
-class MaskJudge(nn.Module):
+class QualityModel(nn.Module):
     """Constants of the quadratic form; zeros until they are fitted, or read from a file."""
 
     centre: Tensor
@@ -32,7 +32,7 @@ class MaskJudge(nn.Module):
 
         Examples
         --------
-        >>> judge = MaskJudge()
+        >>> judge = QualityModel()
         >>> judge.form[0, 0], judge.form[0, 1] = 0.5, 0.25
         >>> judge.judge(np.eye(2, MEASURES)).tolist()
         [0.75, 0.5]

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geosam.errors import OptionError, WeightsError
-from geosam.nano.recipe import former_recipe
-from geosam.sam.model import Sam, SamSpec, build
-from geosam.sam.registry.specs import SPECS
+from geosam.models.families import build, spec_from_dict
+from geosam.models.specs import SPECS
+from geosam.sam.model import Sam, SamSpec
 
 METADATA_KEY = "geosam_spec"
 """Entry of a safetensors file's metadata that holds its `SamSpec` as JSON."""
@@ -155,9 +155,7 @@ def _check_numbers(path: Path, state: Mapping[str, Tensor]) -> None:
 
 def _spec_from_json(text: str, path: Path) -> SamSpec:
     try:
-        values = _tuples(json.loads(text))
-        refines = isinstance(values, dict) and values.get("sharpened") is True
-        return SamSpec.from_dict(values, former_recipe(refines=refines))
+        return spec_from_dict(_tuples(json.loads(text)))
     except OptionError as error:
         raise WeightsError(
             f"the specification in {str(path)!r}: {error.problem}",

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geosam.sam.iou_head import MEASURES, IouHead
+from geosam.nano.iou_head import MEASURES, IouHead
 
 
 def seen(count, h=16, w=24):
