@@ -17,16 +17,16 @@ import torch
 from jaxtyping import Float64
 
 from geosam.embeddings import Embedding, embed
+from geosam.evaluation import Look, looks
+from geosam.evaluation.asking import batches
+from geosam.evaluation.crops import Crop, iou
+from geosam.evaluation.looks import Target
+from geosam.evaluation.sets import LabelledPicture, list_pictures
 from geosam.masks.low_res import keep_components
 from geosam.models import to_predictor
 from geosam.nano.network import NanoSam
 from geosam.sam.model import Predictor, Sam
 from geosam.segmenter import PromptBatch
-from geosam.training.evaluation import Look, looks
-from geosam.training.evaluation.asking import batches
-from geosam.training.evaluation.crops import Crop, iou
-from geosam.training.evaluation.looks import Target
-from geosam.training.evaluation.sets import LabelledPicture, list_pictures
 from geosam.training.real import SPLIT, open_rows
 
 log = logging.getLogger(__name__)

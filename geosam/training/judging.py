@@ -18,6 +18,10 @@ import torch
 from jaxtyping import Float64
 
 from geosam.embeddings import embed
+from geosam.evaluation import Look, looks
+from geosam.evaluation.crops import Crop, iou
+from geosam.evaluation.looks import Target
+from geosam.evaluation.sets import list_pictures
 from geosam.masks.everything import find_candidates
 from geosam.masks.low_res import render
 from geosam.masks.quality import measure
@@ -27,10 +31,6 @@ from geosam.nano.network import NanoSam
 from geosam.nano.quality_model import MEASURES, QualityModel
 from geosam.nano.spec import NanoSpec
 from geosam.sam.model import Predictor
-from geosam.training.evaluation import Look, looks
-from geosam.training.evaluation.crops import Crop, iou
-from geosam.training.evaluation.looks import Target
-from geosam.training.evaluation.sets import list_pictures
 from geosam.training.real import SPLIT, open_rows
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from geosam.embeddings import embed
+from geosam.evaluation import looks
+from geosam.evaluation.sets import list_pictures
 from geosam.masks.everything import find_candidates
 from geosam.models import load_model, to_predictor
 from geosam.training import judging
-from geosam.training.evaluation import looks
-from geosam.training.evaluation.sets import list_pictures
 
 
 @pytest.fixture
