@@ -1,7 +1,7 @@
-"""How good a sharper mask is: the IoU with what was asked for, as it is to be expected.
+"""How good a refined mask is: its predicted IoU with what was asked for.
 
-A mask decoder predicts the IoU of what it drew itself. A mask that was looked at once more
-(`geosam.nano.refiner`) is another, and looking has shown more: how well its outline follows the picture, and what
+A mask decoder predicts the IoU of what it drew itself. A refined mask
+(`geosam.nano.refiner`) is another, and refining has shown more: how well its outline follows the picture, and what
 lies inside, along and outside of it. From these its IoU is predicted anew, by which everything mode prefers one mask to
 another (as Jiang et al. 2018, "Acquisition of Localization Confidence", do with boxes).
 """
@@ -24,12 +24,12 @@ OFFSET = 1.0
 
 
 class IouHead(nn.Module):
-    """Predict the IoU of masks that a sharpener has drawn.
+    """Predict the IoU of refined masks.
 
     Parameters
     ----------
     seen, coarse
-        Channels of the sharpener's coarsest maps and of the encoder's coarsest features.
+        Channels of the refiner's coarsest maps and of the encoder's coarsest features.
 
     Examples
     --------
@@ -59,9 +59,9 @@ class IouHead(nn.Module):
         Parameters
         ----------
         seen, coarse
-            The sharpener's coarsest maps, and the encoder's coarsest features at the same places.
+            The refiner's coarsest maps, and the encoder's coarsest features at the same places.
         before, after
-            Logits of the masks as they were given and as they were sharpened.
+            Logits of the masks as they were given and as they were refined.
         asked
             The IoU that the decoder predicted, whether there is a box, and whether there is nothing but one click.
         """

@@ -1,11 +1,11 @@
-"""A second look at a mask, at twice the sampling: where its outline runs in the picture itself.
+"""The mask refiner: a small network that redraws a mask beside the picture, at twice its sampling.
 
 A mask decoder draws at a quarter of the picture's sampling and from what it has learned; what it cannot know beforehand
-is how this object's colours differ from those around it. So the answer is looked at once more beside the picture: what
+is how this object's colours differ from those around it. So a mask is refined beside the picture: what
 it becomes where it flows only between pixels that look alike (after Araslanov and Roth 2020, "Single-stage Semantic
 Segmentation from Image Labels"), how much each colour belongs inside rather than around (as in Rother et al. 2004,
 "GrabCut"), the prompt, and what the encoder has recognised there. A small U-shaped network (Ronneberger et al. 2015),
-trained when the rest of the weights is fixed (`geosam.training.sharpening`), makes of these the sharper mask; what IoU
+trained when the rest of the weights is fixed (`geosam.training.sharpening`), makes of these the refined mask; what IoU
 to expect of it, `geosam.nano.iou_head` tells.
 """
 
@@ -20,10 +20,10 @@ from geosam.sam.blocks import Conv3x3
 from geosam.segmenter import Boxes
 
 WIDTHS = (16, 32, 48, 64)
-"""Channels at the sampling of the sharper mask, at half, a quarter and an eighth of it."""
+"""Channels at the sampling of the refined mask, at half, a quarter and an eighth of it."""
 
 MULTIPLE = 8
-"""Sides of what it looks at are whole multiples of this."""
+"""Sides of its crops are whole multiples of this."""
 
 REACH = (1, 2, 4)
 """Distances, in cells, of the neighbours to which a mask flows, eight each."""
@@ -38,7 +38,7 @@ PARTS = 1 << 24
 """Whole numbers to 1 in which weights are added up where their order is not fixed; float32 has as many."""
 
 CHANNELS = 12
-"""Maps that the network looks at: see `MaskRefiner.evidence`."""
+"""Input maps of the network: see `MaskRefiner.evidence`."""
 
 CONTEXT = 96
 """Channels in which it is weighed, at the coarsest sampling, what the encoder has recognised."""
@@ -48,7 +48,7 @@ Maps = Float[Tensor, "n h w"]
 
 
 class MaskRefiner(nn.Module):
-    """Make masks sharper, each beside the part of the picture in which it lies.
+    """Refine masks, each beside the part of the picture in which it lies.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ class MaskRefiner(nn.Module):
 
     Examples
     --------
-    >>> sharpen = MaskRefiner(6, 9).eval()
+    >>> refiner = MaskRefiner(6, 9).eval()
     >>> picture, logits, iou = torch.rand(2, 3, 16, 24) * 255, torch.randn(2, 16, 24), torch.rand(2)
     >>> around = {"pixels": picture, "fine": torch.rand(2, 6, 8, 12), "coarse": torch.rand(2, 9, 2, 3)}
     >>> boxes = torch.tensor([[2.0, 3, 9, 12], [torch.nan] * 4])
     >>> clicks, labels = torch.rand(2, 1, 2) * 16, torch.tensor([[-1], [1]])
-    >>> sharper, iou = sharpen(**around, logits=logits, iou=iou, boxes=boxes, points=clicks, labels=labels)
-    >>> tuple(sharper.shape), tuple(iou.shape)
+    >>> refined, iou = refiner(**around, logits=logits, iou=iou, boxes=boxes, points=clicks, labels=labels)
+    >>> tuple(refined.shape), tuple(iou.shape)
     ((2, 16, 24), (2,))
     """
 
@@ -107,7 +107,7 @@ class MaskRefiner(nn.Module):
         points: Float[Tensor, "n p 2"],
         labels: Int[Tensor, "n p"],
     ) -> tuple[Maps, Float[Tensor, "n"]]:
-        """Sharpen ``n`` masks, and predict the IoU of each.
+        """Refine ``n`` masks, and predict the IoU of each.
 
         Parameters
         ----------
@@ -120,8 +120,8 @@ class MaskRefiner(nn.Module):
         boxes, points, labels
             What was asked, in cells of the same; boxes of NaN where there is none.
         """
-        sharper, deep = self.draw(pixels, fine, coarse, logits, boxes=boxes, points=points, labels=labels)
-        return sharper, self.assess(deep, coarse, logits, sharper, iou, boxes=boxes, labels=labels)
+        refined, deep = self.draw(pixels, fine, coarse, logits, boxes=boxes, points=points, labels=labels)
+        return refined, self.assess(deep, coarse, logits, refined, iou, boxes=boxes, labels=labels)
 
     def draw(
         self,
@@ -134,7 +134,7 @@ class MaskRefiner(nn.Module):
         points: Tensor,
         labels: Tensor,
     ) -> tuple[Maps, Float[Tensor, "n c h8 w8"]]:
-        """Give the sharper masks and the coarsest maps that led to them; arguments as above."""
+        """Give the refined masks and the coarsest maps that led to them; arguments as above."""
         with torch.no_grad():
             seen, flowed = self.evidence(pixels, logits, boxes, points, labels)  # n c h w, n h w
         seen = seen.contiguous(memory_format=torch.channels_last)  # n c h w
@@ -151,12 +151,12 @@ class MaskRefiner(nn.Module):
         return self.gain[0] * logits.clamp(-6, 6) / 2 + self.gain[1] * 2 * flowed + change, eighth
 
     def assess(
-        self, deep: Tensor, coarse: Tensor, logits: Maps, sharper: Maps, iou: Tensor, *, boxes: Tensor, labels: Tensor
+        self, deep: Tensor, coarse: Tensor, logits: Maps, refined: Maps, iou: Tensor, *, boxes: Tensor, labels: Tensor
     ) -> Float[Tensor, "n"]:
         """Predict the IoU of masks from what `draw` gave; arguments as above."""
         boxed = ~boxes.isnan().any(1)  # n
         asked = torch.stack([iou, boxed.to(iou), is_lone(boxed, labels).to(iou)], 1)  # n 3
-        return self.expect(deep.detach(), coarse, logits, sharper.detach(), asked)
+        return self.expect(deep.detach(), coarse, logits, refined.detach(), asked)
 
     def refine(
         self,
@@ -181,12 +181,12 @@ class MaskRefiner(nn.Module):
         asked = {"boxes": boxes, "points": points, "labels": labels}
         boxed = ~boxes.isnan().any(1)  # n
         for _ in range(passes - 1):
-            sharper, _ = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
-            logits = torch.where(boxed[:, None, None], soften(sharper), logits)  # n h w
-        sharper, deep = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
+            refined, _ = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
+            logits = torch.where(boxed[:, None, None], soften(refined), logits)  # n h w
+        refined, deep = self.draw(pixels, fine, coarse, logits, **asked)  # n h w
         if prior is not None:
-            sharper = reach_sides(sharper, boxes, prior)  # n h w
-        return sharper, self.assess(deep, coarse, logits, sharper, iou, boxes=boxes, labels=labels)
+            refined = reach_sides(refined, boxes, prior)  # n h w
+        return refined, self.assess(deep, coarse, logits, refined, iou, boxes=boxes, labels=labels)
 
     def evidence(
         self, pixels: Tensor, logits: Maps, boxes: Tensor, points: Tensor, labels: Tensor
@@ -201,9 +201,9 @@ class MaskRefiner(nn.Module):
         return torch.cat([colours.clamp(-3, 3), torch.stack(maps, 1)], 1), flowed
 
 
-def soften(sharper: Maps) -> Maps:
-    """Make sharper masks like those of a decoder, at half the sampling, to look at once more."""
-    return _twice(functional.avg_pool2d(2 * sharper[:, None], 2))[:, 0]  # n h w
+def soften(refined: Maps) -> Maps:
+    """Make refined masks like those of a decoder, at half the sampling, to refine them again."""
+    return _twice(functional.avg_pool2d(2 * refined[:, None], 2))[:, 0]  # n h w
 
 
 def is_lone(boxed: Bool[Tensor, "n"], labels: Int[Tensor, "n p"]) -> Bool[Tensor, "n"]:

@@ -1,4 +1,4 @@
-"""Masks of a window, refined: each in its close-up, those of one size together."""
+"""Masks of a window, refined: each in its RoI crop, those of one size together."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,12 @@ from geosam.sam.prepared.transfer import fetch, send
 from geosam.sam.prepared.workers import map_alone
 from geosam.segmenter import Features, Recipe, Refined
 
-LOT_CELLS = 1 << 15
-"""Cells of close-ups that are looked at together at most; so many fit a core's cache."""
+BATCH_CELLS = 1 << 15
+"""Cells of crops that are refined together at most; so many fit a core's cache."""
 
 
 def refine_masks(
-    sharpener: MaskRefiner,
+    refiner: MaskRefiner,
     features: Features,
     logits: Float32[np.ndarray, "n mh mw"],
     iou: Float32[np.ndarray, "n"],
@@ -36,8 +36,8 @@ def refine_masks(
 
     Parameters
     ----------
-    sharpener
-        The network that does it, on its device. Close-ups are cut out and put back by the processor.
+    refiner
+        The network that does it, on its device. Crops are cut out and put back by the processor.
     features
         What is kept of the window, with the picture.
     logits, iou
@@ -53,70 +53,70 @@ def refine_masks(
 
     Returns
     -------
-    Each mask where it lies; an empty mask stays empty, and its IoU is 0. One that would grow beyond its close-up stays
+    Each mask where it lies; an empty mask stays empty, and its IoU is 0. One that would grow beyond its crop stays
     as it was, since it could only end there in a straight line.
     """
     how, bounded = recipe.refinement, tight and asked.boxes is not None
     passes, prior = (how.passes, recipe.boxes) if bounded else (1, None)
-    closes = [RoiCrop.of_mask(each, canvas, how.margin) for each in logits]
+    crops = [RoiCrop.of_mask(each, canvas, how.margin) for each in logits]
     empty = Patch.of(np.full(window_cells(canvas), OUTSIDE, np.float32))
-    masks, expected = [empty] * len(closes), np.zeros(len(closes), np.float32)
-    device, picture = next(sharpener.parameters()).device, features.picture
+    masks, expected = [empty] * len(crops), np.zeros(len(crops), np.float32)
+    device, picture = next(refiner.parameters()).device, features.picture
     if picture is None:
         raise ModelError(
             "features without a picture", expected="those of the same model", hint="encode the window anew"
         )
 
-    def shown(row: int, close: RoiCrop) -> dict[str, Tensor]:
-        """What the sharpener sees of a mask."""
+    def shown(row: int, crop: RoiCrop) -> dict[str, Tensor]:
+        """What the refiner sees of a mask."""
         coarse, *_, fine = features.maps
         box = asked.points.new_full((2, 2), torch.nan) if asked.boxes is None else asked.boxes[row].view(2, 2)
         return {
-            "pixels": torch.from_numpy(close.picture(picture)),
-            "fine": torch.from_numpy(close.fine(fine)),
-            "coarse": torch.from_numpy(close.coarse(coarse)),
-            "logits": close.logits(torch.from_numpy(logits[row])),
+            "pixels": torch.from_numpy(crop.picture(picture)),
+            "fine": torch.from_numpy(crop.fine(fine)),
+            "coarse": torch.from_numpy(crop.coarse(coarse)),
+            "logits": crop.logits(torch.from_numpy(logits[row])),
             "iou": torch.from_numpy(iou[row : row + 1])[0],
-            "boxes": close.place(box).flatten(),
-            "points": close.place(asked.points[row]),
+            "boxes": crop.place(box).flatten(),
+            "points": crop.place(asked.points[row]),
             "labels": asked.labels[row],
         }
 
-    def work(lot: list[tuple[int, RoiCrop]]) -> None:
-        each = [shown(row, close) for row, close in lot]
+    def work(batch: list[tuple[int, RoiCrop]]) -> None:
+        each = [shown(row, crop) for row, crop in batch]
         given = {name: send(torch.stack([one[name] for one in each]), device) for name in each[0]}
-        seen = fetch(*sharpener.refine(**given, passes=passes, prior=prior))
-        sharper, reached = (torch.from_numpy(part) for part in seen)
-        for (row, close), one, mask, expects in zip(lot, each, sharper, reached.tolist(), strict=True):
-            cut = close.cuts(mask, how.cut)
-            masks[row] = close.patch(one["logits"] if cut else mask, how.edge)
+        seen = fetch(*refiner.refine(**given, passes=passes, prior=prior))
+        refined, reached = (torch.from_numpy(part) for part in seen)
+        for (row, crop), one, mask, expects in zip(batch, each, refined, reached.tolist(), strict=True):
+            cut = crop.cuts(mask, how.cut)
+            masks[row] = crop.patch(one["logits"] if cut else mask, how.edge)
             expected[row] = min(expects, iou[row]) if cut else expects
 
     threads = torch.get_num_threads() if device.type == "cpu" else 1
-    map_alone(work, lots(closes, threads), threads=threads)
+    map_alone(work, batches(crops, threads), threads=threads)
     return Refined(masks, expected)
 
 
-def lots(closes: Sequence[RoiCrop | None], threads: int = 1) -> list[list[tuple[int, RoiCrop]]]:
-    """Put close-ups of one size together with their places in the row.
+def batches(crops: Sequence[RoiCrop | None], threads: int = 1) -> list[list[tuple[int, RoiCrop]]]:
+    """Batch crops of one size, with their places in the row.
 
-    A lot holds 1, 2, 4 … close-ups, as many as `LOT_CELLS` allows: few sizes of lots, for the reason of `CELLS`. None
-    holds more than its share of all, so that no thread waits for another.
+    A batch holds 1, 2, 4 … crops, as many as `BATCH_CELLS` allows: few sizes of batches, for the reason of `CELLS`.
+    None holds more than its share of all, so that no thread waits for another.
 
     Examples
     --------
     >>> canvas = Canvas.of((512, 512), resamples=False, side=1024)
     >>> small, large = (RoiCrop.around((100, 100, 100 + side, 140), canvas, 0.25) for side in (40, 160))
-    >>> [[row for row, _ in lot] for lot in lots([small, large, None, small, small])]
+    >>> [[row for row, _ in batch] for batch in batches([small, large, None, small, small])]
     [[0, 3], [4], [1]]
     """
     alike: dict[tuple[int, int], list[tuple[int, RoiCrop]]] = {}
-    for row, close in enumerate(closes):
-        if close is not None:
-            alike.setdefault((close.rows[1], close.cols[1]), []).append((row, close))
+    for row, crop in enumerate(crops):
+        if crop is not None:
+            alike.setdefault((crop.rows[1], crop.cols[1]), []).append((row, crop))
     found = []
     for (h, w), group in alike.items():
-        most = max(min(LOT_CELLS // (h * w), len(closes) // threads), 1)
+        most = max(min(BATCH_CELLS // (h * w), len(crops) // threads), 1)
         while group:
             count = 1 << (min(len(group), most).bit_length() - 1)
             found.append(group[:count])

@@ -1,4 +1,4 @@
-"""What a `MaskRefiner` is shown of a window: the surroundings of one mask, cut out, and put back."""
+"""RoI crops for the mask refiner: the part of a window around one mask, cut out, and put back."""
 
 import math
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from geosam.nano.refiner import MULTIPLE
 from geosam.sam.model.canvas import Canvas
 
 SAMPLING = 2
-"""Input pixels to a side of one cell of the picture that is kept with an embedding, and of sharper masks."""
+"""Input pixels to a side of one cell of the picture that is kept with an embedding, and of refined masks."""
 
 CELLS = (48, 64, 96, 128, 192, 256, 384, 512)
-"""Cells along surroundings, if the window has as many. Few sizes: what has one size is looked at together, and for each
+"""Cells along a crop, if the window has as many. Few sizes: crops of one size are refined together, and for each
 size a network's arithmetic has to be laid out anew."""
 
 MOST_CELLS = 128
-"""Surroundings with more cells are twice as coarse."""
+"""Crops with more cells are twice as coarse."""
 
 Number = int | float
 
@@ -29,12 +29,12 @@ Kept = Float16[np.ndarray, "c gh gw"]
 """What is kept of a window: features, or the picture."""
 
 Span = tuple[int, int]
-"""First cell along an axis, in cells of the surroundings from the input's edge, and their number."""
+"""First cell along an axis, in cells of the crop from the input's edge, and their number."""
 
 
 @dataclass(frozen=True)
 class RoiCrop:
-    """The surroundings of one mask.
+    """A RoI crop around one mask.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class RoiCrop:
 
     @classmethod
     def of_mask(cls, logits: Float32[np.ndarray, "mh mw"], canvas: Canvas, margin: Number) -> "RoiCrop | None":
-        """Lay surroundings about a mask whose logits cover the window; None if it is empty."""
+        """Lay a crop around a mask whose logits cover the window; None if it is empty."""
         inside = logits > 0
         rows, cols = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
         if not len(rows):
@@ -64,14 +64,14 @@ class RoiCrop:
 
     @classmethod
     def around(cls, box: tuple[Number, Number, Number, Number], canvas: Canvas, margin: Number) -> "RoiCrop":
-        """Lay surroundings about a box ``xyxy``, in pixels of the network's input, as far as the window goes.
+        """Lay a crop around a box ``xyxy``, in pixels of the network's input, as far as the window goes.
 
-        ``margin`` is how far they reach beyond it to every side, as a share of its longer side.
+        ``margin`` is how far it reaches beyond it to every side, as a share of its longer side.
 
         Examples
         --------
-        >>> close = RoiCrop.around((100, 40, 180, 80), Canvas.of((128, 512), resamples=False, side=1024), 0.25)
-        >>> close.cell, close.rows, close.cols
+        >>> crop = RoiCrop.around((100, 40, 180, 80), Canvas.of((128, 512), resamples=False, side=1024), 0.25)
+        >>> crop.cell, crop.rows, crop.cols
         (2, (8, 48), (40, 64))
         """
         x0, y0, x1, y1 = box
@@ -95,7 +95,7 @@ class RoiCrop:
         return self._cut(kept, self.cell // SAMPLING, MULTIPLE)
 
     def _cut(self, maps: Kept, pool: int, coarser: int) -> Float32[np.ndarray, "c h w"]:
-        """Cut maps out of which ``pool`` cells make one, to every so manyth of the surroundings' cells."""
+        """Crop feature maps of ``coarser`` times coarser cells, average-pooled by ``pool``."""
         rows, cols = (
             (first * pool // coarser, (first + count) * pool // coarser) for first, count in (self.rows, self.cols)
         )
@@ -117,21 +117,21 @@ class RoiCrop:
         return matrices[0] @ seen @ matrices[1].T  # h w
 
     def place(self, points: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
-        """Bring points in input pixels to cells of the surroundings."""
+        """Bring points in input pixels to cells of the crop."""
         corner = torch.tensor([self.cols[0], self.rows[0]], device=points.device)  # 2
         return points / self.cell - corner  # *n 2
 
-    def cuts(self, sharper: Float[Tensor, "h w"], share: Number) -> bool:
-        """Tell whether a mask goes on beyond the surroundings: it has more than a share of a side of them.
+    def cuts(self, refined: Float[Tensor, "h w"], share: Number) -> bool:
+        """Tell whether a mask goes on beyond the crop: it has more than a share of one of its sides.
 
         Examples
         --------
-        >>> close = RoiCrop.around((0, 40, 60, 80), Canvas.of((128, 512), resamples=False, side=1024), 0.25)
-        >>> river = torch.ones(close.rows[1], close.cols[1])
-        >>> close.cuts(river, 1 / 6), close.cuts(-river, 1 / 6)
+        >>> crop = RoiCrop.around((0, 40, 60, 80), Canvas.of((128, 512), resamples=False, side=1024), 0.25)
+        >>> river = torch.ones(crop.rows[1], crop.cols[1])
+        >>> crop.cuts(river, 1 / 6), crop.cuts(-river, 1 / 6)
         (True, False)
         """
-        sides = zip((self.rows, self.cols), self.canvas.scaled, (sharper, sharper.T), strict=True)
+        sides = zip((self.rows, self.cols), self.canvas.scaled, (refined, refined.T), strict=True)
         ends = [
             lines[line]
             for (first, count), side, lines in sides
@@ -140,8 +140,8 @@ class RoiCrop:
         ]
         return any(float((end > 0).float().mean()) > share for end in ends)
 
-    def patch(self, sharper: Float[Tensor, "h w"], most: Number) -> Patch:
-        """Put logits of the surroundings back into the window, at `SAMPLING`.
+    def patch(self, refined: Float[Tensor, "h w"], most: Number) -> Patch:
+        """Put logits of the crop back into the window, at `SAMPLING`.
 
         They are at most ``most`` at an edge beyond which the window goes on: no mask ends there.
         """
@@ -154,7 +154,7 @@ class RoiCrop:
             centres = (np.arange(low, high, dtype=np.float32) + 0.5) * step  # m
             matrices.append(_taps(centres / self.cell - first, count))
             corner.append(low)
-        logits = matrices[0] @ sharper @ matrices[1].T  # m k
+        logits = matrices[0] @ refined @ matrices[1].T  # m k
         for lines, first, cells in zip((logits, logits.T), corner, shape, strict=True):
             for line, goes_on in ((0, first > 0), (-1, first + len(lines) < cells)):
                 if goes_on:
@@ -167,7 +167,7 @@ class RoiCrop:
 
 
 def window_cells(canvas: Canvas) -> tuple[int, int]:
-    """``(h, w)`` of sharper masks that cover the window; never finer than the window itself."""
+    """``(h, w)`` of refined masks that cover the window; never finer than the window itself."""
     h, w = (min(-(-s // SAMPLING), full) for s, full in zip(canvas.scaled, canvas.shape, strict=True))
     return h, w
 
@@ -187,7 +187,7 @@ def _span(low: Number, high: Number, side: int, cell: int) -> Span:
     >>> _span(90, 200, 1024, 2), _span(-20, 60, 1024, 2), _span(990, 1040, 1024, 2), _span(0, 99, 100, 2)
     ((40, 64), (0, 48), (464, 48), (0, 56))
     """
-    step = cell * MULTIPLE  # where surroundings may begin and end
+    step = cell * MULTIPLE  # where crops may begin and end
     low, high = max(low, 0.0), min(high, float(side))
     there = -(-side // step)
     for cells in CELLS:

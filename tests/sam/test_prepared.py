@@ -14,7 +14,7 @@ from geosam.nano.drawing import PreparedDrawing
 from geosam.nano.network import NanoSam
 from geosam.sam.blocks import FeatureMaps
 from geosam.sam.model import Predictor, Sam
-from geosam.sam.model.groups import Parts
+from geosam.sam.model.groups import RoiViews
 from geosam.sam.prepared import PreparedDecoder, Question, exchange
 from geosam.sam.prepared.memory import Growth, give_back, resident, scratch
 from geosam.sam.prepared.precision import quick_dtype
@@ -205,7 +205,7 @@ def test_a_local_answer_is_that_of_the_surroundings_alone(small):
     assert np.bincount(rows, minlength=len(points))[~local].tolist() == [3] * int((~local).sum())
     shown = 0
     gh, gw = arrays[0].shape[1:]
-    parts = Parts(predictor._decoder.look(predictor.feature_maps(arrays)))
+    parts = RoiViews(predictor._decoder.look(predictor.feature_maps(arrays)))
     for row, choice, iou, patch in seen:
         if not local[row]:
             np.testing.assert_allclose(patch.logits, whole[row, choice], rtol=1e-4, atol=1e-4)
@@ -243,8 +243,8 @@ def test_prompts_asked_together_get_the_answers_that_each_gets_alone(small, boxe
     if boxed:
         corners = points - 7, points + np.array([9, 16])
         asked |= {"labels": -labels, "boxes": np.concatenate(corners, 2)[:, 0].astype("float32")}
-    given = Parts(predictor._decoder.look(predictor.feature_maps(arrays))).lots
-    question = predictor._to_input(points, asked["labels"], asked.get("boxes"), None, canvas=predictor.canvas(shape))
+    given = RoiViews(predictor._decoder.look(predictor.feature_maps(arrays))).batches
+    question = predictor._to_input(PromptBatch(**asked), predictor.canvas(shape))
     lots = given(question, np.full(len(points), 64), predictor._decoder, together=True)
     assert sorted(row for lot in lots for row in lot.rows) == list(range(len(points)))
     assert max(len(lot.rows) for lot in lots) > 4

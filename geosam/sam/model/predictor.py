@@ -16,7 +16,7 @@ from geosam.errors import ModelError
 from geosam.sam.blocks import FeatureMaps
 from geosam.sam.image_encoder import VitEncoder
 from geosam.sam.model.canvas import Canvas
-from geosam.sam.model.groups import Group, Lot, Parts
+from geosam.sam.model.groups import Batch, Group, RoiViews
 from geosam.sam.model.network import Sam
 from geosam.sam.model.remembered import Remembered
 from geosam.sam.prepared import Drawing, PreparedDecoder, Question, View
@@ -305,23 +305,23 @@ class Predictor(Segmenter):
         """Put prompts to a window in groups, each on one core, and do something with what comes of each group.
 
         ``sides`` are those of the RoI crops in which prompts are decoded, in input pixels; 0 for the window. Whether
-        prompts of one crop are ``batched`` is told by `Parts.lots`.
+        prompts of one crop are ``batched`` is told by `RoiViews.batches`.
         """
         canvas, decoder = self.canvas(features.shape), self._decoder
         with torch.inference_mode():
             self._check(features, canvas)
             view = self._views.of(features, lambda: decoder.look(self.feature_maps(features)))
             given = self._to_input(prompts, canvas)
-            parts = Parts(view)
+            parts = RoiViews(view)
 
-            def work(lot: Lot) -> Result:
-                question, seen = given.part(lot.rows), view
-                if lot.place is not None:
-                    question, seen = question.within(lot.place), parts.view(lot.place)
-                return answer(Group(lot.rows, canvas, decoder, seen, decoder.ask(seen, question), lot.place))
+            def work(batch: Batch) -> Result:
+                question, seen = given.part(batch.rows), view
+                if batch.place is not None:
+                    question, seen = question.within(batch.place), parts.view(batch.place)
+                return answer(Group(batch.rows, canvas, decoder, seen, decoder.ask(seen, question), batch.place))
 
-            lots = parts.lots(given, sides, decoder, together=batched)
-            found = map_alone(work, lots, threads=1 if self.device.type != "cpu" else None)
+            batches = parts.batches(given, sides, decoder, together=batched)
+            found = map_alone(work, batches, threads=1 if self.device.type != "cpu" else None)
         growth.bound()
         return found
 
