@@ -38,7 +38,15 @@ from geosam.segmenter import (
     SecondPass,
     Suppression,
 )
-from geosam.testing import StubNetwork, TruthNetwork, blob_labels, labels_to_pixels, parcel_labels, pixels_to_labels
+from geosam.testing import (
+    StubNetwork,
+    TruthNetwork,
+    WatchedNetwork,
+    blob_labels,
+    labels_to_pixels,
+    parcel_labels,
+    pixels_to_labels,
+)
 
 REFINES = {"refinement": Refinement(enabled=True)}
 
@@ -558,29 +566,29 @@ class TestPrompts:
         labels[5:25, 5:45] = 1
         masks = prompted(labels, clicks([20, 14]), network)
         assert (paint(masks, 0) == (labels == 1)).all()  # a click alone gets less
-        first, second = network.calls
-        assert (first["multimask"], second["multimask"]) == (True, False)
-        assert (second["points"] == first["points"][:1]).all()
+        (first, ambiguous), (second, again) = network.asked
+        assert (ambiguous, again) == (True, False)
+        assert (second.points == first.points[:1]).all()
         shown = [side * SECOND_PASS.expand for side in (38, 18)]
         x0, y0, x1, y1 = 6, 6, 44, 24  # without its rim
-        assert second["boxes"][0] == pytest.approx([x0 - shown[0], y0 - shown[1], x1 + shown[0], y1 + shown[1]])
+        assert second.boxes[0] == pytest.approx([x0 - shown[0], y0 - shown[1], x1 + shown[0], y1 + shown[1]])
 
     def test_lone_clicks_are_asked_a_few_pixels_beside_as_well(self):
         labels, network = np.zeros((40, 60), np.int32), Shy()
         labels[5:25, 5:45] = 1
         masks = prompted(labels, clicks([20, 14], [8, 14]), network)  # left of the second there is nothing
-        places = network.calls[0]["points"][:, 0] - [20, 14]
+        places = network.asked[0][0].points[:, 0] - [20, 14]
         assert places.tolist() == [list(each) for each in CLICKS.jitter_px]
         assert (paint(masks, 0) == paint(masks, 1)).all()
-        network.calls.clear()
+        network.asked.clear()
         prompted(labels, clicks([1, 1]), network)
-        assert network.calls[0]["points"].min() == 0  # none beyond the window
+        assert network.asked[0][0].points.min() == 0  # none beyond the window
 
     def test_boxes_and_clicks_of_plain_models_are_asked_for_once(self):
         boxed = WindowPrompts(np.array([0]), PromptBatch.of_boxes(np.array([[4, 4, 26, 16]], np.float32)))
         for prompts, network in ((boxed, Shy()), (clicks([10, 10]), Shy(recipe=Recipe()))):
             prompted(self.labels, prompts, network)
-            assert len(network.calls) == 1
+            assert len(network.asked) == 1
 
     def test_an_answer_in_whose_box_nothing_is_seen_stays(self):
         masks = prompted(self.labels, clicks([6, 6], [1, 1]), BlindToBoxes(recipe=TWICE))
@@ -607,12 +615,12 @@ class TestPrompts:
         assert (paint(masks, 0) == (self.labels == 1)).all()
 
     def test_lone_clicks_ask_for_alternatives_and_nothing_else_does(self):
-        network = Recorder()
+        network = WatchedNetwork()
         prompts = clicks([[6, 6], [0, 0]], [[6, 6], [31, 30]], [[6, 6], [31, 30]], labels=[[1, -1], [1, 0], [1, 1]])
         masks = prompted(self.labels, prompts, network)
         boxed = WindowPrompts(np.array([0]), PromptBatch.of_boxes(np.array([[4, 4, 26, 16]], np.float32)))
         prompted(self.labels, boxed, network)
-        calls = [(call["multimask"], len(call["points"])) for call in network.calls]
+        calls = [(multimask, len(prompts)) for prompts, multimask in network.asked]
         assert calls == [(True, 1), (False, 2), (False, 1)]
         assert masks.area_px.tolist() == [200, 200, 200]
 
@@ -626,10 +634,10 @@ class TestPrompts:
             assert masks.area_px.tolist() == [57, 200]
 
     def test_refinement_feeds_the_answer_back(self):
-        network = Recorder()
+        network = WatchedNetwork()
         masks = prompted(self.labels, clicks([6, 6]), network, refine=2)
-        assert [call["multimask"] for call in network.calls] == [True, False, False]
-        assert ((network.calls[1]["mask_logits"][0] > 0) == (self.labels == 1)).all()
+        assert [multimask for _, multimask in network.asked] == [True, False, False]
+        assert ((network.asked[1][0].mask_logits[0] > 0) == (self.labels == 1)).all()
         assert (paint(masks, 0) == (self.labels == 1)).all()
 
     def test_masks_are_cut_to_the_data_and_an_empty_one_stays(self):
@@ -654,26 +662,11 @@ class TestPrompts:
         assert equal(together.select([alone]), single)
 
 
-class Recorder(TruthNetwork):
-    """Keeps what it is asked."""
-
-    def __init__(self, **how):
-        super().__init__(**how)
-        object.__setattr__(self, "calls", [])
-
-    def decode(self, features, prompts, *, multimask=True):
-        self.calls.append({**vars(prompts), "multimask": multimask})
-        return super().decode(features, prompts, multimask=multimask)
-
-
-class Shy(Sloppy, Recorder):
+class Shy(Sloppy, WatchedNetwork):
     """Loses the rim of what is clicked but outlines what is boxed, keeps what it is asked, and may refine."""
 
     def __init__(self, recipe=TWICE):
-        Recorder.__init__(self, recipe=recipe, capabilities=Capabilities(refines=True))
-
-    def refine(self, features, prompts, iou, *, tight=False):
-        return Refined([Patch.of(row) for row in prompts.mask_logits], iou)
+        WatchedNetwork.__init__(self, recipe=recipe, capabilities=Capabilities(refines=True))
 
 
 class TestMaskSet:

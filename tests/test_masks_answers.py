@@ -19,7 +19,7 @@ from geosam.masks.second_pass import expected_iou
 from geosam.nano.recipe import nano_recipe
 from geosam.prompts import WindowPrompts
 from geosam.segmenter import Answers, Capabilities, PromptBatch, Recipe, Refined, SecondPass
-from geosam.testing import TruthNetwork, labels_to_pixels
+from geosam.testing import WatchedNetwork, labels_to_pixels
 
 RECIPE = nano_recipe(refines=True, scores=False)
 REACH, WEIGHTS = RECIPE.clicks.reach, RECIPE.second_pass.iou_weights
@@ -36,26 +36,18 @@ shares = st.tuples(st.floats(0, 0.999), st.floats(0, 0.999))
 
 
 @dataclass(frozen=True)
-class Wild(TruthNetwork):
+class Wild(WatchedNetwork):
     """Knows the truth until it is asked with a mask: then an inside click gets the window, an outside one nothing."""
 
     recipe: Recipe = RECIPE
     capabilities: Capabilities = Capabilities(refines=True)
 
-    def __post_init__(self):
-        super().__post_init__()
-        object.__setattr__(self, "questions", [])
-
     def decode(self, features, prompts, *, multimask=True):
-        self.questions.append(prompts)
         logits, iou = super().decode(features, prompts, multimask=multimask)
         if prompts.mask_logits is not None:
             last = prompts.labels[:, -1]
             logits[:] = np.where(last == 1, np.float32(7), np.float32(-7))[:, None, None, None]
         return Answers(logits, iou)
-
-    def refine(self, features, prompts, iou, *, tight=False):
-        return Refined([Patch.of(each) for each in prompts.mask_logits], iou)
 
 
 class Torn(Wild):
@@ -216,11 +208,11 @@ class TestAnswers:
         seen = embed(network)
         places = (26.5, 16.5), (10.5, 10.5), (12.5, 16.5), (20.5, 20.5)
         together = answer_in_turn(seen, network, clicks(*places, labels=[0, -1, 1, 1]))
-        assert [asked.points.shape[1] for asked in network.questions] == [
+        assert [asked.points.shape[1] for asked, _ in network.asked] == [
             1,
             1,
         ]  # once more in its box; none is wrong
-        assert network.questions[1].points.tolist() == [[[12.5, 16.5]]]
+        assert network.asked[1][0].points.tolist() == [[[12.5, 16.5]]]
         assert ((together.masks[0].logits > 0) == OBJECT).all()
         together = answer_in_turn(seen, network, clicks((12.5, 16.5), (26.5, 16.5)))
         first = answer(seen, network, clicks((12.5, 16.5)), connected=True)
@@ -231,14 +223,14 @@ class TestAnswers:
         network = Wild()
         places = (9.5, 9.5), (16.5, 16.5), (22.5, 21.5), (70.5, 60.5)
         answer_in_turn(embed(network), network, clicks(*places, labels=[1, 1, 1, 0]))
-        assert network.questions[1].points.tolist() == [[[16.5, 16.5]]]
+        assert network.asked[1][0].points.tolist() == [[[16.5, 16.5]]]
 
     @pytest.mark.parametrize("in_turn", [True, False])
     def test_prompts_of_several_clicks_are_answered_in_turn_where_the_recipe_says_so(self, in_turn):
         network = Wild(recipe=RECIPE if in_turn else Recipe())
         prompts = WindowPrompts(np.array([0]), clicks((12.5, 16.5), (26.5, 16.5)))
         masks = segment_prompts(embed(network), network, prompts, np.ones(LABELS.shape, bool))
-        questions = [(each.points.shape[1], each.mask_logits is not None) for each in network.questions]
+        questions = [(each.points.shape[1], each.mask_logits is not None) for each, _ in network.asked]
         assert questions == ([(1, False), (1, False), (2, True), (2, True)] if in_turn else [(2, False)])
         assert masks.prompt_ids.tolist() == [0]
         assert masks.area_px[0] >= OBJECT.sum()

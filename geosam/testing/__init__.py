@@ -5,6 +5,7 @@
 - `blob_labels` and `parcel_labels` draw a known truth; `label_scene` writes a scene whose colours spell it.
 - `TruthNetwork` is the perfect model for such a scene: what comes out of the pipeline must be the truth, and whatever
   is not is the pipeline's fault.
+- `WatchedNetwork` is the same, keeps what it is given, and may be interrupted.
 - `StubNetwork` answers at constant cost, for measurements of memory and time.
 - `geosam.testing.device`, imported by itself, stands in for a graphics card: it shows what one would complain of.
 
@@ -21,7 +22,7 @@ Examples
 True
 """
 
-from geosam.testing.networks import StubNetwork, TruthNetwork
+from geosam.testing.networks import StubNetwork, TruthNetwork, WatchedNetwork
 from geosam.testing.scenes import (
     blob_labels,
     coordinate_scene,
@@ -34,6 +35,7 @@ from geosam.testing.scenes import (
 __all__ = [
     "StubNetwork",
     "TruthNetwork",
+    "WatchedNetwork",
     "blob_labels",
     "coordinate_scene",
     "label_scene",

@@ -1,11 +1,13 @@
 """Networks that need no weights: a perfect one for scenes that spell their truth, and one of constant cost."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float32
 
-from geosam.arrays import Labels, Pixels
-from geosam.segmenter import Answers, Capabilities, Features, PromptBatch, Recipe, Segmenter
+from geosam.arrays import AnyPixels, Labels, Patch, Pixels
+from geosam.segmenter import Answers, Capabilities, Features, PromptBatch, Recipe, Refined, Segmenter
 from geosam.testing.scenes import pixels_to_labels
 
 SURE = np.float32(10)
@@ -76,6 +78,14 @@ class TruthNetwork(Segmenter):
         ious = np.array([iou for _, iou in answers], np.float32).reshape(len(named), logits.shape[1])
         return Answers(logits, ious[which])
 
+    def refine(
+        self, features: Features, prompts: PromptBatch, iou: Float32[np.ndarray, "n"], *, tight: bool = False
+    ) -> Refined:
+        """The masks as they are, where the capabilities say that it refines: they are right already."""
+        if not self.capabilities.refines or prompts.mask_logits is None:
+            return super().refine(features, prompts, iou, tight=tight)
+        return Refined([Patch.of(each) for each in prompts.mask_logits], iou)
+
     def _answer(self, whole: np.ndarray, multimask: bool) -> tuple[np.ndarray, list[float]]:
         """Logits (k mh mw) of one object, and their IoU with it."""
         count = 3 if multimask else 1
@@ -143,6 +153,48 @@ def _logits(mask: np.ndarray, stride: int) -> np.ndarray:
     h, w = mask.shape
     filled = np.pad(logits, ((0, -h % stride), (0, -w % stride)), mode="edge")
     return filled.reshape(filled.shape[0] // stride, stride, -1, stride).mean(axis=(1, 3), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class WatchedNetwork(TruthNetwork):
+    """`TruthNetwork` that keeps what it is given, and may be interrupted.
+
+    Parameters
+    ----------
+    stop_after
+        Windows after which encoding another raises `KeyboardInterrupt`; None for never.
+
+    Attributes
+    ----------
+    windows
+        The pixels of every window that was encoded.
+    batches
+        How many windows were encoded together each time.
+    asked
+        Every batch of prompts, and whether alternatives were wanted.
+    """
+
+    stop_after: int | None = None
+    windows: list[np.ndarray] = field(default_factory=list, init=False, repr=False, compare=False)
+    batches: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
+    asked: list[tuple[PromptBatch, bool]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def encode(self, pixels: Pixels) -> Features:
+        """See `TruthNetwork.encode`."""
+        if len(self.windows) == self.stop_after:
+            raise KeyboardInterrupt
+        self.windows.append(pixels)
+        return super().encode(pixels)
+
+    def encode_many(self, windows: Sequence[AnyPixels]) -> list[Features]:
+        """See `geosam.segmenter.Segmenter.encode_many`."""
+        self.batches.append(len(windows))
+        return super().encode_many(windows)
+
+    def decode(self, features: Features, prompts: PromptBatch, *, multimask: bool = True) -> Answers:
+        """See `TruthNetwork.decode`."""
+        self.asked.append((prompts, multimask))
+        return super().decode(features, prompts, multimask=multimask)
 
 
 @dataclass(frozen=True)
