@@ -4,6 +4,7 @@ from rasterio.windows import Window
 
 from geosam.embeddings import Embedding, embed, recall
 from geosam.errors import ModelError
+from geosam.pipeline.request import to_network
 from geosam.scene import Chip, open_scene
 from geosam.segmenter import Capabilities, Features, PromptBatch, Segmenter
 from geosam.store import EmbeddingStore
@@ -84,3 +85,40 @@ def test_fakes_meet_the_ports(network, chip):
     logits, iou = network.decode(network.encode(chip.pixels), PromptBatch(points=points, labels=labels))
     assert logits.shape == (2, 3, *network.logits_shape((32, 64)))
     assert iou.shape == (2, 3)
+
+
+def test_what_is_no_segmenter_is_refused_in_one_line():
+    with pytest.raises(ModelError, match="a dict as model: expected a name, a path or a Segmenter"):
+        to_network({"encode": 1})
+
+
+class Least(Segmenter):
+    """Two verbs and three names, of `TruthNetwork`'s."""
+
+    name, key, side = "least", "least", 64
+    truth = TruthNetwork(parts=True)
+
+    def logits_shape(self, shape):
+        return self.truth.logits_shape(shape)
+
+    def encode(self, pixels):
+        return self.truth.encode(pixels)
+
+    def decode(self, features, prompts, *, multimask=True):
+        return self.truth.decode(features, prompts, multimask=multimask)
+
+
+def test_two_verbs_make_a_segmenter(chip):
+    network = Least()
+    features = network.encode_many([chip.pixels])[0]
+    prompts = PromptBatch.of_clicks(np.array([[9.5, 9.5], [40.5, 20.5]], np.float32))
+    plain, rois = network.decode(features, prompts), network.decode_rois(features, prompts)
+    assert np.array_equal(plain.logits, rois.logits)
+    kept = network.decode_filtered(features, prompts, lambda *seen: seen, least_iou=0.9)
+    assert [(row, choice) for row, choice, *_ in kept] == [(0, 1), (1, 1)]
+    assert all(iou == 1 and (mask.logits == plain.logits[row, 1]).all() for row, _, iou, mask in kept)
+    with pytest.raises(ModelError, match="no mask refiner"):
+        network.refine(features, prompts, plain.iou[:, 0])
+    with pytest.raises(ModelError, match="no quality model"):
+        network.score(np.zeros((1, 13)))
+    assert isinstance(to_network(network), Segmenter)

@@ -14,7 +14,7 @@ from shapely import to_wkb
 
 from geosam import __version__
 from geosam.display import shown
-from geosam.errors import OptionError
+from geosam.errors import ModelError, OptionError
 from geosam.models import load_model
 from geosam.pipeline.limits import check_size
 from geosam.pipeline.options import SegmentOptions
@@ -106,8 +106,19 @@ def changed(options: SegmentOptions, changes: Mapping[str, Any]) -> SegmentOptio
 
 
 def to_network(model: Any, **how: Any) -> Segmenter:
-    """The network itself, or the one that a name or a path stands for, loaded as `geosam.load_model` is told to."""
-    return load_model(model, **how) if isinstance(model, str | PathLike) else model
+    """The network itself, or the one that a name or a path stands for, loaded as `geosam.load_model` is told to.
+
+    Raises
+    ------
+    ModelError
+        If it is none.
+    """
+    if isinstance(model, str | PathLike):
+        return load_model(model, **how)
+    if not isinstance(model, Segmenter):
+        hint = "derive a model of your own from it: `encode`, `decode` and `logits_shape` make one"
+        raise ModelError(f"a {type(model).__name__} as model", expected="a name, a path or a Segmenter", hint=hint)
+    return model
 
 
 def to_prompts(prompts: Any, scene: Scene) -> Prompts:

@@ -144,13 +144,11 @@ class Refinement(Checked):
     sure: Number = 4.0
 
     rules: ClassVar[Mapping[str, Rule]] = {
+        **dict.fromkeys(("cut", "nms_iou", "hidden"), SHARE),
         "enabled": FLAG,
         "passes": whole(1, 8),
         "margin": number(0, 4),
         "edge": LOGITS,
-        "cut": SHARE,
-        "nms_iou": SHARE,
-        "hidden": SHARE,
         "batch": whole(1, 65_536),
         "sure": number(0.1, 100),
     }

@@ -70,14 +70,10 @@ class Predictor(Segmenter):
         self.key = key if dtype == torch.float32 else f"{key}-{str(dtype).removeprefix('torch.')}"
         self.dtype = dtype
         self.device = sam.pixel_mean.device
-        self.capabilities = Capabilities(max_windows=self.max_windows)
+        on_cpu = self.device.type == "cpu"
+        self.capabilities = Capabilities(max_windows=1 if on_cpu else GPU_WINDOWS)  # one keeps a processor busy
         self._views = Remembered[View](VIEWS)
         self._prepared: Callable[[Tensor], FeatureMaps] | None = None
-
-    @property
-    def max_windows(self) -> int:
-        """Windows that are best embedded together; one keeps a processor busy."""
-        return 1 if self.device.type == "cpu" else GPU_WINDOWS
 
     def copy_network(self) -> Sam:
         """Give a network with the same weights that is whole and may be changed, on the same device."""
@@ -312,15 +308,15 @@ class Predictor(Segmenter):
             self._check(features, canvas)
             view = self._views.of(features, lambda: decoder.look(self.feature_maps(features)))
             given = self._to_input(prompts, canvas)
-            parts = RoiViews(view)
+            crops = RoiViews(view)
 
             def work(batch: Batch) -> Result:
                 question, seen = given.part(batch.rows), view
                 if batch.place is not None:
-                    question, seen = question.within(batch.place), parts.view(batch.place)
+                    question, seen = question.within(batch.place), crops.view(batch.place)
                 return answer(Group(batch.rows, canvas, decoder, seen, decoder.ask(seen, question), batch.place))
 
-            batches = parts.batches(given, sides, decoder, together=batched)
+            batches = crops.batches(given, sides, decoder, together=batched)
             found = map_alone(work, batches, threads=1 if self.device.type != "cpu" else None)
         growth.bound()
         return found
