@@ -41,12 +41,13 @@ from geosam.pipeline.hierarchy import check_hierarchy, find_hierarchy
 from geosam.pipeline.options import Report, SegmentOptions
 from geosam.pipeline.prompted import find_prompted
 from geosam.pipeline.regions import find_regions
-from geosam.pipeline.request import Network, Request
+from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run, open_store
+from geosam.segmenter import Segmenter
 
 __all__ = ["Forecast", "Report", "SegmentOptions", "encode", "plan", "segment", "segment_to_file"]
 
-Model = str | PathLike[str] | Network
+Model = str | PathLike[str] | Segmenter
 
 
 def segment(
