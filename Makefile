@@ -20,7 +20,7 @@ demo: .venv/installed
 
 # three at a time on two cores: many tests wait for processes that they start
 test: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --jaxtyping-packages=geosam,beartype.beartype --durations=20
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal --jaxtyping-packages=geosam,beartype.beartype --durations=20
 
 # the same, and which lines no test reaches; takes half as long again
 cover: .venv/installed-dev

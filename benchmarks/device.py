@@ -71,7 +71,7 @@ def our_runs(model: Predictor) -> dict[str, Callable[[], object]]:
     return {
         "encode": lambda: model.encode(picture()),
         "decode 64": lambda: model.decode(arrays, (SIDE, SIDE), points=points, labels=labels),
-        "everything": lambda: everything(model, picture(), spare=False),
+        "everything": lambda: everything(model, picture()),
     }
 
 

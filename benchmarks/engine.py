@@ -130,11 +130,9 @@ def bench_nano(dtypes: list[Dtype], repeat: int) -> None:
         arrays = model.encode(picture())
         encode[f"encode {dtype}"] = lambda model=model: model.encode(picture())
         encode[f"click {dtype}, to a polygon"] = lambda model=model, arrays=arrays: click(model, arrays)
-        for spare in (False, True):
-            kind = f"everything {dtype}, {'spared' if spare else 'exact'}"
-            whole[kind] = lambda model=model, spare=spare: everything(model, picture(), spare=spare)
+        whole[f"everything {dtype}"] = lambda model=model: everything(model, picture())
     show("nano", medians(encode, 5 * repeat), "encode float32")
-    show("nano", medians(whole, repeat), "everything float32, exact")
+    show("nano", medians(whole, repeat), "everything float32")
 
 
 def bench_rate(dtypes: list[Dtype]) -> None:

@@ -21,19 +21,22 @@ from geosam.masks import EverythingOptions, segment_everything
 from geosam.sam.model import Predictor
 
 PEER = "segment_anything"
+
+STRICT = {"pred_iou_threshold": 0.88, "stability_threshold": 0.95, "passes": 1, "connected": False}
+"""What the peer keeps by default."""
+
 spawn = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What a process of its own computes: the peer, or geosam at some precision, sparing points or not."""
+    """What a process of its own computes: the peer, or geosam at some precision."""
 
     path: Path
     dtype: Dtype | None = None
-    spare: bool = False
 
     def __str__(self) -> str:
-        return f"geosam {self.dtype}, {'spared' if self.spare else 'exact'}" if self.dtype else PEER
+        return f"geosam {self.dtype}" if self.dtype else PEER
 
     def load(self) -> Callable[[], int]:
         """Read the weights; what is given counts the masks of a whole window, encoder and all."""
@@ -43,14 +46,14 @@ class Variant:
             image = np.ascontiguousarray(pixels.transpose(1, 2, 0))
             return lambda: len(generator.generate(image))
         model = ours(self.path, self.dtype)
-        return lambda: everything(model, pixels, spare=self.spare)
+        return lambda: everything(model, pixels)
 
 
-def everything(model: Predictor, pixels: np.ndarray, *, spare: bool) -> int:
+def everything(model: Predictor, pixels: np.ndarray) -> int:
     """Encode a window, find all its objects, count them."""
     window = Window(0, 0, SIDE, SIDE)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
     embedding = Embedding(model.encode(pixels), (SIDE, SIDE), window, None, model.key)
-    options = EverythingOptions.preset("strict", spare=spare, **model.thresholds)
+    options = EverythingOptions(**{**STRICT, **model.thresholds})
     return len(segment_everything(embedding, model, np.ones((SIDE, SIDE), bool), options))
 
 
@@ -114,12 +117,12 @@ def bench_everything(path: Path, dtypes: list[Dtype], *, repeat: int, peer: bool
         base = alone.run()
         alone.end()
         show(PEER, [base], base)
-    variants = [Variant(path, dtype, spare) for dtype in dtypes for spare in (False, True)]
+    variants = [Variant(path, dtype) for dtype in dtypes]
     quiet = measure(variants, repeat, threads)
     busy_process = spawn.Process(target=keep_busy, daemon=True)
     busy_process.start()
     try:
-        busy = measure([each for each in variants if not each.spare], repeat, threads)
+        busy = measure(variants, repeat, threads)
     finally:
         busy_process.kill()
     for variant, taken in quiet.items():

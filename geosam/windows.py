@@ -151,11 +151,6 @@ class WindowPlan:
             for col in cols.meeting(area.col_off, area.col_off + area.width):
                 yield self[row * self.grid[1] + col]
 
-    def containing(self, x: float, y: float) -> int:
-        """Index of the window whose core holds ``(x, y)`` px; a point off the grid belongs to the nearest core."""
-        rows, cols = self._axes
-        return rows.owner(y) * self.grid[1] + cols.owner(x)
-
     def best(self, box_px: tuple[float, float, float, float]) -> int:
         """Index of the window that shows an ``xyxy`` box best.
 
@@ -200,10 +195,6 @@ class _Axis:
         positions = range(self.count)
         first, last = (bisect_right(positions, edge, key=self.start) for edge in (low - self.size, high))
         return range(first, last)
-
-    def owner(self, coordinate: float | int) -> int:
-        position = bisect_right(range(self.count + 1), coordinate, key=self.bound) - 1
-        return min(max(position, 0), self.count - 1)
 
     def best(self, low: float | int, high: float | int) -> int:
         """Position of the window that shows ``[low, high]`` best, among those that reach it and one on either side."""

@@ -142,6 +142,8 @@ class TestFiles:
         rows = (run.manifest).read_text()
         run.manifest.write_text(rows.replace('"objects": ', '"objects": 1'))
         assert Manifest(run.manifest).rows == {}
+        run.manifest.write_bytes(run.scenes.read_bytes())
+        assert report(run.path).counts["pending"] == 3
         run.scenes.write_text("".join(run.scenes.read_text().splitlines(keepends=True)[:2]))
         with pytest.raises(CatalogError, match="no whole list of what was asked for"):
             merge(run.path, run.path.parent / "all.gpkg")

@@ -350,7 +350,7 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(scene, tmp_p
     def is_under_way() -> bool:
         return len(list(tmp_path.glob(".out.gpkg.geosam-journal/*.npz"))) == 2
 
-    words = ["segment", scene, *asked, "--labels", "labels.tif", "--spacing", 8, "--store", "none"]
+    words = ["segment", scene, *asked, "--labels", "labels.tif", "--spacing", 16, "--store", "none"]
     process = started(*words, "-o", "out.gpkg", folder=tmp_path, windows=2)
     stderr = signalled(process, how, is_under_way)
     assert process.returncode == (-9 if how == signal.SIGKILL else 130)

@@ -18,7 +18,7 @@ from geosam.scene import open_scene
 from geosam.testing import StubNetwork, coordinate_scene
 
 ENCODE, POINT = 2.0, 0.01
-GRID = {"spacing_px": 16, "overlap": 32, "spare": False}
+GRID = {"spacing_px": 16, "overlap": 32}
 
 
 class Priced(StubNetwork):
@@ -62,16 +62,6 @@ def test_everything_takes_what_was_forecast(tmp_path: Path, network: Priced, sha
     assert (said.passes, said.points, said.prompts) == (passes, answers, 0)
     assert said.seconds == pytest.approx(seconds)
     assert said.peak_bytes > 1 << 20
-
-
-def test_points_that_are_spared_are_forecast_at_the_share_that_was_measured(tmp_path: Path, network: Priced):
-    path = coordinate_scene(tmp_path / "xy.tif", (300, 380))
-    sparing = GRID | {"spare": True}
-    said = geosam.plan(path, model=network, **sparing)
-    seconds, passes, answers = taken(lambda: geosam.segment(path, model=network, **sparing))
-    assert said.passes == passes
-    assert said.points > answers
-    assert said.seconds == pytest.approx(seconds, rel=0.25)
 
 
 @pytest.mark.parametrize("size", [40, 150])
@@ -129,7 +119,7 @@ def test_clicks_that_are_answered_one_after_another_are_forecast_one_by_one(tmp_
     alone, several = (geosam.Prompts((Prompt(0, 0, places[:count], np.array([1, 0, 1])[:count]),)) for count in (1, 3))
     one, three = (geosam.plan(path, prompts, model=network).seconds for prompts in (alone, several))
     assert three - ENCODE == pytest.approx(times * (one - ENCODE))
-    assert three >= taken(partial(geosam.segment, path, several, model=network))[0]
+    assert three + 1e-6 >= taken(partial(geosam.segment, path, several, model=network))[0]
 
 
 def test_a_calibration_is_remembered_until_machine_model_or_options_change(

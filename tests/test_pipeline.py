@@ -28,7 +28,7 @@ from geosam.store import EmbeddingStore
 from geosam.testing import TruthNetwork, blob_labels, label_scene, parcel_labels
 
 SHAPE = (300, 380)
-SMALL = {"spacing_px": 6, "overlap": 32}
+SMALL = {"spacing_px": 12, "overlap": 32}
 
 
 class Counting(TruthNetwork):
@@ -283,7 +283,7 @@ def test_the_files_are_the_same_bytes_in_whatever_order_the_windows_are_done(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ):
     rng = np.random.default_rng(0)
-    options = {"model": TruthNetwork(side=128), "simplify": 1.0, **SMALL, "spacing_px": 12}
+    options = {"model": TruthNetwork(side=128), "simplify": 1.0, **SMALL}
     files = []
     for name in ("whole", "odd", "even"):
         folder = tmp_path / name
@@ -385,7 +385,7 @@ class Dying(TruthNetwork):
         Dying.left -= 1
         return super().encode(pixels)
 
-geosam.segment_to_file(sys.argv[1], sys.argv[2], labels=sys.argv[3], model=Dying(side=128), spacing_px=6, overlap=32)
+geosam.segment_to_file(sys.argv[1], sys.argv[2], labels=sys.argv[3], model=Dying(side=128), spacing_px=12, overlap=32)
 """
 
 

@@ -243,34 +243,3 @@ def test_an_interrupted_run_goes_on_over_all_levels_and_gives_the_same_files(
         assert sorted(path.name for path in folder.iterdir()) == ["out.gpkg", "out.tif"]
         files.append((out.read_bytes(), labels.read_bytes()))
     assert all(pair == files[0] for pair in files[1:])
-
-
-class Choosy(Counting):
-    """A perfect network that sees objects best at 24 px, and remembers how long they were when it was asked."""
-
-    object_px = 24.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        object.__setattr__(self, "lengths", [])
-
-    def decode(self, arrays, shape, **asked):
-        self.lengths.extend((asked["boxes"][:, 2:] - asked["boxes"][:, :2]).max(1).tolist())
-        return super().decode(arrays, shape, **asked)
-
-    lengths: list
-
-
-@pytest.mark.parametrize("zoom", [True, False])
-def test_a_network_that_has_a_favourite_length_sees_boxes_at_it(scene, truth, zoom):
-    """Each object comes back as it is, whatever the view: twice as fine, as it comes, or up to four times as coarse."""
-    boxes, network = boxes_of(truth), Choosy()
-    prompts = Prompts.from_features([shapely.box(*one) for one in boxes], scene, crs="px")
-    found = geosam.segment(scene, prompts, model=network, zoom=zoom, **WINDOWS)
-    wanted, shapes = np.array(outlines_of(truth))[found.prompt_id], scene.to_px(found.geometry)
-    shared = shapely.area(shapely.intersection(shapes, wanted)) / shapely.area(shapely.union(shapes, wanted))
-    assert len(found) == truth.max()
-    assert shared.min() > 0.7
-    lengths = (boxes[:, 2:] - boxes[:, :2]).max(1)
-    levels = np.clip(np.round(np.log2(lengths / Choosy.object_px)), -1, 2)
-    assert (np.abs(np.log2(np.sort(network.lengths) / np.sort(lengths / 2**levels))).max() < 0.1) == zoom

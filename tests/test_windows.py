@@ -64,15 +64,6 @@ def test_neighbours_share_at_least_the_overlap(plan):
 
 
 @given(plans(), st.data())
-def test_each_pixel_is_in_the_core_of_its_containing_window(plan, data):
-    x = data.draw(st.integers(0, plan.shape[1] - 1)) + 0.5
-    y = data.draw(st.integers(0, plan.shape[0] - 1)) + 0.5
-    (top, bottom), (left, right) = plan[plan.containing(x, y)].core.toranges()
-    assert left <= x < right
-    assert top <= y < bottom
-
-
-@given(plans(), st.data())
 def test_the_best_window_shows_as_much_of_a_box_as_any(plan, data):
     x0, x1 = sorted(data.draw(st.tuples(st.floats(0, plan.shape[1]), st.floats(0, plan.shape[1]))))
     y0, y1 = sorted(data.draw(st.tuples(st.floats(0, plan.shape[0]), st.floats(0, plan.shape[0]))))
@@ -111,9 +102,8 @@ def test_windows_lie_where_evenly_spaced_numbers_are_rounded_to(plan, low, lengt
 def test_a_plan_of_any_size_is_counted_and_asked_without_laying_it_out():
     plan = WindowPlan((2**31, 2**31))
     assert plan.count == 2_396_745**2
-    index = plan.containing(2**30 + 0.5, 2**31 - 0.5)
+    index = plan.best((2.0**30, 2.0**31 - 9, 2.0**30 + 9, 2.0**31))
     assert plan[index].row == 2_396_744
-    assert plan.best((2.0**30, 2.0**31 - 9, 2.0**30 + 9, 2.0**31)) == index
     assert [planned.index for planned in plan.meeting(plan[index].core)][4:5] == [index]
 
 

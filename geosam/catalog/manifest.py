@@ -1,7 +1,7 @@
 """The manifest: a line for each attempt at a scene, appended by one process alone."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,13 @@ class Row:
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
+_NEEDED = {"name", "path", "key", "status", "footprint"}
+
+
 class Manifest:
     """The last row of each scene, without its footprint, kept in a file to which lines are only ever appended.
+
+    Lines that are damaged, or of another file, count as not written: their scenes are done again.
 
     Parameters
     ----------
@@ -98,13 +103,16 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: dict[str, Row] = {}
-        for line in read_lines(path):
+        for line in self._lines():
             row = Row.from_dict(line)
             self.rows[row.name] = replace(row, footprint=None)
 
     def footprints(self) -> dict[str, dict[str, Any] | None]:
         """GeoJSON of the scenes' footprints; read when asked for, since they are most of what a manifest holds."""
-        return {line["name"]: line["footprint"] for line in read_lines(self.path)}
+        return {line["name"]: line["footprint"] for line in self._lines()}
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        return (line for line in read_lines(self.path) if line.keys() >= _NEEDED)
 
     def append(self, row: Row) -> None:
         """Write a row down for good; it takes the place of the scene's last one.

@@ -32,7 +32,7 @@ def check_answers(address: str, *, timeout: float) -> None:
 
     Examples
     --------
-    >>> check_answers("http://host", timeout=1)
+    >>> check_answers("http://host", timeout=1.0)
     Traceback (most recent call last):
     ValueError: an address is such as tcp://host:8786
     """

@@ -22,7 +22,6 @@ from geosam.cli.options import (
     Simplify,
     Spacing,
     Stability,
-    Zoom,
     prompt_names,
 )
 from geosam.cli.scenes import (
@@ -115,7 +114,6 @@ def run_catalog(
     group_column: GroupColumn = None,
     label_column: LabelColumn = None,
     refine: Refine = 0,
-    zoom: Zoom = True,
     quality: Quality = None,
     stability: Stability = None,
     spacing: Spacing = None,
@@ -141,7 +139,6 @@ def run_catalog(
         "window": window,
         "overlap": overlap,
         "refine": refine,
-        "zoom": zoom,
         "pred_iou_threshold": quality,
         "stability_threshold": stability,
         "spacing_px": spacing,

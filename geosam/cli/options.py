@@ -30,10 +30,6 @@ GroupColumn = Annotated[
 Refine = Annotated[
     int, typer.Option(help="Rounds in which a mask is fed back to the model.", min=0, rich_help_panel=PROMPTS)
 ]
-Zoom = Annotated[
-    bool,
-    typer.Option(help="Look at boxes and polygons at the zoom that suits the model.", rich_help_panel=PROMPTS),
-]
 Quality = Annotated[
     float | None,
     typer.Option(help="Least predicted IoU; default: the model's.", min=0, max=1, rich_help_panel=EVERYTHING),
@@ -45,10 +41,6 @@ Stability = Annotated[
 Spacing = Annotated[
     int | None,
     typer.Option(help="Distance of grid points, px; default: the model's.", min=1, rich_help_panel=EVERYTHING),
-]
-Spare = Annotated[
-    bool | None,
-    typer.Option(help="Spare grid points on sure masks; default: the model's.", rich_help_panel=EVERYTHING),
 ]
 Hierarchy = Annotated[
     bool,

@@ -22,9 +22,7 @@ from geosam.cli.options import (
     Refine,
     Simplify,
     Spacing,
-    Spare,
     Stability,
-    Zoom,
     prompt_names,
 )
 from geosam.cli.scenes import (
@@ -77,11 +75,9 @@ def segment(
     group_column: GroupColumn = None,
     label_column: LabelColumn = None,
     refine: Refine = 0,
-    zoom: Zoom = True,
     quality: Quality = None,
     stability: Stability = None,
     spacing: Spacing = None,
-    spare: Spare = None,
     hierarchy: Hierarchy = False,
     min_area: MinArea = 0.0,
     max_area: MaxArea = float("inf"),
@@ -153,7 +149,6 @@ def segment(
             window=window,
             overlap=overlap,
             spacing_px=spacing,
-            spare=spare,
             hierarchy=hierarchy,
             pred_iou_threshold=quality,
             stability_threshold=stability,
@@ -162,7 +157,6 @@ def segment(
             simplify=simplify,
             outline=outline,
             refine=refine,
-            zoom=zoom,
         )
     show_report(report, Console(soft_wrap=True))
 

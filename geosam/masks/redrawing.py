@@ -20,6 +20,9 @@ from geosam.masks.islands import keep_islands
 from geosam.masks.second_looks import INSIDE, point_of
 from geosam.masks.sketch import Grid, Sketch, sketch, stability
 
+BATCH = 64
+"""Masks asked for at a time; bounds memory."""
+
 SPILL = 0.1
 """Greatest share of a second answer that may lie on other masks; with more, the first one stays."""
 
@@ -31,7 +34,6 @@ def redraw(
     *,
     connected: bool,
     stability_offset: int | float,
-    batch: int,
 ) -> list[Candidate]:
     """Replace masks by what the decoder outlines in their boxes.
 
@@ -48,8 +50,6 @@ def redraw(
         Whether islands on which a mask's own point does not stand are sunk.
     stability_offset
         Logits by which the threshold moves to either side when stability is measured.
-    batch
-        Masks asked for at a time; bounds memory.
 
     Returns
     -------
@@ -59,8 +59,8 @@ def redraw(
     if not candidates:
         return drawn
     owner = _owners(candidates)
-    for start in range(0, len(candidates), batch):
-        few = candidates[start : start + batch]
+    for start in range(0, len(candidates), BATCH):
+        few = candidates[start : start + BATCH]
         answers = _outlined(few, embedding, decoder, connected=connected)
         for number, (one, (seen, iou)) in enumerate(zip(few, answers, strict=True), start=start + 1):
             mask, steady = sketch(seen), stability(seen.logits, stability_offset)

@@ -11,7 +11,7 @@ from geosam.masks.decoder import sharpens
 from geosam.masks.everything import grid_points
 from geosam.pipeline.calibration import NOTHING, calibrated
 from geosam.pipeline.hierarchy import VIEWS
-from geosam.pipeline.prompted import on_level, pyramid, sight
+from geosam.pipeline.prompted import on_level, pyramid
 from geosam.pipeline.request import Request
 from geosam.windows import WindowPlan
 
@@ -145,10 +145,10 @@ def count_prompted(request: Request) -> tuple[int, list[Sight]]:
     windows, sights, in_turn = 0, [], sharpens(request.network)
     pending, levels = list(request.prompts or ()), pyramid(request)
     for level in levels:
-        here, pending = on_level(pending, levels, level, object_px=request.options.object_px(request.network))
+        here, pending = on_level(pending, levels, level)
         for index, group in here.items():
             if level.scene.has_data(level.plan[index].window):
-                seen = sight(level, level.plan[index].window, group)
+                seen = level.plan[index].window
                 kinds = Counter(prompt.kind for prompt in group)
                 clicks = sum(len(prompt.labels) if in_turn else 1 for prompt in group if prompt.kind == "points")
                 sights.append(Sight(kinds, clicks, round(seen.width * seen.height)))

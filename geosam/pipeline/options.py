@@ -10,6 +10,9 @@ from geosam.masks import EverythingOptions
 from geosam.polygons import Outline
 from geosam.windows import WindowPlan
 
+SPEEDS = ("fast", "clicks")
+"""How everything mode looks for objects."""
+
 MOST_PX, MOST_ROUNDS = 1 << 14, 100
 """Longest side of a window, which is read as a whole, and most rounds of refinement."""
 
@@ -26,23 +29,24 @@ class SegmentOptions:
         Least overlap of neighbouring windows in px; by default an eighth of the window.
     spacing_px
         Distance between the grid points of everything mode, in px. None takes what suits the model.
-    spare
-        Whether everything mode goes from coarse to fine and spares the points that lie on sure masks already; False
-        asks every point of the grid. None takes what suits the model.
     pred_iou_threshold, stability_threshold
         Masks below either are dropped in everything mode; in [0, 1]. None takes what suits the model.
     hierarchy
         Whether everything mode looks at several views of the scene, from twice to a quarter of its resolution, and
         keeps wholes and parts, which then overlap, with the columns `level` and `parent_id`; about five times the work.
+    speed
+        How everything mode looks for objects: ``"fast"``, the region tree alone (`geosam.regions`), or ``"clicks"``, a
+        grid of points as published models are asked.
+    coverage
+        Whether every valid pixel is to lie in exactly one segment, whatever it is; then `min_area` is the mapping unit:
+        what is smaller joins the neighbour that it is most like. Needs a speed with the region tree, and takes ``fast``
+        if none is asked for.
     min_area, max_area
         Limits of an object's area in m² (px² for a scene without a CRS); everything mode.
     simplify
         Tolerance of the shared-border simplification in CRS units; 0 keeps the pixel outline.
     outline
         ``None``, ``"regular"`` (buildings: straight edges, right angles) or ``"smooth"``; needs ``geosam[outline]``.
-    zoom
-        Whether boxes and polygons are looked at on the view that shows them at the length that suits the model, which
-        may be twice as fine as the scene; only for models that have such a length, as the built-in one has.
     refine
         Rounds in which a prompt's mask is fed back to the decoder.
 
@@ -60,15 +64,15 @@ class SegmentOptions:
     window: int | None = None
     overlap: int | None = None
     spacing_px: int | None = None
-    spare: bool | None = None
     hierarchy: bool = False
+    speed: str | None = None
+    coverage: bool = False
     pred_iou_threshold: float | int | None = None
     stability_threshold: float | int | None = None
     min_area: float | int = 0.0
     max_area: float | int = float("inf")
     simplify: float | int = 0.0
     outline: str | None = None
-    zoom: bool = True
     refine: int = 0
 
     def __post_init__(self) -> None:
@@ -79,6 +83,13 @@ class SegmentOptions:
             )
         if not 0 <= self.simplify < float("inf"):
             raise OptionError(f"simplify={self.simplify}", expected="a tolerance in CRS units, 0 or more")
+        if self.speed not in {None, *SPEEDS}:
+            raise OptionError(f"speed={self.speed!r}", expected=" or ".join(map(repr, SPEEDS)))
+        if self.coverage and self.speed == "clicks":
+            raise OptionError("coverage at speed 'clicks'", expected="speed 'fast'", hint="leave the speed out")
+        if self.coverage and (self.outline or self.max_area < float("inf")):
+            what = "an outline" if self.outline else f"max_area={self.max_area}"
+            raise OptionError(f"coverage with {what}", expected="all ground in segments that share borders")
         if self.outline not in {None, *get_args(Outline)}:
             raise OptionError(f"outline={self.outline!r}", expected="'regular' or 'smooth'")
         if self.outline and self.simplify:
@@ -102,6 +113,11 @@ class SegmentOptions:
                 raise OptionError(f"{name}={value!r}", expected=f"a whole number from {least} to {most}")
 
     @property
+    def grows_tree(self) -> bool:
+        """Whether everything mode stands on the region tree."""
+        return self.coverage or self.speed == "fast"
+
+    @property
     def style(self) -> Outline:
         """The outline that polygons get."""
         return cast(Outline, self.outline or "exact")
@@ -116,13 +132,9 @@ class SegmentOptions:
 
         Area limits are no part of them: they hold for whole objects, and a window may cut one.
         """
-        names = ("pred_iou_threshold", "stability_threshold", "spacing_px", "spare")
+        names = ("pred_iou_threshold", "stability_threshold", "spacing_px")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return EverythingOptions.preset("maps", **{**getattr(network, "thresholds", {}), **given})
-
-    def object_px(self, network: Any) -> float:
-        """The length at which boxes and polygons are looked at; 0 for as they come."""
-        return getattr(network, "object_px", 0.0) if self.zoom else 0.0
+        return EverythingOptions(**{**getattr(network, "thresholds", {}), **given})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the layer's metadata."""

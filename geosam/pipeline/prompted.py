@@ -2,9 +2,8 @@
 
 The scene is looked at from finer to coarser views, and each window is encoded once for all prompts that fall into it.
 An object larger than a window is found on a coarser view: a box or a polygon waits for the finest view whose window
-shows it whole, and where the network has a length at which it sees objects best, for the one that shows it so. Clicks,
-whose object's size nobody knows beforehand, start on the scene's own pixels and move up for as long as their mask runs
-into an inner edge of its window.
+shows it whole. Clicks, whose object's size nobody knows beforehand, start on the scene's own pixels and move up for as
+long as their mask runs into an inner edge of its window.
 """
 
 from collections import deque
@@ -16,7 +15,6 @@ import pandas as pd
 from affine import Affine
 from geopandas import GeoDataFrame
 from rasterio.features import rasterize
-from rasterio.windows import Window
 from shapely import MultiPolygon, STRtree, box, get_dimensions, get_parts, transform, union_all
 
 from geosam.instances.assemble import strip_rows
@@ -34,16 +32,6 @@ ROWS = 1024
 
 CUT_PX = 8
 """A mask that meets inner edges of its window along more scene pixels than this is taken to go on beyond them."""
-
-
-FINEST = -1
-"""Level of the finest view: finer than twice as fine gains little, and costs four times the windows."""
-
-COARSEST = 2
-"""Level up to which views are kept for objects that are seen better smaller, where one window shows all."""
-
-AROUND, AROUND_PX = 1.0, 64
-"""What is read around objects on the finest view, as a share of their longer side, and at least, in its pixels."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +70,7 @@ def find_prompted(run: Run, prompts: Prompts, tap: Callable[[Strips], Strips] = 
     found: dict[int, Found] = {}
     pending, owners = apart(prompts)
     for level in levels:
-        here, later = on_level(pending, levels, level, object_px=run.request.options.object_px(run.network))
+        here, later = on_level(pending, levels, level)
         seen = list(segment_level(run, level, here, is_last=level is levels[-1]))
         for one in seen:
             if (
@@ -124,28 +112,19 @@ def joined(prompt: Prompt, parts: list[Found]) -> Found:
 
 
 def pyramid(request: Request) -> list[Level]:
-    """The scene at full, half, quarter … resolution, down to where a single window shows all of it.
-
-    Where the network has a length at which it sees objects best, one view twice as fine comes first, and there are some
-    coarser ones whatever the windows.
-    """
+    """The scene at full, half, quarter … resolution, down to where a single window shows all of it."""
     scene, side, options = request.scene, request.network.side, request.options
-    suits = options.object_px(request.network) > 0
-    number, last = (FINEST, COARSEST) if suits else (0, 0)
-    levels: list[Level] = []
-    while number <= last or len(levels[-1].plan) > 1:
-        view = scene.coarsened(2.0**number) if number else scene
-        levels.append(Level(number, view, options.plan(view.shape, side=side)))
-        number += 1
+    levels = [Level(0, scene, options.plan(scene.shape, side=side))]
+    while len(levels[-1].plan) > 1:
+        view = scene.coarsened(2.0 ** len(levels))
+        levels.append(Level(len(levels), view, options.plan(view.shape, side=side)))
     return levels
 
 
-def on_level(
-    prompts: list[Prompt], levels: list[Level], level: Level, *, object_px: float
-) -> tuple[dict[int, list[Prompt]], list[Prompt]]:
+def on_level(prompts: list[Prompt], levels: list[Level], level: Level) -> tuple[dict[int, list[Prompt]], list[Prompt]]:
     """The prompts that a level's windows show best, by window, and those that wait for a coarser level."""
     plans = [each.plan for each in levels]
-    places = assign(prompts, plans, finest=levels[0].number, first=level.number, object_px=object_px)
+    places = assign(prompts, plans, first=level.number)
     here = {index: group for (number, index), group in places.items() if number == level.number}
     return here, [prompt for (number, _), group in places.items() if number > level.number for prompt in group]
 
@@ -181,43 +160,16 @@ def segment_place(run: Run, level: Level, planned: PlannedWindow, prompts: list[
     if kept is not None:
         run.report.resumed += 1
         return MaskSet.from_arrays(kept)
-    window = sight(level, planned.window, prompts)
-    chip = level.scene.read(window)
+    chip = level.scene.read(planned.window)
     embedding = run.embed(level.scene, chip)
     logits_shape = run.network.logits_shape(chip.valid.shape)
-    groups = WindowPrompts.for_window(prompts, window, logits_shape=logits_shape, scale=0.5**level.number)
+    groups = WindowPrompts.for_window(prompts, planned.window, logits_shape=logits_shape, scale=0.5**level.number)
     refine = run.request.options.refine
     masks = MaskSet.concatenate(
         segment_prompts(embedding, run.network, group, chip.valid, refine=refine) for group in groups
     )
     run.journal.put(name, masks.to_arrays())
     return masks
-
-
-def sight(level: Level, window: Window, prompts: list[Prompt]) -> Window:
-    """What is read of a window for some prompts: all of it, so that others find it in the store; less on finer views.
-
-    There a window shows little ground, and the same prompts would fall into four times as many.
-    """
-    return window if level.number >= 0 else around(prompts, window, 0.5**level.number)
-
-
-def around(prompts: list[Prompt], window: Window, scale: float) -> Window:
-    """The part of a window that shows what some prompts ask for and its surroundings; all of it is seldom needed.
-
-    Examples
-    --------
-    >>> roof = Prompt(0, "roof", box_px=np.array([100.0, 100.0, 120.0, 110.0]))
-    >>> around([roof], Window(0, 0, 1024, 1024), 2.0)
-    Window(col_off=136, row_off=136, width=168, height=148)
-    """
-    extents = np.array([prompt.extent_px for prompt in prompts]) * scale  # n 4
-    margins = np.maximum(AROUND * (extents[:, 2:] - extents[:, :2]).max(1, keepdims=True), AROUND_PX)  # n 1
-    first, last = np.floor((extents[:, :2] - margins).min(0)), np.ceil((extents[:, 2:] + margins).max(0))
-    corner = np.array([window.col_off, window.row_off])
-    x0, y0 = np.maximum(first, corner).astype(int).tolist()
-    x1, y1 = np.minimum(last, corner + np.array([window.width, window.height])).astype(int).tolist()
-    return Window(x0, y0, x1 - x0, y1 - y0)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
 
 
 def is_cut(masks: MaskSet, position: int, level: Level) -> bool:

@@ -1,6 +1,5 @@
 """Each prompt to the one window that shows its object best."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from rasterio.windows import Window
@@ -14,18 +13,12 @@ CONTEXT = 0.1
 
 
 def assign(
-    prompts: Iterable[Prompt],
-    plans: Sequence[WindowPlan],
-    *,
-    finest: int = 0,
-    first: int | None = None,
-    object_px: float | int = 0.0,
+    prompts: Iterable[Prompt], plans: Sequence[WindowPlan], *, first: int = 0
 ) -> dict[tuple[int, int], list[Prompt]]:
     """Give each prompt to exactly one window: the best one of the finest level that shows the whole object.
 
     An object counts as shown if a tenth of its longer side is visible around it, as far as the scene goes. What no
     level shows whole goes to the coarsest one. Each window then needs to be encoded once, however many prompts it has.
-    Levels above the working grid's are taken only for objects of known size, and only where `object_px` asks for them.
 
     Parameters
     ----------
@@ -34,13 +27,8 @@ def assign(
     plans
         The plan of level ``l`` covers the grid coarsened by ``2**l``: a prompt's coordinates there are its own divided
         by ``2**l``.
-    finest
-        Level of the first plan, 0 or below; each further plan is of the next coarser level.
     first
-        The finest level to consider; None for all of them.
-    object_px
-        The length in pixels at which the network sees objects best: boxes and polygons begin at the level that shows
-        them most nearly so. 0 for a network to which all are alike; they begin at level 0, as clicks always do.
+        The finest level to consider.
 
     Returns
     -------
@@ -58,31 +46,13 @@ def assign(
     >>> list(assign([field], [WindowPlan((2048, 2048)), WindowPlan((1024, 1024))]))
     [(1, 0)]
     """
-    levels = dict(enumerate(plans, start=finest))
-    first = finest if first is None else first
+    levels = dict(enumerate(plans))
     if first not in levels:
         raise PromptError(f"no window plan for level {first}", expected=f"one of {len(plans)} levels")
     placed: dict[tuple[int, int], list[Prompt]] = {}
     for prompt in prompts:
-        start = min(max(first, suited(prompt, object_px)), max(levels))
-        placed.setdefault(_place(prompt, levels, start), []).append(prompt)
+        placed.setdefault(_place(prompt, levels, first), []).append(prompt)
     return {place: sorted(placed[place], key=lambda prompt: prompt.row) for place in sorted(placed)}
-
-
-def suited(prompt: Prompt, object_px: float | int) -> int:
-    """Tell the level on which an object is most nearly `object_px` long; 0 where nothing says so.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> [suited(Prompt(0, "a", box_px=np.array([0.0, 0.0, length, 9.0])), 100.0) for length in (30.0, 90.0, 500.0)]
-    [-2, 0, 2]
-    """
-    x0, y0, x1, y1 = prompt.extent_px
-    length = max(x1 - x0, y1 - y0)
-    if object_px <= 0 or length <= 0 or prompt.box_px is None:
-        return 0
-    return round(math.log2(length / object_px))
 
 
 def _place(prompt: Prompt, levels: Mapping[int, WindowPlan], first: int) -> tuple[int, int]:

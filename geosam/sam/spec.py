@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from geosam.errors import OptionError
 from geosam.rules import FLAG, SHARE, check, number, one_of, several, text, whole
+from geosam.sam.outdated import without_outdated
 
 STRIDE = 16
 """Input pixels to a side of one cell of the image embedding."""
@@ -47,13 +48,10 @@ DECODER = {
 THRESHOLDS = {
     "spacing_px": number(1, 65_536),
     "stability_offset": number(0, 100),
-    "min_area_px": number(0, float("inf")),
-    "max_area_px": number(0, float("inf")),
-    "batch": whole(1, 65_536),
     "passes": whole(1, 64),
     "whole_every": whole(1, 65_536),
-    **dict.fromkeys(("pred_iou_threshold", "stability_threshold", "nms_iou", "relax", "sure", "overlap"), SHARE),
-    **dict.fromkeys(("spare", "connected", "support", "judged", "redraw"), FLAG),
+    **dict.fromkeys(("pred_iou_threshold", "stability_threshold", "nms_iou", "relax", "overlap"), SHARE),
+    **dict.fromkeys(("connected", "support", "judged", "redraw"), FLAG),
 }
 """Options of everything mode (`geosam.masks.EverythingOptions`)."""
 
@@ -64,7 +62,6 @@ FIELDS = {
     "width": whole(16, 4096, 8),
     "drawn": FLAG,
     "position_side": whole(0, 65_536),
-    "object_px": number(0, 65_536),
     "focus_px": several(whole(STRIDE, 16_384), 0, 16),
     "sharpened": FLAG,
     "url": text(2048),
@@ -99,8 +96,6 @@ class SamSpec:
         (`Likeness`).
     position_side
         Pixels that the positional encoding takes as its unit, whatever the input's side; 0 for the input's own side.
-    object_px
-        Length in pixels at which it outlines an object of known size best; 0 where all are alike.
     focus_px
         Sides of the surroundings in which a click is answered best, if its mask fits into them; the smallest first.
     sharpened
@@ -136,7 +131,6 @@ class SamSpec:
     decoder_sizes: Mapping[str, Any] = field(default_factory=dict)
     drawn: bool = False
     position_side: int = 0
-    object_px: float | int = 0.0
     focus_px: tuple[int, ...] = ()
     sharpened: bool = False
     thresholds: Mapping[str, float | int] = field(default_factory=dict)
@@ -151,8 +145,8 @@ class SamSpec:
 
     @classmethod
     def from_dict(cls, values: object) -> "SamSpec":
-        """Make a specification of named values, as a file holds them; they are checked before it is made."""
-        return cls(**check_spec(values))
+        """Make a specification of named values, as a file of this or an earlier version holds them; checked before."""
+        return cls(**check_spec(without_outdated(values) if isinstance(values, Mapping) else values))
 
     @property
     def resamples(self) -> bool:

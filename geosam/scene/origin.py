@@ -103,8 +103,8 @@ class Origin:
         Raises
         ------
         SceneError
-            If there is no such file, it is no regular one, holds a format that its name does not ask for, or a VRT that
-            refers to what a local file may not reach.
+            If there is no such file, it is no regular one, holds a format that its name does not ask for, a VRT that
+            refers to what a local file may not reach, or is a VRT in an archive.
 
         Examples
         --------
@@ -119,7 +119,14 @@ class Origin:
             file = local_file(source)
             return cls(source, None, True, () if file is None else tuple(_made_of(file, trusted=True)))
         if local_path is None:
-            return cls(source, _drivers(source), is_remote(source), _only(local_file(source)))
+            drivers = _drivers(source)
+            if "VRT" in drivers and not is_remote(source):
+                raise SceneError(
+                    f"{source} is a VRT in an archive, where what it refers to cannot be checked",
+                    expected="a VRT in a folder",
+                    hint="unpack the archive first",
+                )
+            return cls(source, drivers, is_remote(source), _only(local_file(source)))
         place = check_regular(local_path, SceneError, "the path or URI of a raster")
         try:
             str(place).encode()

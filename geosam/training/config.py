@@ -80,7 +80,6 @@ class ModelOptions:
     side: int
     drawn: bool
     position_side: int
-    object_px: float
     focus_px: tuple[int, ...]
     thresholds: dict[str, Any]
     encoder_sizes: dict[str, Any]

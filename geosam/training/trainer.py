@@ -40,9 +40,6 @@ START = "start"
 REPORT_STEPS = 20
 """Steps between rows of the CSV."""
 
-START_LOGIT = -2.0
-"""Where mask logits begin: most pixels are not the object."""
-
 
 @dataclass
 class Run:

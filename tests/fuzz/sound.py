@@ -132,7 +132,7 @@ def write_weights(path: Path) -> None:
     thresholds = {"spacing_px": 32, "pred_iou_threshold": 0.1, "stability_threshold": 0.0, "overlap": 0.2, "passes": 2}
     spec = SamSpec(
         "small", "conv", sizes, side=SIDE, width=32, decoder_sizes=decoder, drawn=True, position_side=SIDE,
-        focus_px=(32,), thresholds=thresholds, object_px=30.0, licence="free", source="random",
+        focus_px=(32,), thresholds=thresholds, licence="free", source="random",
     )  # fmt: skip
     write_sam(build(spec), path)
 

@@ -74,7 +74,7 @@ def test_nano_is_what_its_training_makes():
     made, listed = spec_of(read_config()), SPECS["nano"]
     made = replace(made, thresholds={**made.thresholds, "judged": True}, sharpened=True)  # both come at its end
     assert shapes_of(made) == shapes_of(listed)
-    for name in ("side", "width", "drawn", "position_side", "object_px", "focus_px", "sharpened", "thresholds"):
+    for name in ("side", "width", "drawn", "position_side", "focus_px", "sharpened", "thresholds"):
         assert getattr(made, name) == getattr(listed, name), name
     if weights_path(listed).exists():
         assert load_model("nano").name == "nano"

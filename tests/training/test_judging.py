@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from geosam.embeddings import embed
+from geosam.evaluation import looks
+from geosam.evaluation.sets import list_pictures
 from geosam.masks import EverythingOptions
 from geosam.masks.everything import find_candidates
 from geosam.sam.model import Predictor
 from geosam.sam.registry import load_model
 from geosam.training import judging
-from geosam.training.evaluation import looks
-from geosam.training.evaluation.sets import list_pictures
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_the_rows_are_masks_on_objects_and_the_judge_is_asked_from_then_on(data,
     assert ((reached > judging.LEAST_IOU) & (reached <= 1)).all()
     assert abs(np.mean(model.judge(measures) - reached)) < 0.05
     chip = seen[0].chip()
-    found = find_candidates(embed(chip, model), model, chip.valid, EverythingOptions.preset("maps", **model.thresholds))
+    found = find_candidates(embed(chip, model), model, chip.valid, EverythingOptions(**model.thresholds))
     assert found
     assert all(one.worth == one.expected_iou for one in found)
 

@@ -90,11 +90,6 @@ class Predictor:
         return self.sam.spec.side
 
     @property
-    def object_px(self) -> float:
-        """Length in pixels at which it outlines an object of known size best; 0 where all are alike."""
-        return self.sam.spec.object_px
-
-    @property
     def thresholds(self) -> dict[str, float | int]:
         """The options of everything mode that suit its scores."""
         return dict(self.sam.spec.thresholds)

@@ -13,13 +13,13 @@ from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from geosam.embeddings import Embedding
+from geosam.evaluation.crops import Crop, around, iou
+from geosam.evaluation.looks import Look, Target
+from geosam.evaluation.truth import deepest_point
 from geosam.masks import MaskDecoder
 from geosam.masks.answers import Answers, answer, answer_correction
 from geosam.pipeline import segment
 from geosam.prompts import Prompt, Prompts
-from geosam.training.evaluation.crops import Crop, around, iou
-from geosam.training.evaluation.looks import Look, Target
-from geosam.training.evaluation.truth import deepest_point
 
 BATCH = 32
 """Objects asked for at a time; bounds memory and changes nothing else."""
@@ -65,7 +65,7 @@ def ask_boxes(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Targ
 
 
 def segment_boxes(look: Look, network: Any) -> list[Answer]:
-    """Answer each object's box as a user gets it answered: by `geosam.segment`, at the zoom that suits the model."""
+    """Answer each object's box as a user gets it answered: by `geosam.segment`."""
     prompts = Prompts(tuple(Prompt(row, row, box_px=each.box.astype(float)) for row, each in enumerate(look.targets)))
     found = segment(look.alone(), prompts, model=network)
     answers = [Answer(Crop.of_box(np.zeros(4, np.float32)), 0.0) for _ in look.targets]
