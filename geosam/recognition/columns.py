@@ -37,7 +37,7 @@ def recognise(
     scene
         What they lie on.
     describer
-        Who describes them; one with a store keeps their features for later.
+        Who describes them; one with a store keeps what the backbone sees of windows for later.
     head
         Who tells kinds apart; by default the package's.
 
@@ -82,13 +82,8 @@ def probabilities(
 ) -> Float64[np.ndarray, "n k"]:
     """Probability of each kind for each polygon; NaN for one without any pixel.
 
-    Without a store features are dropped as soon as they have served, window by window.
+    Features are dropped as soon as they have served, window by window.
     """
-    if describer.store is not None:
-        features = describer.describe(polygons, scene)
-        found = head.probabilities(features)
-        found[features.area_px == 0] = np.nan
-        return found
     geometries = polygons_px(polygons, scene)
     found = np.full((len(geometries), len(KINDS)), np.nan)
     for rows, sums in describer.sums(geometries, scene):
