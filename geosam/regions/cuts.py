@@ -36,10 +36,10 @@ class CutOptions:
         Of each segment, in objects.
     """
 
-    sure: float | int = 0.2
+    sure: float | int = 0.1
     better: float | int = 0.5
     height: float | int = 0.2
-    price: float | int = 0.01
+    price: float | int = 0.03
 
     def worth(
         self, chances: Float32[np.ndarray, "n 2"], height: Float64[np.ndarray, "n"], made: Bool[np.ndarray, "n"]
@@ -51,7 +51,7 @@ class CutOptions:
         return np.where(made & ~sure & (height > self.height), NEVER, value) - self.price
 
 
-LEVELS = (CutOptions(), CutOptions(price=0.15), CutOptions(price=0.6))
+LEVELS = (CutOptions(), CutOptions(price=0.2), CutOptions(price=0.6))
 """The cut that is the map, and two coarser ones, whose segments are unions of those of the finer."""
 
 
