@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from geosam.embeddings import embed
+from geosam.evaluation import Look, list_pictures, looks
+from geosam.evaluation.asking import first_click, segment_boxes
+from geosam.evaluation.crops import Crop, iou
+from geosam.evaluation.measures import outline
 from geosam.sam.registry import load_model
-from geosam.training.evaluation import Look, list_pictures, looks
-from geosam.training.evaluation.asking import first_click, segment_boxes
-from geosam.training.evaluation.crops import Crop, iou
-from geosam.training.evaluation.measures import outline
 
 CELL, COLUMNS, LINE = 260, 6, 16
 WHITE, ORANGE, CYAN = (255, 255, 255), (255, 140, 0), (0, 230, 255)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from geosam.evaluation import ObjectScore, score_pictures
+from geosam.evaluation.sets import LabelledPicture
 from geosam.execute import progress_bar
 from geosam.pipeline.request import to_network
 from geosam.training import finetune
-from geosam.training.evaluation import ObjectScore, score_pictures
-from geosam.training.evaluation.sets import LabelledPicture
 
 ENDING = "_pre_disaster"
 COLUMNS = ("box", "click", "clicks3")

@@ -3,7 +3,7 @@
     python benchmarks/model_quality.py SET [--model nano] [--limit 0] [--objects 0] [--windows 2] [--hierarchy]
         [--write]
 
-The scoring is `geosam.training.evaluate`, as of ``geosam evaluate``. The simple methods' numbers are those that
+The scoring is `geosam.evaluation.evaluate`, as of ``geosam evaluate``. The simple methods' numbers are those that
 ``benchmarks/simple_methods.py`` has left in ``benchmarks/simple_methods.csv`` for the same objects; each is set beside
 the model's answer to the same prompt: a box, one click, three clicks. ``--write`` puts the tables into
 ``benchmarks/model_quality.md``.
@@ -15,9 +15,8 @@ import math
 import time
 from pathlib import Path
 
+from geosam.evaluation import Evaluation, SourceScore, evaluate
 from geosam.execute import progress_bar
-from geosam.training import evaluate
-from geosam.training.evaluation import Evaluation, SourceScore
 
 HERE = Path(__file__).parent
 KEPT, PAGE = HERE / "simple_methods.csv", HERE / "model_quality.md"

@@ -28,10 +28,10 @@ from skimage.feature import multiscale_basic_features
 from skimage.segmentation import felzenszwalb, slic
 from sklearn.ensemble import RandomForestClassifier
 
-from geosam.training.evaluation import list_pictures, looks
-from geosam.training.evaluation.asking import correct
-from geosam.training.evaluation.crops import Crop, iou
-from geosam.training.evaluation.looks import Target
+from geosam.evaluation import list_pictures, looks
+from geosam.evaluation.asking import correct
+from geosam.evaluation.crops import Crop, iou
+from geosam.evaluation.looks import Target
 
 METHODS = ("box_itself", "grabcut", "felzenszwalb", "slic", "forest")
 NEAR_PX, BACKGROUND = 3, 300

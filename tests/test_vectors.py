@@ -316,6 +316,19 @@ def test_an_archive_is_looked_into(tmp_path):
             read_vector(path)
 
 
+@pytest.mark.parametrize("left", [5, 100, -20])
+def test_a_table_that_is_cut_off_is_refused_before_gdal_crashes_on_it(tmp_path, left):
+    squares(cell=[1, 2, 3], height=[0.5, 1.5, 2.5]).to_file(tmp_path / "a.shp")
+    table = tmp_path / "a.dbf"
+    table.write_bytes(table.read_bytes()[:left])
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for part in tmp_path.glob("a.[!z]*"):
+            archive.write(part, part.name)
+    for path in (tmp_path / "a.shp", tmp_path, tmp_path / "a.zip"):
+        with pytest.raises(PromptError, match=r"a\.dbf.*cut off"):
+            read_vector(path)
+
+
 def test_content_that_is_not_what_the_name_says_is_refused(tmp_path):
     squares().to_file(tmp_path / "a.geojson")
     (tmp_path / "a.geojson").rename(tmp_path / "a.gpkg")

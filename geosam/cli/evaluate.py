@@ -72,9 +72,9 @@ def evaluate(
     Counted are objects of at least 256 px that the picture's edge does not cut. Interrupted, it shows what it has so
     far.
     """
+    from geosam.evaluation import Evaluation, list_pictures, score_pictures
     from geosam.execute import progress_bar
     from geosam.sinks.places import check_path
-    from geosam.training.evaluation import Evaluation, list_pictures, score_pictures
 
     read = [*labelled.rglob("*"), model]
     targets = [check_path(path, (suffix,), inputs=read) for path, suffix in ((json, ".json"), (csv, ".csv")) if path]

@@ -10,6 +10,7 @@ from os import PathLike, fspath
 from typing import Any
 
 import rasterio
+from rasterio._err import CPLE_BaseError  # pyright: ignore[reportMissingImports] - compiled; it has no public name
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
@@ -40,9 +41,12 @@ SHUT = {
 }
 """GDAL's options for local files: whatever they refer to, nothing is fetched."""
 
-RAISED = (RasterioError, OSError, ValueError, LookupError, ArithmeticError, RuntimeError, SystemError, TypeError)
-"""What rasterio raises for a damaged or hostile file, besides its own errors: of bytes that are no text, of numbers
-that fit no type, of a CRS that nobody knows."""
+RAISED = (
+    *(RasterioError, CPLE_BaseError, OSError, ValueError, LookupError),
+    *(ArithmeticError, RuntimeError, SystemError, TypeError),
+)
+"""What rasterio raises for a damaged or hostile file, besides its own errors and GDAL's: of bytes that are no text, of
+numbers that fit no type, of a CRS that nobody knows."""
 
 _opened = threading.local()
 _failed: deque[DatasetReader] = deque(maxlen=256)

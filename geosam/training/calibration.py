@@ -17,13 +17,13 @@ import torch
 from jaxtyping import Float64
 
 from geosam.embeddings import Embedding, embed
+from geosam.evaluation import Look, looks
+from geosam.evaluation.asking import batches
+from geosam.evaluation.crops import Crop, iou
+from geosam.evaluation.looks import Target
+from geosam.evaluation.sets import LabelledPicture, list_pictures
 from geosam.masks.islands import keep_islands
 from geosam.sam.model import Predictor, Sam
-from geosam.training.evaluation import Look, looks
-from geosam.training.evaluation.asking import batches
-from geosam.training.evaluation.crops import Crop, iou
-from geosam.training.evaluation.looks import Target
-from geosam.training.evaluation.sets import LabelledPicture, list_pictures
 from geosam.training.real import SPLIT, open_rows
 
 log = logging.getLogger(__name__)

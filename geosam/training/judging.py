@@ -18,16 +18,16 @@ import torch
 from jaxtyping import Float64
 
 from geosam.embeddings import embed
+from geosam.evaluation import Look, looks
+from geosam.evaluation.crops import Crop, iou
+from geosam.evaluation.looks import Target
+from geosam.evaluation.sets import list_pictures
 from geosam.masks.candidates import Candidate
 from geosam.masks.everything import EverythingOptions, find_candidates
 from geosam.masks.judging import measure
 from geosam.masks.sketch import render
 from geosam.sam.mask_judge import MEASURES, MaskJudge
 from geosam.sam.model import Predictor, Sam, SamSpec
-from geosam.training.evaluation import Look, looks
-from geosam.training.evaluation.crops import Crop, iou
-from geosam.training.evaluation.looks import Target
-from geosam.training.evaluation.sets import list_pictures
 from geosam.training.real import SPLIT, open_rows
 
 log = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 
 from geosam.errors import OptionError, SceneReadError
+from geosam.evaluation.label_rasters import read_label_raster
+from geosam.evaluation.sets import read_table
 from geosam.paths import for_gdal
-from geosam.training.evaluation.sets import read_table
-from geosam.training.label_rasters import read_label_raster
 
 log = logging.getLogger(__name__)
 

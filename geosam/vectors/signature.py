@@ -6,6 +6,7 @@ machine or behind a network, and they would be read. Here the name decides what 
 
 import json
 import re
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from geosam.vectors.purpose import Purpose
 
 HEAD = 1 << 16
 """Bytes that are looked at."""
+
+_TABLE_HEAD = 12
+"""Bytes at the beginning of a dBASE table that say how many records it has, where they begin and how long they are."""
 
 _ZIPPED, _JSON, _XML = (b"PK",), (b"{", b"[", b"\x1e"), (b"<",)
 
@@ -51,8 +55,15 @@ def check_signature(path: Path, purpose: Purpose) -> None:
     if path.is_dir():
         if suffix != ".gdb" and not any(path.glob("*.shp")):
             raise purpose.unreadable(path, "it is a folder")
-        return
+        tables = [file for file in path.iterdir() if file.suffix.lower() == ".dbf"]
+    else:
+        tables = [path.with_suffix(end) for end in (".dbf", ".DBF")] if suffix in (".shp", ".shx", ".dbf") else []
     try:
+        for table in filter(Path.is_file, tables):
+            with table.open("rb") as file:
+                _check_table(file.read(_TABLE_HEAD), table.stat().st_size, table.name, purpose)
+        if path.is_dir():
+            return
         with path.open("rb") as file:
             check_head(file.read(HEAD), path.name, purpose)
         if suffix in (".zip", ".kmz", ".shz"):
@@ -76,6 +87,15 @@ def check_head(head: bytes, name: str, purpose: Purpose) -> None:
     begin = head.removeprefix(b"\xef\xbb\xbf").lstrip() if starts in (_JSON, _XML) else head
     if starts and not (begin.startswith(starts) and _ROOTS.get(suffix, b"") in begin.lower()):
         raise purpose.unreadable(name, f"it is no {what.split(' ', 1)[-1]}, as {suffix} says")
+
+
+def _check_table(head: bytes, size: int, name: str, purpose: Purpose) -> None:
+    """Refuse a dBASE table that is cut off: GDAL crashes where it looks for the types of its numbers."""
+    if len(head) < _TABLE_HEAD:
+        raise purpose.unreadable(name, "it is cut off")
+    records, begin, width = struct.unpack("<IHH", head[4:_TABLE_HEAD])
+    if size < begin + records * width:
+        raise purpose.unreadable(name, f"it is cut off after {size:,} of {begin + records * width:,} bytes")
 
 
 def json_crs(path: Path, purpose: Purpose, *, needed: bool) -> tuple[bool, str | None]:
@@ -127,6 +147,10 @@ def _check_members(path: Path, purpose: Purpose) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
+                if member.filename.lower().endswith(".dbf"):
+                    with archive.open(member) as file:
+                        name = f"{path.name}/{member.filename}"
+                        _check_table(file.read(_TABLE_HEAD), member.file_size, name, purpose)
                 if not member.is_dir() and Path(member.filename).suffix.lower() in (*KINDS, ".vrt"):
                     with archive.open(member) as file:
                         check_head(file.read(HEAD), f"{path.name}/{member.filename}", purpose)

@@ -66,9 +66,9 @@ def _prepare() -> None:
 
     import geosam.catalog.run
     import geosam.cli
+    import geosam.evaluation
     import geosam.pipeline.request
     import geosam.training
-    import geosam.training.evaluation
     import geosam.training.finetuning
     from tests.fuzz import judge, kinds  # noqa: F401 - so that each case finds them loaded
     from tests.fuzz.sound import Network

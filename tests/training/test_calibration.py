@@ -2,10 +2,10 @@
 
 from zlib import crc32
 
+from geosam.evaluation import looks
 from geosam.sam.model import Predictor
 from geosam.training import trainer
 from geosam.training.calibration import calibrated, gaps, held_out_pictures
-from geosam.training.evaluation import looks
 from geosam.training.real import HELD_OUT
 
 

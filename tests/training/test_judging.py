@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from geosam.embeddings import embed
+from geosam.evaluation import looks
+from geosam.evaluation.sets import list_pictures
 from geosam.masks import EverythingOptions
 from geosam.masks.everything import find_candidates
 from geosam.sam.model import Predictor
 from geosam.sam.registry import load_model
 from geosam.training import judging
-from geosam.training.evaluation import looks
-from geosam.training.evaluation.sets import list_pictures
 
 
 @pytest.fixture

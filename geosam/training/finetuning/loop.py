@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from geosam.embeddings import Embedding
+from geosam.evaluation.asking import ask_boxes, ask_clicks
+from geosam.evaluation.crops import iou
 from geosam.execute import Progress
 from geosam.sam.blocks import Features
 from geosam.sam.model import Predictor, Sam
@@ -24,8 +26,6 @@ from geosam.sam.model.close_up import SAMPLING
 from geosam.training.answers import ask, batch_to_truth, judge
 from geosam.training.calibration import gaps_of_each, move_ious
 from geosam.training.checkpoints import Average
-from geosam.training.evaluation.asking import ask_boxes, ask_clicks
-from geosam.training.evaluation.crops import iou
 from geosam.training.finetuning.lessons import POSITIONS, Kept, crop, draw_lesson
 from geosam.training.finetuning.tiles import Tile
 from geosam.training.sharpening import judge_lesson, lesson_of

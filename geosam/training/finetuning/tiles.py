@@ -16,11 +16,11 @@ from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
 from geosam.errors import OptionError
+from geosam.evaluation.crops import Crop
+from geosam.evaluation.looks import Target
+from geosam.evaluation.truth import burn, find_objects
 from geosam.prompts import Prompts
 from geosam.scene import Scene
-from geosam.training.evaluation.crops import Crop
-from geosam.training.evaluation.looks import Target
-from geosam.training.evaluation.truth import burn, find_objects
 from geosam.training.samples import resize_labels, resize_pixels
 
 log = logging.getLogger(__name__)

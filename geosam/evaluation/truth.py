@@ -13,10 +13,10 @@ from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from geosam.errors import SceneReadError
+from geosam.evaluation.label_rasters import read_label_raster
+from geosam.evaluation.sets import LabelledPicture, Row
 from geosam.prompts import Prompts
 from geosam.scene import Scene
-from geosam.training.evaluation.sets import LabelledPicture, Row
-from geosam.training.label_rasters import read_label_raster
 
 Ids = Int32[np.ndarray, "h w"]
 """The object at every pixel, 0 for none that is known; an object that lies over another hides it."""

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from scipy import ndimage
 
-from geosam.training.evaluation.crops import Crop, around
+from geosam.evaluation.crops import Crop, around
 
 TOLERANCE_PX = 2.0
 """How far from the true outline an outline may lie and still count as right."""

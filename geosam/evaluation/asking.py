@@ -13,13 +13,13 @@ from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from geosam.embeddings import Embedding
+from geosam.evaluation.crops import Crop, around, iou
+from geosam.evaluation.looks import Look, Target
+from geosam.evaluation.truth import deepest_point
 from geosam.masks import MaskDecoder
 from geosam.masks.answers import Answers, answer, answer_correction
 from geosam.pipeline import segment
 from geosam.prompts import Prompt, Prompts
-from geosam.training.evaluation.crops import Crop, around, iou
-from geosam.training.evaluation.looks import Look, Target
-from geosam.training.evaluation.truth import deepest_point
 
 BATCH = 32
 """Objects asked for at a time; bounds memory and changes nothing else."""

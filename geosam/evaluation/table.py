@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from geosam.evaluation.measures import calibration_error, correlation
 from geosam.sinks.places import check_path
 from geosam.sinks.staging import named_errors, staged
-from geosam.training.evaluation.measures import calibration_error, correlation
 
 NAN = float("nan")
 

@@ -1,16 +1,17 @@
 """What a model reaches on labelled pictures, measured in one way for every model.
 
-==========  =================================================================
-module      responsibility
-==========  =================================================================
-sets        the pictures of a folder, and where their truth lies
-truth       which pixels each object covers
-looks       windows of pictures, and the objects that are asked for in each
-crops       masks cut to their boxes
-asking      the model asked with boxes, with clicks, with nothing
-measures    boundary F1, calibration
-table       scores, per source and mean
-==========  =================================================================
+=============  ==============================================================
+module         responsibility
+=============  ==============================================================
+sets           the pictures of a folder, and where their truth lies
+label_rasters  rasters that say which object each pixel belongs to
+truth          which pixels each object covers
+looks          windows of pictures, and the objects that are asked for in each
+crops          masks cut to their boxes
+asking         the model asked with boxes, with clicks, with nothing
+measures       boundary F1, calibration
+table          scores, per source and mean
+=============  ==============================================================
 """
 
 from collections import Counter
@@ -21,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from geosam.embeddings import embed
+from geosam.evaluation.asking import Answer, ask_clicks, find_everything, segment_boxes
+from geosam.evaluation.crops import iou
+from geosam.evaluation.looks import SMALLEST_PX, Look, Target, looks
+from geosam.evaluation.measures import boundary_f1
+from geosam.evaluation.sets import LabelledPicture, list_pictures
+from geosam.evaluation.table import Evaluation, ObjectScore, SourceScore
 from geosam.execute import Progress
 from geosam.pipeline.request import to_network
-from geosam.training.evaluation.asking import Answer, ask_clicks, find_everything, segment_boxes
-from geosam.training.evaluation.crops import iou
-from geosam.training.evaluation.looks import SMALLEST_PX, Look, Target, looks
-from geosam.training.evaluation.measures import boundary_f1
-from geosam.training.evaluation.sets import LabelledPicture, list_pictures
-from geosam.training.evaluation.table import Evaluation, ObjectScore, SourceScore
 
 __all__ = ["Evaluation", "Look", "ObjectScore", "SourceScore", "evaluate", "list_pictures", "looks", "score_pictures"]
 
@@ -56,7 +57,7 @@ def evaluate(
     Parameters
     ----------
     folder
-        The set; see `geosam.training.evaluation.sets` for what it may hold.
+        The set; see `geosam.evaluation.sets` for what it may hold.
     model
         Name of a model, path of a weights file, or a network.
     sources

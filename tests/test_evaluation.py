@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 import geosam.pipeline.request
 from geosam.cli import app
 from geosam.errors import OptionError, SceneReadError
+from geosam.evaluation import ObjectScore, evaluate, list_pictures, looks
+from geosam.evaluation.asking import ask_clicks, correct
+from geosam.evaluation.crops import Crop, iou
+from geosam.evaluation.looks import window_of
+from geosam.evaluation.measures import boundary_f1, calibration_error, correlation
+from geosam.evaluation.table import Evaluation
+from geosam.evaluation.truth import find_objects
 from geosam.testing import TruthNetwork, blob_labels, label_scene, labels_to_pixels
-from geosam.training.evaluation import ObjectScore, evaluate, list_pictures, looks
-from geosam.training.evaluation.asking import ask_clicks, correct
-from geosam.training.evaluation.crops import Crop, iou
-from geosam.training.evaluation.looks import window_of
-from geosam.training.evaluation.measures import boundary_f1, calibration_error, correlation
-from geosam.training.evaluation.table import Evaluation
-from geosam.training.evaluation.truth import find_objects
 
 NETWORK = TruthNetwork(side=512)
 
@@ -270,7 +270,7 @@ class TestCommand:
             assert [row["source"] for row in csv.DictReader(file)] == [tmp_path.name, "mean over sources"]
 
     def test_an_interrupted_run_shows_what_it_has(self, tmp_path, monkeypatch):
-        from geosam.training import evaluation
+        from geosam import evaluation
 
         def two(*_, **__):
             yield ObjectScore("roofs", "a", exact=True, box=0.25)

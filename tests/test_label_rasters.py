@@ -8,7 +8,7 @@ import rasterio
 from PIL import Image
 
 from geosam.errors import OptionError, SceneReadError
-from geosam.training.label_rasters import read_label_raster
+from geosam.evaluation.label_rasters import read_label_raster
 from geosam.training.real import RealRow, open_rows, read_image
 
 IDS = np.zeros((12, 16), np.uint16)

@@ -14,10 +14,10 @@ import shapely
 from jaxtyping import Float32
 from rasterio.windows import Window
 
+from geosam.evaluation.crops import Crop
+from geosam.evaluation.sets import LabelledPicture
+from geosam.evaluation.truth import TrueObject, Truth, read_truth
 from geosam.scene import Chip, Scene, open_scene
-from geosam.training.evaluation.crops import Crop
-from geosam.training.evaluation.sets import LabelledPicture
-from geosam.training.evaluation.truth import TrueObject, Truth, read_truth
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def looks(
     Parameters
     ----------
     pictures
-        As `geosam.training.evaluation.sets.list_pictures` lists them.
+        As `geosam.evaluation.sets.list_pictures` lists them.
     smallest_px
         Area of the smallest object that counts.
     objects
