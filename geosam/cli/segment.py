@@ -9,6 +9,7 @@ from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
 from geosam.cli.options import (
     OUTPUT,
     PROMPTS,
+    Coverage,
     GroupColumn,
     Hierarchy,
     IdColumn,
@@ -22,6 +23,7 @@ from geosam.cli.options import (
     Refine,
     Simplify,
     Spacing,
+    Speed,
     Stability,
     prompt_names,
 )
@@ -79,6 +81,8 @@ def segment(
     stability: Stability = None,
     spacing: Spacing = None,
     hierarchy: Hierarchy = False,
+    speed: Speed = None,
+    coverage: Coverage = False,
     min_area: MinArea = 0.0,
     max_area: MaxArea = float("inf"),
     bands: Bands = None,
@@ -150,6 +154,8 @@ def segment(
             overlap=overlap,
             spacing_px=spacing,
             hierarchy=hierarchy,
+            speed=speed,
+            coverage=coverage,
             pred_iou_threshold=quality,
             stability_threshold=stability,
             min_area=min_area,
