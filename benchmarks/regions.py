@@ -223,7 +223,10 @@ def main() -> None:
             for group in ("all", look.source):
                 tallies[method, group].best.append((look.source, best, lengths))
                 tallies[method, group].rows.append({**row, "seconds": seconds})
-            print(f"{look.source:45s} {method:13s} {(best >= 0.5).mean():.2f} {row['asa']:.3f} {seconds:.2f} s", flush=True)
+            print(
+                f"{look.source:45s} {method:13s} {(best >= 0.5).mean():.2f} {row['asa']:.3f} {seconds:.2f} s",
+                flush=True,
+            )
     table = [{"method": method, "source": group, **summed(tally)} for (method, group), tally in tallies.items()]
     table.sort(key=lambda row: (row["source"] != "all", row["source"], row["method"]))
     with asked.out.open("w", newline="", encoding="utf-8") as file:

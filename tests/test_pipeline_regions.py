@@ -50,8 +50,10 @@ def test_the_same_bytes_whatever_works_beside_and_however_strips_are_cut(scene, 
         again = geosam.segment(scene, model=NETWORK, coverage=True).sort_values("object_id")
         first = found.sort_values("object_id")
         assert np.array_equal(shapely.to_wkb(first.geometry), shapely.to_wkb(again.geometry))
-        assert first.drop(columns="geometry").reset_index(drop=True).equals(
-            again.drop(columns="geometry").reset_index(drop=True)
+        assert (
+            first.drop(columns="geometry")
+            .reset_index(drop=True)
+            .equals(again.drop(columns="geometry").reset_index(drop=True))
         )
 
 

@@ -1,8 +1,8 @@
 """Which nodes of the tree become segments: the cut that promises most, found by dynamic programming.
 
-A cut takes one node on every way from a leaf to the root, so that each pixel lies in exactly one segment. Worth of a cut
-is the sum of its nodes' worths less a price for each segment: the expected number of objects found. A node is taken
-whole where that is worth at least as much as the best cut of its two parts.
+A cut takes one node on every way from a leaf to the root, so that each pixel lies in exactly one segment. Worth of a
+cut is the sum of its nodes' worths less a price for each segment: the expected number of objects found. A node is
+taken whole where that is worth at least as much as the best cut of its two parts.
 
 Prices give levels: where the price is higher segments are unions of those of a lower one (scale-sets, Guigues et al.
 2006), for what a node gains over its parts only grows with the price.
