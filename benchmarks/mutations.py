@@ -71,6 +71,16 @@ MUTATIONS = {
 }
 """Field of the recipe, and what is put in its place."""
 
+EVERYTHING = ("everything",)
+
+KINDS = {
+    "clicks": ("click", "click aside", "three clicks"),
+    "boxes": ("box", "polygon"),
+    **dict.fromkeys(("everything", "suppression", "quality"), EVERYTHING),
+    **dict.fromkeys(("nms_iou", "hidden", "batch", "sure", "spill"), EVERYTHING),
+}
+"""What a step, or a field of another step, has a say in; all kinds of prompts where it stands not here."""
+
 
 def changed(model: Segmenter, field: str, value: Any) -> Segmenter:
     """The same model with one field of its recipe changed."""
@@ -80,14 +90,14 @@ def changed(model: Segmenter, field: str, value: Any) -> Segmenter:
     return other
 
 
-def noticed(model: Segmenter, dev: Path | None) -> str:
+def noticed(model: Segmenter, kinds: tuple[str, ...], dev: Path | None) -> str:
     """Where the golden net fails first: crop and kind; empty if nowhere."""
     for crop, (file, *_) in golden.CROPS.items():
         if file is not None and dev is None:
             continue
         array, boxes = golden.crop_of(crop, dev)
         scene, stored = geosam.open_scene(array), gpd.read_parquet(golden.GOLDEN / f"{crop}.parquet")
-        for kind in golden.KINDS:
+        for kind in kinds:
             prompts = None if kind == "everything" else golden.prompts_of(kind, boxes, scene)
             now = geosam.segment(scene, prompts, model=model, window=golden.SIDE).reset_index(drop=True)
             then = stored[stored.kind == kind].reset_index(drop=True)
@@ -108,7 +118,8 @@ def main() -> None:
         for field, value in MUTATIONS.items():
             begin = time.perf_counter()
             step, name = field.split(".")
-            seen = noticed(changed(model, field, value), dev if dev.is_dir() else None)
+            kinds = KINDS.get(step) or KINDS.get(name) or golden.KINDS
+            seen = noticed(changed(model, field, value), kinds, dev if dev.is_dir() else None)
             row = [field, getattr(getattr(model.recipe, step), name), value, seen, round(time.perf_counter() - begin)]
             table.writerow(row)
             file.flush()
