@@ -27,6 +27,7 @@ _HOMES = {
     "segment": "geosam.pipeline",
     "segment_catalog": "geosam.catalog",
     "segment_to_file": "geosam.pipeline",
+    "similar": "geosam.pipeline",
     "write": "geosam.sinks",
 }
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from geosam.pipeline import plan as plan
     from geosam.pipeline import segment as segment
     from geosam.pipeline import segment_to_file as segment_to_file
+    from geosam.pipeline import similar as similar
     from geosam.prompts import Prompts as Prompts
     from geosam.scene import open_scene as open_scene
     from geosam.sinks import write as write

@@ -29,6 +29,8 @@ class SegmentOptions:
         Least overlap of neighbouring windows in px; by default an eighth of the window.
     spacing_px
         Distance between the grid points of everything mode, in px. None takes what suits the model.
+    kinds
+        Whether to say what each object shows: the columns `kind` and `kind_score` (`geosam.recognition`).
     pred_iou_threshold, stability_threshold
         Masks below either are dropped in everything mode; in [0, 1]. None takes what suits the model.
     hierarchy
@@ -65,6 +67,7 @@ class SegmentOptions:
     overlap: int | None = None
     spacing_px: int | None = None
     hierarchy: bool = False
+    kinds: bool = False
     speed: str | None = None
     coverage: bool = False
     pred_iou_threshold: float | int | None = None
