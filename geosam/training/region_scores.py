@@ -22,10 +22,10 @@ from torch import nn
 from torch.nn import functional
 
 from geosam.embeddings import recall
+from geosam.models import load_model
 from geosam.regions import FineFeatures, ScoreHead, make_block, measure_nodes, measure_scale, merge
 from geosam.regions.graph import AREA
 from geosam.regions.measures import NAMES
-from geosam.sam.registry import load_model
 from geosam.scene import Chip
 from geosam.training.config import read_config
 from geosam.training.real import RealImage, open_rows, read_images
