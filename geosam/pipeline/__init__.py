@@ -45,12 +45,13 @@ from geosam.pipeline.likeness import similar
 from geosam.pipeline.options import Report, SegmentOptions
 from geosam.pipeline.prompted import find_prompted
 from geosam.pipeline.regions import find_regions
-from geosam.pipeline.request import Network, Request
+from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run, open_store
+from geosam.segmenter import Segmenter
 
 __all__ = ["Forecast", "Report", "SegmentOptions", "encode", "plan", "segment", "segment_to_file", "similar"]
 
-Model = str | PathLike[str] | Network
+Model = str | PathLike[str] | Segmenter
 
 
 def segment(
