@@ -115,7 +115,7 @@ def observe(
         known &= share > LABELLED
     if not known.any():
         return None
-    measures = measure_nodes(merges, scale.colour)[known]
+    measures = measure_nodes(merges, scale.colour, np.flatnonzero(known))
     return Nodes(measures, ious.max(1)[known], np.full(known.sum(), max(known.sum(), 30) ** -0.5, np.float32))
 
 
