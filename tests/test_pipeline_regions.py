@@ -115,3 +115,9 @@ def test_prompts_have_no_coverage(scene):
     prompts = geosam.Prompts.from_points([(50, 50)], geosam.open_scene(scene), crs="px")
     with pytest.raises(OptionError, match="coverage with prompts"):
         geosam.segment(scene, prompts, model=NETWORK, coverage=True)
+
+
+def test_a_plan_counts_the_blocks_of_the_tree(scene):
+    told = geosam.plan(scene, model=NETWORK, coverage=True)
+    assert (told.windows, told.points, told.empty) == (6, 0, 0)
+    assert told.seconds > 0
