@@ -110,7 +110,7 @@ def observe(
     merges = merge(block.graph, scale.colour)
     ious, share = node_ious(merges, block.labels, labels)
     area = merges.sums[:, AREA]
-    known: Bool[np.ndarray, n] = (area >= LEAST_PX) & (area <= LARGEST * h * w)
+    known = (area >= LEAST_PX) & (area <= LARGEST * h * w)
     if not covered:
         known &= share > LABELLED
     if not known.any():
