@@ -1,15 +1,12 @@
 """The encoder's finest features, and how they lie over a window."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float16, Float32
 
 from geosam.embeddings import Embedding
-
-PICTURE = 3
-"""Arrays of so many channels are no features but the picture itself."""
+from geosam.segmenter import Segmenter
 
 STRIDE = 4
 """Window pixels to a cell of the mask logits, by which `logits_shape` tells how a window lies on a network's input."""
@@ -31,7 +28,7 @@ class FineFeatures:
     extent: tuple[float, float]
 
     @classmethod
-    def of(cls, embedding: Embedding, network: Any) -> "FineFeatures":
+    def of(cls, embedding: Embedding, network: Segmenter) -> "FineFeatures":
         """The finest features of an embedding, cut to the window.
 
         Parameters
@@ -41,8 +38,7 @@ class FineFeatures:
         network
             Whose `logits_shape` and `side` say how a window lies on its input.
         """
-        grids = [array for array in embedding.arrays if array.shape[0] != PICTURE] or [embedding.features]
-        fine = max(grids, key=lambda array: array.shape[1] * array.shape[2])
+        fine = max(embedding.features.maps, key=lambda array: array.shape[1] * array.shape[2])
         extent = _extent(fine.shape[1:], embedding.shape, network)
         h, w = (int(np.ceil(length)) for length in extent)
         return cls(fine[:, :h, :w], extent)
@@ -90,7 +86,7 @@ class FineFeatures:
         return values
 
 
-def _extent(grid: tuple[int, ...], shape: tuple[int, int], network: Any) -> tuple[float, float]:
+def _extent(grid: tuple[int, ...], shape: tuple[int, int], network: Segmenter) -> tuple[float, float]:
     """``(h, w)`` of a window in cells of a grid that may reach beyond it, where the input was padded."""
     gh, gw = grid
     for stride in (1, 2, 4, 8, 16):  # not resampled: padded to a multiple of 32 pixels
