@@ -6,7 +6,6 @@ import shapely
 
 import geosam
 from geosam.errors import OptionError
-from geosam.pipeline import regions
 from geosam.sinks import read_layer
 from geosam.testing import TruthNetwork, blob_labels, label_scene
 
@@ -45,7 +44,7 @@ def test_objects_are_segments(found):
 
 def test_the_same_bytes_whatever_works_beside_and_however_strips_are_cut(scene, found, monkeypatch):
     for abreast, strip in ((0, 1 << 22), (3, 5000)):
-        monkeypatch.setattr(regions, "ABREAST", abreast)
+        monkeypatch.setattr("geosam.pipeline.regions.ABREAST", abreast)
         monkeypatch.setattr("geosam.regions.coverage.STRIP_PX", strip)
         again = geosam.segment(scene, model=NETWORK, coverage=True).sort_values("object_id")
         first = found.sort_values("object_id")
