@@ -11,6 +11,7 @@ limits       how much that may be
 request      the same with every name and path resolved
 run          a request being carried out: journal, store, progress
 everything   every object of the scene, stitched across windows
+regions      every pixel of the scene in a segment, from its region tree
 hierarchy    every object of several views: wholes and their parts
 prompted     one polygon for each prompt
 calibration  what a model takes on this machine, measured once
@@ -39,6 +40,7 @@ from geosam.pipeline.forecast import Forecast, forecast
 from geosam.pipeline.hierarchy import check_hierarchy, find_hierarchy
 from geosam.pipeline.options import Report, SegmentOptions
 from geosam.pipeline.prompted import find_prompted
+from geosam.pipeline.regions import find_regions
 from geosam.pipeline.request import Network, Request
 from geosam.pipeline.run import Run, open_store
 
@@ -236,6 +238,8 @@ def temporary_journal(request: Request) -> Iterator[Journal]:
 
 def find(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
     """Polygons in batches; `tap` sees the label strips on their way."""
+    if run.request.options.grows_tree and run.request.prompts is None:
+        return find_regions(run, tap)
     if run.request.options.hierarchy:
         return find_hierarchy(run)
     if run.request.prompts is None:

@@ -10,6 +10,9 @@ from geosam.masks import EverythingOptions
 from geosam.polygons import Outline
 from geosam.windows import WindowPlan
 
+SPEEDS = ("fast", "clicks")
+"""How everything mode looks for objects."""
+
 MOST_PX, MOST_ROUNDS = 1 << 14, 100
 """Longest side of a window, which is read as a whole, and most rounds of refinement."""
 
@@ -31,6 +34,13 @@ class SegmentOptions:
     hierarchy
         Whether everything mode looks at several views of the scene, from twice to a quarter of its resolution, and
         keeps wholes and parts, which then overlap, with the columns `level` and `parent_id`; about five times the work.
+    speed
+        How everything mode looks for objects: ``"fast"``, the region tree alone (`geosam.regions`), or ``"clicks"``, a
+        grid of points as published models are asked.
+    coverage
+        Whether every valid pixel is to lie in exactly one segment, whatever it is; then `min_area` is the mapping unit:
+        what is smaller joins the neighbour that it is most like. Needs a speed with the region tree, and takes ``fast``
+        if none is asked for.
     min_area, max_area
         Limits of an object's area in m² (px² for a scene without a CRS); everything mode.
     simplify
@@ -55,6 +65,8 @@ class SegmentOptions:
     overlap: int | None = None
     spacing_px: int | None = None
     hierarchy: bool = False
+    speed: str | None = None
+    coverage: bool = False
     pred_iou_threshold: float | int | None = None
     stability_threshold: float | int | None = None
     min_area: float | int = 0.0
@@ -71,6 +83,13 @@ class SegmentOptions:
             )
         if not 0 <= self.simplify < float("inf"):
             raise OptionError(f"simplify={self.simplify}", expected="a tolerance in CRS units, 0 or more")
+        if self.speed not in {None, *SPEEDS}:
+            raise OptionError(f"speed={self.speed!r}", expected=" or ".join(map(repr, SPEEDS)))
+        if self.coverage and self.speed == "clicks":
+            raise OptionError("coverage at speed 'clicks'", expected="speed 'fast'", hint="leave the speed out")
+        if self.coverage and (self.outline or self.max_area < float("inf")):
+            what = "an outline" if self.outline else f"max_area={self.max_area}"
+            raise OptionError(f"coverage with {what}", expected="all ground in segments that share borders")
         if self.outline not in {None, *get_args(Outline)}:
             raise OptionError(f"outline={self.outline!r}", expected="'regular' or 'smooth'")
         if self.outline and self.simplify:
@@ -92,6 +111,11 @@ class SegmentOptions:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, Integral) and least <= int(value) <= most):
                 raise OptionError(f"{name}={value!r}", expected=f"a whole number from {least} to {most}")
+
+    @property
+    def grows_tree(self) -> bool:
+        """Whether everything mode stands on the region tree."""
+        return self.coverage or self.speed == "fast"
 
     @property
     def style(self) -> Outline:
