@@ -133,8 +133,10 @@ class Legend:
         """The part of the legend with some classes, in the legend's order."""
         wanted = {self.code(one) for one in given}
         rows = [row for row, code in enumerate(self.codes) if code in wanted]
-        columns = (tuple(column[row] for row in rows) for column in (self.codes, self.names, self.colours))
-        return Legend(*columns, name=self.name)
+        codes, names, colours = zip(
+            *((self.codes[row], self.names[row], self.colours[row]) for row in rows), strict=True
+        )
+        return Legend(codes, names, colours, self.name)
 
     @classmethod
     def named(cls, name: str) -> "Legend":
