@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import shapely
+from affine import Affine
 from jaxtyping import Int32
 from rasterio.features import rasterize
 
@@ -54,7 +55,7 @@ class Burner:
             return labels
         found = found[np.argsort(self._rank[found])]
         shapes = ((self.geometries_px[row], int(row) + 1) for row in found)
-        return rasterize(shapes, out=labels, transform=(1, 0, 0, 0, 1, top))
+        return rasterize(shapes, out=labels, transform=Affine.translation(0, top))
 
 
 def segments_px(segments: object, scene: Scene) -> np.ndarray:

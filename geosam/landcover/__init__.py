@@ -7,13 +7,36 @@ legend, qml    codes, names and colours of classes; known legends, and those in 
 remap          from one legend to another
 estimates      a proportion of an area, its standard error and interval
 accuracy       overall, user's and producer's accuracy and areas, from a probability sample
-design         how many points to label in which class
-points         where they lie; which class the map has there
+samples        places of known class, and the segments that they name
+learning       scikit-learn's estimators
+validation     cross-validation by blocks of ground
+forest, model  what was learned, on disk without pickle
+classify       segments and samples → classes
+suggest        which segment to label next
 =============  ====================================================================================
+
+Learning needs scikit-learn: ``pip install "geosam[landcover]"``.
 """
 
 from geosam.landcover.accuracy import Accuracy, accuracy, accuracy_of_matrix
+from geosam.landcover.classify import Classification, ClassifyOptions, classify, with_classes
 from geosam.landcover.legend import LEGENDS, UNKNOWN, Legend
+from geosam.landcover.model import LandcoverModel
 from geosam.landcover.remap import Remap
+from geosam.landcover.suggest import suggest
 
-__all__ = ["LEGENDS", "UNKNOWN", "Accuracy", "Legend", "Remap", "accuracy", "accuracy_of_matrix"]
+__all__ = [
+    "LEGENDS",
+    "UNKNOWN",
+    "Accuracy",
+    "Classification",
+    "ClassifyOptions",
+    "LandcoverModel",
+    "Legend",
+    "Remap",
+    "accuracy",
+    "accuracy_of_matrix",
+    "classify",
+    "suggest",
+    "with_classes",
+]
