@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from geopandas import GeoDataFrame
 
 from geosam.execute import run_in_order
@@ -50,6 +51,8 @@ ABREAST = 1
 def find_regions(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
     """Polygons of all segments, in batches, each as soon as its last row of pixels is known.
 
+    With a hierarchy there are `geosam.regions.LEVELS` of them, the coarsest first: each is a coverage of its own.
+
     Parameters
     ----------
     run
@@ -58,12 +61,58 @@ def find_regions(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[G
         Sees the strips of labels on their way to the polygons.
     """
     coverage = cover_scene(run)
+    depths = range(len(coverage.segments.parents), -1, -1)
+    first_id = 0
+    for level, depth in enumerate(depths):
+        layer, _ = coverage.coarser(depth)
+        rows = Rows(run, layer, first_id, nested_in(coverage, depth, first_id) if len(depths) > 1 else None, level)
+        yield from layer_frames(rows, tap)
+        first_id += len(layer.segments)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Segments of one level as rows of the table.
+
+    Attributes
+    ----------
+    run, coverage
+        The run, and the segments.
+    first_id
+        The number before the first segment's.
+    parents
+        For each segment the one of the level above, 0 for none; None if there is one level.
+    level
+        0 for the coarsest.
+    """
+
+    run: Run
+    coverage: Coverage
+    first_id: int
+    parents: np.ndarray | None
+    level: int
+
+
+def nested_in(coverage: Coverage, depth: int, first_id: int) -> np.ndarray:
+    """For each segment of a level the number of the one of the level above that it is part of; 0 at the top."""
+    layer, part_of = coverage.coarser(depth)
+    if depth == len(coverage.segments.parents):
+        return np.zeros(len(layer.segments), np.int64)
+    above, part_of_above = coverage.coarser(depth + 1)
+    parents = np.zeros(len(layer.segments), np.int64)
+    parents[part_of - 1] = part_of_above + first_id - len(above.segments)
+    return parents
+
+
+def layer_frames(rows: Rows, tap: Callable[[Strips], Strips]) -> Iterator[GeoDataFrame]:
+    """The polygons of a level."""
+    run, coverage = rows.run, rows.coverage
     exact = {"stops": coverage.stops, "tolerance_px": run.tolerance_px, "coverage": True}
     for ids, geometries_px in polygonize(tap(coverage.strips()), **exact):
         shown = within_limits(run, coverage, ids)
         drawn = outline(geometries_px[shown], run.request.options.style)
-        yield region_frame(run, coverage, ids[shown], drawn)
-    yield region_frame(run, coverage, np.zeros(0, np.int64), np.zeros(0, object))
+        yield region_frame(rows, ids[shown], drawn)
+    yield region_frame(rows, np.zeros(0, np.int64), np.zeros(0, object))
 
 
 def cover_scene(run: Run) -> Coverage:
@@ -169,19 +218,25 @@ def within_limits(run: Run, coverage: Coverage, ids: np.ndarray) -> np.ndarray:
     return (area >= options.min_area) & (area <= options.max_area)
 
 
-def region_frame(run: Run, coverage: Coverage, ids: np.ndarray, geometries_px: np.ndarray) -> GeoDataFrame:
+def region_frame(rows: Rows, ids: np.ndarray, geometries_px: np.ndarray) -> GeoDataFrame:
     """The documented table of segments; their chance to be an object is their predicted IoU."""
-    segments = coverage.segments
+    segments = rows.coverage.segments
     sums = segments.sums[ids - 1]
-    step = coverage.grid.plan[0].core
+    step = rows.coverage.grid.plan[0].core
     wide, tall = (sums[:, RIGHT] + sums[:, LEFT]) / step.width, (sums[:, BOTTOM] + sums[:, TOP]) / step.height
-    return frame(
-        geometries_px if len(ids) else np.zeros(0, object),
-        run.scene,
-        object_ids=ids,
+    table = frame(
+        geometries_px,
+        rows.run.scene,
+        object_ids=ids + rows.first_id,
         predicted_iou=segments.chance[ids - 1],
         stability=np.ones(len(ids), np.float32),
         n_windows=(np.ceil(wide) * np.ceil(tall)).astype(np.int32),
         touches_nodata=sums[:, RIM] > 0,
-        model=run.network.name,
+        model=rows.run.network.name,
     )
+    if rows.parents is not None:
+        at = table.columns.get_loc("geometry")
+        parents = rows.parents[ids - 1]
+        table.insert(at, "level", np.full(len(ids), rows.level, np.int32))
+        table.insert(at + 1, "parent_id", pd.Series(pd.array(parents, dtype="Int64")).mask(parents == 0))
+    return table

@@ -13,6 +13,8 @@ maps                 `FeatureMaps`, what the backbone sees in a window
 picture              colour and texture, in whole numbers
 pooling              `RegionSums`: exact sums over the regions of a window
 description          `RegionFeatures`: what each region looks like
+layers               polygons as label rasters
+scenes               `Describer`: regions of a whole scene, window by window
 ===================  ==========================================================
 """
 
@@ -20,5 +22,16 @@ from geosam.recognition.description import RegionFeatures, describe, names
 from geosam.recognition.loading import Encoder, load_backbone
 from geosam.recognition.maps import FeatureMaps
 from geosam.recognition.pooling import RegionSums, pool
+from geosam.recognition.scenes import Describer
 
-__all__ = ["Encoder", "FeatureMaps", "RegionFeatures", "RegionSums", "describe", "load_backbone", "names", "pool"]
+__all__ = [
+    "Describer",
+    "Encoder",
+    "FeatureMaps",
+    "RegionFeatures",
+    "RegionSums",
+    "describe",
+    "load_backbone",
+    "names",
+    "pool",
+]

@@ -67,6 +67,13 @@ class RegionSums:
         """Nothing seen yet of any region."""
         return cls(np.zeros(count, np.int64), np.zeros((count, WIDTH)), np.zeros((count, len(MOMENTS)), np.int64))
 
+    @classmethod
+    def join(cls, several: list["RegionSums"]) -> "RegionSums":
+        """Sums of other regions one after the other."""
+        return cls(
+            *(np.concatenate([getattr(each, name) for each in several]) for name in ("area", "values", "moments"))
+        )
+
     def __len__(self) -> int:
         return len(self.area)
 

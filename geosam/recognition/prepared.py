@@ -5,7 +5,9 @@ ReLU6 and residual sums are done while a convolution's result is still in the ca
 asked once whether they are there and right, and plain operators stand in where they are not.
 """
 
+from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +17,29 @@ from geosam.recognition.backbone import MEAN, SCALE, Backbone, Block, ConvNorm, 
 
 LARGEST = 6.0
 """Where ReLU6 ends."""
+
+
+STRIPS = ((0, 3), (3, 5))
+"""Blocks, first and last plus one, that are run strip by strip: those at strides 2 to 4 and 4 to 8.
+
+Their widened maps take up to 100 MB in one piece, for which fresh memory is asked of the system each time, by pages;
+those of a strip stay in the cache.
+"""
+
+STRIP_ROWS = 16
+"""Rows of a strip's output; the rows around it that are computed twice are a fifth of that."""
+
+
+class Part(NamedTuple):
+    """Some rows of a map: ``1 c rows w``, the first of them, and how many rows the whole map has."""
+
+    x: Tensor
+    first: int
+    height: int
+
+    def rows(self, first: int, stop: int) -> Tensor:
+        """Some of the rows; where pixels lie side by side with their channels these are one piece of memory."""
+        return self.x[:, :, first - self.first : stop - self.first]
 
 
 class PreparedBackbone:
@@ -46,14 +71,48 @@ class PreparedBackbone:
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Maps of 8-bit pixels, as those of `Backbone`, in float32."""
-        x = ((pixels.float() - MEAN) / SCALE).to(self.dtype)  # b 3 h w
-        x = self.stem(x.contiguous(memory_format=torch.channels_last))  # b 32 h/2 w/2
-        maps, last = [], last_blocks()
-        for number, block in enumerate(self.blocks):
-            x = block(x)  # b c h/s w/s
-            if number in last:
-                maps.append(x.float())
-        return tuple(maps)
+        x = ((pixels.float() - MEAN) / SCALE).to(self.dtype)  # 1 3 h w
+        x = x.contiguous(memory_format=torch.channels_last)
+        maps: dict[int, Tensor] = {}
+        for first, stop in STRIPS:
+            run: list[_Runs] = [self.stem] if first == 0 else []
+            x = maps[stop - 1] = in_strips(x, [*run, *self.blocks[first:stop]])  # 1 c h/s w/s
+        for number, block in enumerate(self.blocks[STRIPS[-1][1] :], STRIPS[-1][1]):
+            x = maps[number] = block(Part(x, 0, x.shape[2]), 0, -(-x.shape[2] // block.stride)).x  # 1 c h/s w/s
+        return tuple(maps[number].float() for number in last_blocks())
+
+
+@runtime_checkable
+class _Runs(Protocol):
+    """A layer or block that can run on some rows of a map."""
+
+    stride: int
+
+    def needed(self, first: int, stop: int) -> tuple[int, int]:
+        """Rows of the input, perhaps beyond its ends, that some rows of the output depend on."""
+        ...
+
+    def __call__(self, part: Part, first: int, stop: int) -> Part:
+        """Run on what is there of a map; give some rows of the output."""
+        ...
+
+
+def in_strips(x: Tensor, steps: Sequence[_Runs]) -> Tensor:
+    """Run layers on a map strip by strip: the result is that of running them on the whole map."""
+    heights = [x.shape[2]]
+    for step in steps:
+        heights.append(heights[-1] // step.stride)
+    strips = []
+    for top in range(0, heights[-1], STRIP_ROWS):
+        wanted = [(top, min(top + STRIP_ROWS, heights[-1]))]
+        for step, height in zip(reversed(steps), reversed(heights[:-1]), strict=True):
+            first, stop = step.needed(*wanted[0])
+            wanted.insert(0, (max(first, 0), min(stop, height)))
+        part = Part(x, 0, heights[0])
+        for step, rows in zip(steps, wanted[1:], strict=True):
+            part = step(part, *rows)
+        strips.append(part.x)
+    return torch.cat(strips, 2)
 
 
 class _PreparedBlock:
@@ -63,11 +122,19 @@ class _PreparedBlock:
         self.expand = None if block.expand is None else _Conv(block.expand, dtype, bend=True)
         self.depthwise = _Conv(block.depthwise, dtype, phase, bend=True)
         self.project = _Conv(block.project, dtype)
-        self.is_residual = block.is_residual
+        self.is_residual, self.stride = block.is_residual, self.depthwise.stride
 
-    def __call__(self, x: Tensor) -> Tensor:
-        wide = x if self.expand is None else self.expand(x)
-        return self.project(self.depthwise(wide), x if self.is_residual else None)
+    def needed(self, first: int, stop: int) -> tuple[int, int]:
+        """Rows of the input, perhaps beyond its ends, that some rows of the output depend on."""
+        return self.depthwise.needed(first, stop)
+
+    def __call__(self, part: Part, first: int, stop: int) -> Part:
+        """Run on what is there of a map; give some rows of the output."""
+        low, high = self.needed(first, stop)
+        low, high = max(low, 0), min(high, part.height)
+        wide = part if self.expand is None else self.expand(part, low, high)
+        wide = self.depthwise(wide, first, stop)
+        return self.project(wide, first, stop, part.rows(first, stop) if self.is_residual else None)
 
 
 class _Conv:
@@ -81,14 +148,28 @@ class _Conv:
         self.stride, self.reach, self.phase = conv.stride[0], conv.kernel_size[0] // 2, phase
         self.fused = has_fused(dtype)
 
-    def __call__(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        reach = self.reach
-        if self.phase:  # zeros on one side more than on the other, which oneDNN's operators cannot do by themselves
-            x = functional.pad(x, (reach - 1, reach) * 2).contiguous(memory_format=torch.channels_last)
-            reach = 0
+    def needed(self, first: int, stop: int) -> tuple[int, int]:
+        """Rows of the input, perhaps beyond its ends, that some rows of the output depend on."""
+        low, high = first * self.stride, (stop - 1) * self.stride + 1
+        return low + self.phase - self.reach, high + self.phase + self.reach
+
+    def __call__(self, part: Part, first: int, stop: int, added: Tensor | None = None) -> Part:
+        """Run on what is there of a map; give some rows of the output."""
+        low, high = self.needed(first, stop)
+        above, below = max(-low, 0), max(high - part.height, 0)
+        x, pad = part.rows(max(low, 0), min(high, part.height)), (self.reach, self.reach)
+        if above != self.reach or below != self.reach or self.phase:  # not the whole map: rows are there, or added
+            aside = (self.reach - 1, self.reach) if self.phase else (0, 0)
+            if above or below or self.phase:
+                x = functional.pad(x, (*aside, above, below)).contiguous(memory_format=torch.channels_last)
+            pad = (0, 0 if self.phase else self.reach)
+        return Part(self._convolved(x, pad, added), first, part.height // self.stride)
+
+    def _convolved(self, x: Tensor, pad: tuple[int, int], added: Tensor | None) -> Tensor:
         if self.fused:
-            return fused(x, self.weight, self.bias, how=(reach, self.stride, self.groups), bend=self.bend, added=added)
-        x = functional.conv2d(x, self.weight, self.bias, self.stride, reach, 1, self.groups)
+            how = (pad, self.stride, self.groups)
+            return fused(x, self.weight, self.bias, how=how, bend=self.bend, added=added)
+        x = functional.conv2d(x, self.weight, self.bias, self.stride, pad, 1, self.groups)
         if self.bend:
             functional.hardtanh_(x, 0.0, LARGEST)
         return x if added is None else x.add_(added)
@@ -119,13 +200,13 @@ def fused(
     weight: Tensor,
     bias: Tensor,
     *,
-    how: tuple[int, int, int],
+    how: tuple[tuple[int, int], int, int],
     bend: bool = False,
     added: Tensor | None = None,
 ) -> Tensor:
     """Convolve and bend, or convolve and add, in one operator; ``how`` is padding, stride and groups."""
     pad, stride, groups = how
-    shape = ([pad, pad], [stride, stride], [1, 1], groups)
+    shape = (list(pad), [stride, stride], [1, 1], groups)
     operators = torch.ops.mkldnn._convolution_pointwise
     if added is not None:
         return operators.binary(x, added, weight, bias, *shape, "add", 1.0, None, [], None)
@@ -139,8 +220,8 @@ def has_fused(dtype: torch.dtype) -> bool:
     x, weight = (each.to(dtype).contiguous(memory_format=torch.channels_last) for each in (x, weight))
     bias = torch.ones(8, dtype=dtype)
     try:
-        bent = fused(x, weight, bias, how=(1, 2, 8), bend=True)
-        summed = fused(x, weight, bias, how=(1, 1, 8), added=x)
+        bent = fused(x, weight, bias, how=((1, 1), 2, 8), bend=True)
+        summed = fused(x, weight, bias, how=((1, 1), 1, 8), added=x)
     except (RuntimeError, AttributeError, NotImplementedError, TypeError):  # another build, or another signature
         return False
     plain = functional.conv2d(x.float(), weight.float(), bias.float(), padding=1, groups=8)

@@ -57,7 +57,8 @@ class Edge:
 
     def moved(self, number: Int64[np.ndarray, "_"]) -> "Edge":
         """The same with other numbers for the regions."""
-        return Edge(np.where(self.region < 0, -1, number[self.region]), self.strength, self.outlet)
+        named = np.append(number, -1)  # its last entry is that of none, -1
+        return Edge(named[self.region], self.strength, self.outlet)
 
     @classmethod
     def joined(cls, parts: Sequence["Edge"]) -> "Edge":

@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from geosam.regions.cuts import follow
-from geosam.regions.graph import AREA, BOTTOM, LEFT, RIM, TOP, add_up, sum_links
+from geosam.regions.graph import AREA, BOTTOM, LEFT, TOP, add_up, sum_links
 from geosam.regions.merging import MergeOptions, appearance
 from geosam.regions.scene_tree import Keep, TileGrid, load_labels, load_stage
 from geosam.regions.tiles import Spot
@@ -73,6 +73,20 @@ class Coverage:
         """The row below the last pixel of each segment."""
         return self.segments.sums[:, BOTTOM].astype(np.int64)
 
+    def coarser(self, depth: int) -> tuple["Coverage", Int64[np.ndarray, "n"]]:
+        """The coverage of a coarser cut, and which of its segments, from 1, each of these is part of; 0 is this one."""
+        if depth == 0:
+            return self, np.arange(1, len(self.segments) + 1)
+        _, first, group = np.unique(self.segments.parents[depth - 1], return_index=True, return_inverse=True)
+        sums = add_up(self.segments.sums, group, len(first))
+        rank = _from_top(sums)
+        above = self.segments.parents[depth:, first]
+        chance = self.segments.parent_chance[depth - 1][self.segments.parents[depth - 1, first]]
+        order = np.argsort(rank)
+        kept = Segments(sums[order], chance[order], above[:, order], self.segments.parent_chance[depth:])
+        part_of = rank[group] + 1
+        return Coverage(self.grid, self.keep, part_of[self.number - 1], kept), part_of
+
     def strips(self) -> Iterator[tuple[int, np.ndarray]]:
         """``(row_off, labels)`` from top to bottom: the segment of every pixel, 0 where there is no data."""
         rows, cols = self.grid.shape(0)
@@ -88,7 +102,9 @@ class Coverage:
                 yield top + first, np.concatenate(parts, axis=1)
 
 
-def cover(grid: TileGrid, keep: Keep, *, levels: int = 1, least_px: float = 0.0, colour: float = 1.0) -> Coverage:
+def cover(
+    grid: TileGrid, keep: Keep, *, levels: int = 1, least_px: float | int = 0.0, colour: float | int = 1.0
+) -> Coverage:
     """Cut the tree of a scene.
 
     Parameters
@@ -104,11 +120,18 @@ def cover(grid: TileGrid, keep: Keep, *, levels: int = 1, least_px: float = 0.0,
     """
     found = hand_down(grid, keep, levels=levels, least_px=least_px)
     group, segments = absorb(found, least_px, colour)
-    order = np.lexsort((-segments.sums[:, LEFT], -segments.sums[:, TOP]))
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(1, len(order) + 1)
+    rank = _from_top(segments.sums)
+    order = np.argsort(rank)
     ordered = Segments(segments.sums[order], segments.chance[order], segments.parents[:, order], segments.parent_chance)
-    return Coverage(grid, keep, rank[group], ordered)
+    return Coverage(grid, keep, rank[group] + 1, ordered)
+
+
+def _from_top(sums: Float64[np.ndarray, "n d"]) -> Int64[np.ndarray, "n"]:
+    """The place of each segment in reading order of their boxes' corners."""
+    order = np.lexsort((-sums[:, LEFT], -sums[:, TOP]))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +146,7 @@ class _Found:
 class _Way:
     """The way down: segments of all levels as they are met, and links of the small ones."""
 
-    def __init__(self, keep: Keep, levels: int, least_px: float) -> None:
+    def __init__(self, keep: Keep, levels: int, least_px: float | int) -> None:
         self.keep, self.levels, self.least_px = keep, levels, least_px
         self.counts = [0] * levels
         self.sums: list[np.ndarray] = []
@@ -185,14 +208,14 @@ class _Way:
         self.borders.append(borders[known])
 
 
-def hand_down(grid: TileGrid, keep: Keep, *, levels: int, least_px: float) -> _Found:
+def hand_down(grid: TileGrid, keep: Keep, *, levels: int, least_px: float | int) -> _Found:
     """Hand the cut down to the grains, and keep for each block which segment each grain is part of."""
     way = _Way(keep, levels, least_px)
     way.begin(grid)
     return way.finish()
 
 
-def absorb(found: _Found, least_px: float, colour: float) -> tuple[Int64[np.ndarray, "m"], Segments]:
+def absorb(found: _Found, least_px: float | int, colour: float | int) -> tuple[Int64[np.ndarray, "m"], Segments]:
     """Let small segments join the neighbour that they are most like, until none has a neighbour that it could join.
 
     Returns

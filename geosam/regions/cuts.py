@@ -36,10 +36,10 @@ class CutOptions:
         Of each segment, in objects.
     """
 
-    sure: float = 0.2
-    better: float = 0.5
-    height: float = 0.2
-    price: float = 0.01
+    sure: float | int = 0.2
+    better: float | int = 0.5
+    height: float | int = 0.2
+    price: float | int = 0.01
 
     def worth(
         self, chances: Float32[np.ndarray, "n 2"], height: Float64[np.ndarray, "n"], made: Bool[np.ndarray, "n"]

@@ -106,9 +106,8 @@ def outlines(
     count: int, ends: Int64[np.ndarray, "e 2"], borders: Float64[np.ndarray, "e 2"]
 ) -> Float64[np.ndarray, "n 2"]:
     """What each region shares with all others."""
-    return np.stack(
-        [sum(np.bincount(ends[:, side], borders[:, part], count) for side in (0, 1)) for part in (0, 1)], 1
-    )
+    ends, borders = np.concatenate([ends[:, 0], ends[:, 1]]), np.concatenate([borders, borders])
+    return np.stack([np.bincount(ends, part, count).astype(np.float64) for part in borders.T], 1)
 
 
 def region_sums(
@@ -150,7 +149,16 @@ def region_sums(
     squares = [total(np.square(band, dtype=np.uint16)) for band in pixels]
     moments = _moments(labels, area, boxes, origin)
     seen = _feature_sums(labels, count, features, cells)
-    head = [area, _rim(labels, count), *boxes, _at_end(labels, count, ends), *moments, total(np.minimum(strength, 1)), *colour, *squares]
+    head = [
+        area,
+        _rim(labels, count),
+        *boxes,
+        _at_end(labels, count, ends),
+        *moments,
+        total(np.minimum(strength, 1)),
+        *colour,
+        *squares,
+    ]
     return np.concatenate([np.stack(head, 1).astype(np.float64), seen], 1)
 
 
@@ -187,9 +195,7 @@ def add_sums(one: Float64[np.ndarray, "m d"], other: Float64[np.ndarray, "m d"])
     return total
 
 
-def add_up(
-    sums: Float64[np.ndarray, "n d"], region: Int64[np.ndarray, "n"], count: int
-) -> Float64[np.ndarray, "m d"]:
+def add_up(sums: Float64[np.ndarray, "n d"], region: Int64[np.ndarray, "n"], count: int) -> Float64[np.ndarray, "m d"]:
     """Sums of `count` regions put together from parts; `region` says which each part belongs to."""
     order = np.argsort(region, kind="stable")
     starts = np.searchsorted(region[order], np.arange(count))

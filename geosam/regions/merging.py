@@ -42,10 +42,10 @@ class MergeOptions:
         The cost is multiplied by ``min(1, area / small_px) ** power``, for the smaller of the two.
     """
 
-    border: float = 0.6
-    colour: float = 0.3
-    small_px: float = 16000.0
-    power: float = 0.3
+    border: float | int = 0.6
+    colour: float | int = 0.3
+    small_px: float | int = 16000.0
+    power: float | int = 0.3
 
 
 @dataclass(frozen=True, eq=False)

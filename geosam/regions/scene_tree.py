@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+
 from geosam.regions.block import Block, Place
 from geosam.regions.tiles import Spot, join_tiles
 from geosam.regions.tree import Grown, Growth, Stage, grow_block, grow_joined
@@ -14,6 +15,7 @@ GROUP = 4
 """Tiles along a side that are put together at a time: 16 of them hold about as many regions as one block has grains."""
 
 
+@runtime_checkable
 class Keep(Protocol):
     """Where arrays are kept by name, such as a `geosam.execute.Journal`."""
 
@@ -98,9 +100,7 @@ class TileGrid:
         return Place(row, col, top, left, (round(core.height), round(core.width)), self.ends(0, spot))
 
 
-def grow_scene(
-    grid: TileGrid, blocks: Iterator[tuple[Spot, Grown]], how: Growth, keep: Keep
-) -> None:
+def grow_scene(grid: TileGrid, blocks: Iterator[tuple[Spot, Grown]], how: Growth, keep: Keep) -> None:
     """Grow the tree of a scene, and keep its stages.
 
     Parameters
@@ -175,4 +175,3 @@ def labels_name(spot: Spot) -> str:
 def stage_name(level: int, spot: Spot) -> str:
     """The name under which a tile's stage is kept."""
     return f"tree-{level}-{spot[0]:04d}-{spot[1]:04d}"
-

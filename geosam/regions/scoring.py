@@ -4,6 +4,7 @@ Two layers of 64 units, in numpy. Learned by `geosam.training.region_scores` fro
 pictures; the file says how, with which seed, and what it reached on pictures that it never saw.
 """
 
+import itertools
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -50,8 +51,10 @@ class ScoreHead:
     def __post_init__(self) -> None:
         widths = [len(self.mean), *(len(bias) for bias in self.layers[1::2])]
         given = [weight.shape for weight in self.layers[::2]]
-        if widths[0] != len(NAMES) or given != list(zip(widths[:-1], widths[1:], strict=True)) or widths[-1] != 2:
-            raise ModelError(f"a head of {given} for {widths[0]} measures", expected=f"{len(NAMES)} measures, 2 chances")
+        if widths[0] != len(NAMES) or given != list(itertools.pairwise(widths)) or widths[-1] != 2:
+            raise ModelError(
+                f"a head of {given} for {widths[0]} measures", expected=f"{len(NAMES)} measures, 2 chances"
+            )
 
     def score(self, measures: Float32[np.ndarray, "n m"]) -> Float32[np.ndarray, "n 2"]:
         """Chances of nodes, in [0, 1]."""
@@ -83,7 +86,9 @@ class ScoreHead:
         except ModelError:
             raise
         except Exception as error:  # a damaged file raises almost anything
-            raise WeightsError(f"{path}: {error}", expected="a head of region scores", hint="install geosam anew") from error
+            raise WeightsError(
+                f"{path}: {error}", expected="a head of region scores", hint="install geosam anew"
+            ) from error
 
 
 @lru_cache(maxsize=1)

@@ -145,9 +145,7 @@ class Grown:
         return cls(Tile(graph, (one, two, three, four)), arrays["split"], Stage.from_arrays(arrays))
 
 
-def grow(
-    part: Block | Joined, split: Float64[np.ndarray, "l n"], how: Growth
-) -> Grown:
+def grow(part: Block | Joined, split: Float64[np.ndarray, "l n"], how: Growth) -> Grown:
     """Merge the regions of a tile as far as what is known allows, and choose among the nodes.
 
     Parameters

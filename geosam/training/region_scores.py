@@ -7,7 +7,6 @@ A node's truth is the best IoU it has with an object. In a picture whose labels 
 lie on no label are left out: what is not labelled is not known.
 """
 
-import argparse
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -103,7 +102,7 @@ def observe(
     merges = merge(block.graph, scale.colour)
     ious, share = node_ious(merges, block.labels, labels)
     area = merges.sums[:, AREA]
-    known: Bool[np.ndarray, "n"] = (area >= LEAST_PX) & (area <= LARGEST * h * w)
+    known: Bool[np.ndarray, n] = (area >= LEAST_PX) & (area <= LARGEST * h * w)
     if not covered:
         known &= share > LABELLED
     if not known.any():
@@ -148,9 +147,7 @@ def _draw(rng: np.random.Generator, pictures: dict[str, list[RealImage]]) -> Rea
     return source[rng.integers(len(source))]
 
 
-def gather(
-    network: Any, data: Path | None, count: tuple[int, int], seed: int, *, held_out: bool = False
-) -> Nodes:
+def gather(network: Any, data: Path | None, count: tuple[int, int], seed: int, *, held_out: bool = False) -> Nodes:
     """Nodes of so many rendered and real windows."""
     parts = []
     for number, (pixels, labels, covered) in enumerate(windows(data, count, seed, held_out=held_out)):
