@@ -128,11 +128,8 @@ class LandcoverModel:
 
     def to_bytes(self) -> bytes:
         """The content of the file that `save` writes."""
-        import geosam
-
         facts = {
             "format": FORMAT,
-            "geosam": geosam.__version__,
             "columns": self.columns,
             "legend": asdict(self.legend),
             "min_margin": self.min_margin,
@@ -167,7 +164,8 @@ class LandcoverModel:
         try:
             fitted = Forest.from_bytes(data) if name == _FOREST else _loaded(data, path, trusted)
             said = facts["legend"]
-            legend = Legend(*(tuple(said[part]) for part in ("codes", "names", "colours")), str(said["name"]))
+            codes, names, colours = (tuple(said[part]) for part in ("codes", "names", "colours"))
+            legend = Legend(codes, names, colours, str(said["name"]))
             rest = {part: facts[part] for part in ("min_margin", "bands_as", "facts")}
             return cls(fitted, tuple(facts["columns"]), legend, **rest)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -69,7 +69,7 @@ def spatial_folds(xy: np.ndarray, codes: np.ndarray, block: float | None = None)
     held, part = np.zeros((folds, len(classes))), np.zeros(len(counts), np.int64)
     share = counts.sum(axis=0)
     for row in np.lexsort((np.arange(len(counts)), -counts.sum(axis=1))):  # the fullest first, each where it evens most
-        after = ((held[:, None, :] + np.eye(folds)[:, :, None] * counts[row]) / share).var(axis=1).mean(axis=1)
+        after = ((held[None] + np.eye(folds)[:, :, None] * counts[row]) / share).var(axis=1).mean(axis=1)
         part[row] = int(np.argmin(np.round(after, 12)))
         held[part[row]] += counts[row]
     return part[blocks], side
