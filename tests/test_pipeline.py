@@ -118,6 +118,7 @@ def interrupt(*_: object, **__: object) -> None:
 # --------------------------------------------------------------------------------------------------------------- law
 
 
+@pytest.mark.slow
 @given(
     shape=st.tuples(st.integers(40, 70), st.integers(40, 80)),
     draw=st.sampled_from([parcel_labels, blob_labels]),
@@ -139,6 +140,7 @@ def test_a_perfect_network_gives_back_the_truth_whatever_the_objects_and_the_win
     assert table.geometry.is_valid.all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "overlap"), [(96, 32), (512, 64)])
 def test_a_perfect_network_gives_back_the_truth_through_any_windows(
     path: Path, truth: np.ndarray, side: int, overlap: int
@@ -150,6 +152,7 @@ def test_a_perfect_network_gives_back_the_truth_through_any_windows(
     assert table.geometry.is_valid.all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "count"), [(96, 30), (128, 6)])
 def test_parcels_that_cover_everything_come_back_also_when_larger_than_a_window(tmp_path: Path, side: int, count: int):
     truth = parcel_labels(SHAPE, count=count, seed=2)
@@ -160,6 +163,7 @@ def test_parcels_that_cover_everything_come_back_also_when_larger_than_a_window(
     assert table["touches_edge"].any()
 
 
+@pytest.mark.slow
 def test_simplified_parcels_leave_no_gap_and_do_not_overlap(tmp_path: Path):
     scene = geosam.open_scene(label_scene(tmp_path / "scene.tif", parcel_labels(SHAPE, count=20)))
     exact = geosam.segment(scene, model=TruthNetwork(side=128), **SMALL)
@@ -259,6 +263,7 @@ def test_a_scene_without_a_crs_gives_polygons_in_pixels(tmp_path: Path, truth: n
 # -------------------------------------------------------------------------------------------------------- same bytes
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_bytes_whatever_store_and_journal_hold(path: Path, tmp_path: Path):
     options = {"model": TruthNetwork(side=128), **SMALL}
     first = rows(geosam.segment(path, **options))
@@ -278,6 +283,7 @@ def test_two_runs_give_the_same_bytes_whatever_store_and_journal_hold(path: Path
     assert len(layers[0]) == len(first[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".gpkg", ".parquet"])
 def test_the_files_are_the_same_bytes_in_whatever_order_the_windows_are_done(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
@@ -389,6 +395,7 @@ geosam.segment_to_file(sys.argv[1], sys.argv[2], labels=sys.argv[3], model=Dying
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_kill_9_leaves_no_half_file_and_the_next_run_goes_on(path: Path, tmp_path: Path):
     out, labels = tmp_path / "out.gpkg", tmp_path / "out.tif"

@@ -232,6 +232,7 @@ def objects(nano, scene) -> GeoDataFrame:
     return geosam.segment(scene, model=nano, **PARAMETERS)
 
 
+@pytest.mark.slow
 def test_a_scene_has_the_same_objects(there, scene, objects):
     """Four windows, embedded together and segmented two at a time."""
     with counting():

@@ -87,7 +87,7 @@ def test_all_four_masks_at_once_are_the_single_one_and_the_three(tiny):
         assert torch.equal(every, torch.cat([one, three], 1))
 
 
-@pytest.mark.parity
+@pytest.mark.slow
 def test_vit_b_agrees_for_every_kind_of_prompt(make_reference):
     check_all(make_reference("vit_b"), "vit_b", step=8)
 

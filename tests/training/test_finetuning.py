@@ -70,6 +70,7 @@ def tiles_of(town, **how):
     return cut_tiles([geosam.open_scene(town[0])], town[1], **how)
 
 
+@pytest.mark.slow
 def test_it_learns_and_the_weights_say_how_much(town, weights, tmp_path, monkeypatch):
     before = weights.read_bytes()
     monkeypatch.setattr(finetuning.loop, "RATES", {"decoder": 5e-3, "all": 5e-3})  # from random weights,
@@ -103,6 +104,7 @@ def test_the_encoder_stays_unless_all_is_to_learn(town, weights, tmp_path, monke
     assert "mask_decoder" in parts
 
 
+@pytest.mark.slow
 def test_where_masks_are_made_sharper_only_that_is_learned(town, tmp_path, monkeypatch):
     torch.manual_seed(0)
     weights = tmp_path / "sharp.safetensors"

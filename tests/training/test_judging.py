@@ -19,6 +19,7 @@ def network():
     return load_model("nano").sam
 
 
+@pytest.mark.slow
 def test_the_rows_are_masks_on_objects_and_the_judge_is_asked_from_then_on(data, network):
     after = judging.with_judge(network, data)
     assert after.spec.judged
