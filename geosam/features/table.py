@@ -16,7 +16,8 @@ column                  meaning
 ``solidity``            area by that of the convex hull
 ``width``               area by half the perimeter, in m: how wide a long segment is
 ``neighbours``          number of segments that touch it
-``s4_0`` …              what the recognition network sees, if asked for (`geosam.recognition`)
+``s4_0`` …              means of what the recognition network sees at strides 4, 8 and 16, if asked for
+                        (`geosam.recognition`)
 ======================  ========================================================================================
 
 Quantiles are exact for bands of at most 256 whole numbers, else to 1/256 of the range that a look at the scene finds.
@@ -26,6 +27,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 from rasterio.windows import Window
@@ -41,6 +43,9 @@ from geosam.features.statistics import QUANTILES, Statistics
 from geosam.features.texture import Texture
 from geosam.scene import Scene
 
+RECOGNITION = ("s4_", "s8_", "s16_")
+"""How columns of the recognition network begin."""
+
 STATISTICS = ("mean", "std", *(f"q{round(100 * share)}" for share in QUANTILES))
 
 
@@ -52,11 +57,14 @@ class FeatureOptions:
     ----------
     bands_as
         Roles of the bands in their order, such as ``"blue,green,red,nir"``; None: as the raster says.
+    recognition
+        Whether the recognition network looks at the scene as well: 176 columns more.
     strip_rows
         Rows that are read at once; None: as many as make a million pixels. It changes no value.
     """
 
     bands_as: str | None = None
+    recognition: bool = False
     strip_rows: int | None = None
 
     def __post_init__(self) -> None:
@@ -111,8 +119,23 @@ def measure_features(segments: Any, scene: Scene, options: FeatureOptions | None
         measured.add(top, labels, scene)
     columns = measured.columns() | shape_columns(geometries, scene.resolution_m)
     columns["neighbours"] = measured.degree()
+    if options.recognition:
+        columns |= recognized(geometries, scene)
     index = segments.index if isinstance(segments, pd.DataFrame | pd.Series) else None
     return pd.DataFrame({name: np.asarray(values, float) for name, values in columns.items()}, index=index)
+
+
+def recognized(geometries_px: np.ndarray, scene: Scene) -> dict[str, np.ndarray]:
+    """What the recognition network sees of each segment; NaN where it sees nothing.
+
+    The coarsest of its strides, 32, is left out: its 320 columns are more about what surrounds a segment.
+    """
+    from geosam.recognition.description import names
+    from geosam.recognition.scenes import Describer
+
+    found = Describer().describe(gpd.GeoSeries(scene.to_world(geometries_px), crs=scene.crs), scene)
+    values = np.where(found.area_px[:, None] > 0, found.values, np.nan)
+    return {name: values[:, k] for k, name in enumerate(names()) if name.startswith(RECOGNITION)}
 
 
 @dataclass

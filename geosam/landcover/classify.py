@@ -47,6 +47,8 @@ class ClassifyOptions:
         Side of the blocks of cross-validation in units of the CRS; None: a fifth of the samples' extent.
     bands_as
         Roles of the bands, as in `geosam.features.FeatureOptions`.
+    recognition
+        Whether the recognition network looks at the scene as well, which tells bare fields from roofs.
     validate
         Whether to cross-validate, which takes five times the learning.
     """
@@ -54,6 +56,7 @@ class ClassifyOptions:
     min_margin: float | int = MIN_MARGIN
     block: float | int | None = None
     bands_as: str | None = None
+    recognition: bool = True
     validate: bool = True
 
     def __post_init__(self) -> None:
@@ -61,6 +64,11 @@ class ClassifyOptions:
             raise LandcoverError(f"min_margin={self.min_margin}", expected="0 or more, and less than 1")
         if self.block is not None and not 0 < self.block < float("inf"):
             raise LandcoverError(f"block={self.block}", expected="a side in units of the CRS, more than 0")
+
+    @property
+    def features(self) -> FeatureOptions:
+        """What is measured of the segments."""
+        return FeatureOptions(self.bands_as, self.recognition)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +208,7 @@ def _features(
             hint="geosam.features.measure_features(segments, scene) gives features to use again",
         )
     if features is None:
-        return measure_features(segments, scene, FeatureOptions(bands_as=options.bands_as))  # pyright: ignore[reportArgumentType]  # one is given
+        return measure_features(segments, scene, options.features)  # pyright: ignore[reportArgumentType]  # one is given
     if len(features) != len(segments):
         raise LandcoverError(f"{len(features)} rows of features for {len(segments)} segments", expected="one for each")
     return features

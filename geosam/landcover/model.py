@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from geosam.errors import LandcoverError
+from geosam.features import RECOGNITION, FeatureOptions
 from geosam.landcover.forest import Forest
 from geosam.landcover.learning import require_sklearn
 from geosam.landcover.legend import Legend
@@ -74,6 +75,11 @@ class LandcoverModel:
     def __post_init__(self) -> None:
         if not 0 <= self.min_margin < 1:
             raise LandcoverError(f"min_margin={self.min_margin}", expected="0 or more, and less than 1")
+
+    @property
+    def features(self) -> FeatureOptions:
+        """What is to be measured of the segments of another scene."""
+        return FeatureOptions(self.bands_as, any(name.startswith(RECOGNITION) for name in self.columns))
 
     def predict(self, features: pd.DataFrame) -> Classes:
         """Classify segments by their features.

@@ -34,8 +34,8 @@ def dissolve(segments: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     shapes = np.asarray(segments.geometry.values, object)
     fits = bool(shapely.coverage_is_valid(shapes))
     pieces, owners, counts = [], [], []
-    classes = segments[["class", "class_code"]].drop_duplicates().sort_values("class_code")
-    for name, code in classes.itertuples(index=False):
+    classes = dict(zip(segments["class_code"].tolist(), segments["class"].tolist(), strict=True))
+    for code, name in sorted(classes.items()):
         own = shapes[(segments["class_code"] == code).to_numpy()]
         joined = shapely.coverage_union_all(own) if fits else shapely.union_all(own)
         parts = shapely.get_parts(joined)

@@ -94,7 +94,7 @@ def legend_of(labels: Any, legend: Legend | None) -> Legend:
     LandcoverError
         If a sample's class is not in the legend that is given.
     """
-    given = [_text(one) for one in labels]
+    given = [class_text(one) for one in labels]
     if legend is not None:
         odd = sorted({text for text in given if legend.position(text) is None})
         if odd:
@@ -132,7 +132,7 @@ def label_segments(
         If no segment is named, or a class is not in the legend.
     """
     known = legend_of(samples[label], legend)
-    codes = np.array([known.code(_text(one)) for one in samples[label]], np.int64)
+    codes = np.array([known.code(class_text(one)) for one in samples[label]], np.int64)
     rows, votes_for = _named(np.asarray(segments.geometry.values, object), np.asarray(samples.geometry.values, object))
     if not len(rows):
         raise LandcoverError(
@@ -176,7 +176,7 @@ def _named(segments: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.concatenate([at[first], segment[flat][names]]), np.concatenate([points[first], sample[flat][names]])
 
 
-def _text(one: Any) -> str:
+def class_text(one: Any) -> str:
     """A class as text; whole numbers without a point, as 10 of 10.0."""
     if isinstance(one, float | np.floating) and float(one).is_integer():
         return str(int(one))

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pandas as pd
 from geosam import sinks
 from geosam.errors import OptionError
 from geosam.execute import Progress
-from geosam.features import FeatureOptions, measure_features
+from geosam.features import measure_features
 from geosam.landcover import (
     UNKNOWN,
     Classification,
@@ -201,8 +201,10 @@ def map_landcover(
             "segment",
             lambda: segment(opened, coverage=True, min_area=mmu, model=model, store=store, progress=progress),
         )
-    bands_as = options.bands_as if options else loaded.bands_as if loaded else None
-    features = clock.timed("features", lambda: measure_features(segments, opened, FeatureOptions(bands_as=bands_as)))
+    wanted = (options or ClassifyOptions()).features if loaded is None else loaded.features
+    if loaded is not None and options is not None and options.bands_as is not None:
+        wanted = replace(wanted, bands_as=options.bands_as)
+    features = clock.timed("features", lambda: measure_features(segments, opened, wanted))
     found = None
     if loaded is not None:
         mapped = clock.timed("classify", lambda: with_classes(segments, features, loaded))

@@ -64,7 +64,7 @@ def landcover_page(
 
 def _summary(found: Classification) -> str:
     counts = ", ".join(f"{escape(name)} {n}" for name, n in found.labelled.counts.items())
-    unknown = int((found.segments["class"] == UNKNOWN).sum())
+    unknown = found.segments["class"].tolist().count(UNKNOWN)
     said = [f"{len(found.segments)} segments, of which {len(found.labelled.rows)} were labelled: {counts}."]
     said += (
         [f"{unknown} segments are {UNKNOWN}: no class is ahead of the next by {found.model.min_margin:g}."]
