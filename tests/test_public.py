@@ -20,6 +20,7 @@ PUBLIC = [
     "segment",
     "segment_catalog",
     "segment_to_file",
+    "similar",
     "write",
 ]
 

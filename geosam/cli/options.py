@@ -48,6 +48,10 @@ Hierarchy = Annotated[
 ]
 MinArea = Annotated[float, typer.Option(help="Drop objects smaller than this, m².", min=0, rich_help_panel=EVERYTHING)]
 MaxArea = Annotated[float, typer.Option(help="Drop objects larger than this, m².", min=0, rich_help_panel=EVERYTHING)]
+Kinds = Annotated[
+    bool,
+    typer.Option("--kinds", help="Say what objects show: `kind`, `kind_score`.", rich_help_panel=OUTPUT),
+]
 Simplify = Annotated[
     float, typer.Option(help="Simplify shared borders by this tolerance, CRS units.", min=0, rich_help_panel=OUTPUT)
 ]

@@ -1,13 +1,13 @@
 """What a run is asked for, and what it says at its end."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from geosam.errors import OptionError
-from geosam.masks import EverythingOptions
 from geosam.polygons import Outline
+from geosam.segmenter import Recipe, Segmenter
 from geosam.windows import WindowPlan
 
 SPEEDS = ("fast", "clicks")
@@ -29,6 +29,8 @@ class SegmentOptions:
         Least overlap of neighbouring windows in px; by default an eighth of the window.
     spacing_px
         Distance between the grid points of everything mode, in px. None takes what suits the model.
+    kinds
+        Whether to say what each object shows: the columns `kind` and `kind_score` (`geosam.recognition`).
     pred_iou_threshold, stability_threshold
         Masks below either are dropped in everything mode; in [0, 1]. None takes what suits the model.
     hierarchy
@@ -65,6 +67,7 @@ class SegmentOptions:
     overlap: int | None = None
     spacing_px: int | None = None
     hierarchy: bool = False
+    kinds: bool = False
     speed: str | None = None
     coverage: bool = False
     pred_iou_threshold: float | int | None = None
@@ -127,14 +130,14 @@ class SegmentOptions:
         size = self.window or side
         return WindowPlan(shape, size=size, overlap=size // 8 if self.overlap is None else self.overlap)
 
-    def everything(self, network: Any) -> EverythingOptions:
-        """The options of everything mode; thresholds that were not asked for are those that suit the network.
+    def recipe(self, network: Segmenter) -> Recipe:
+        """The model's recipe, with what was asked for of everything mode.
 
-        Area limits are no part of them: they hold for whole objects, and a window may cut one.
+        Area limits are no part of it: they hold for whole objects, and a window may cut one.
         """
         names = ("pred_iou_threshold", "stability_threshold", "spacing_px")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return EverythingOptions(**{**getattr(network, "thresholds", {}), **given})
+        return replace(network.recipe, everything=replace(network.recipe.everything, **given))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the layer's metadata."""

@@ -8,9 +8,6 @@ from jaxtyping import Float16, Float32
 
 from geosam.embeddings import Embedding
 
-PICTURE = 3
-"""Arrays of so many channels are no features but the picture itself."""
-
 STRIDE = 4
 """Window pixels to a cell of the mask logits, by which `logits_shape` tells how a window lies on a network's input."""
 
@@ -41,8 +38,7 @@ class FineFeatures:
         network
             Whose `logits_shape` and `side` say how a window lies on its input.
         """
-        grids = [array for array in embedding.arrays if array.shape[0] != PICTURE] or [embedding.features]
-        fine = max(grids, key=lambda array: array.shape[1] * array.shape[2])
+        fine = max(embedding.features.maps, key=lambda array: array.shape[1] * array.shape[2])
         extent = _extent(fine.shape[1:], embedding.shape, network)
         h, w = (int(np.ceil(length)) for length in extent)
         return cls(fine[:, :h, :w], extent)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from geosam.models import SPECS
+from geosam.models.weights import shapes_of
 from geosam.sam.model import Sam
-from geosam.sam.registry import SPECS
-from geosam.sam.registry.weights import shapes_of
 
 from .conftest import REFERENCE
 

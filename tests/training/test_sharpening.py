@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geosam.errors import WeightsError
-from geosam.sam.registry import read_sam
+from geosam.models import read_sam
 from geosam.training import sharpening, trainer
 from geosam.training.answers import batch_to_truth
 from geosam.training.checkpoints import NAME

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geosam.errors import WeightsError
-from geosam.sam.registry import read_sam
+from geosam.models import read_sam
 from geosam.training import trainer
 from geosam.training.answers import ask, batch_to_truth, judge
 from geosam.training.batches import Batch, iterate, make_batch
