@@ -79,7 +79,7 @@ def painted(scene: Scene, window: object, segments: gpd.GeoDataFrame, legend: Le
 def png(picture: Picture) -> bytes:
     """A picture as a PNG file."""
     held = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(held, "PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(picture)).save(held, "PNG")
     return held.getvalue()
 
 
