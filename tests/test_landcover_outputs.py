@@ -309,3 +309,24 @@ def test_errors_of_the_command_line_are_one_line(path, tmp_path):
     told = CliRunner().invoke(app, ["landcover", str(path), "-o", str(tmp_path / "map.gpkg")])
     assert told.exit_code == 1
     assert len(told.stderr.strip().splitlines()) == 1
+
+
+def test_a_catalog_is_mapped_by_one_model_and_what_is_missing_is_done_later(report, path, tmp_path):
+    from geosam.catalog import landcover_catalog
+
+    (scenes := tmp_path / "scenes").mkdir()
+    for name in ("a", "b"):
+        (scenes / f"{name}.tif").write_bytes(path.read_bytes())
+    (scenes / "c.tif").write_bytes(path.read_bytes()[:200])
+    model = report.classification.model
+    first = landcover_catalog(str(scenes), tmp_path / "maps", model)
+    assert (first.done, list(first.failed)) == (["a", "b"], ["c"])
+    areas = pd.read_csv(tmp_path / "maps" / "areas.csv")
+    assert areas.groupby("scene").area_ha.sum().round(3).to_dict() == dict.fromkeys(
+        "ab", areas.area_ha.sum().round(3) / 2
+    )
+    before = (tmp_path / "maps" / "a.gpkg").stat().st_mtime_ns
+    again = landcover_catalog(str(scenes), tmp_path / "maps", model)
+    assert (again.done, again.earlier) == ([], ["a", "b"])
+    assert (tmp_path / "maps" / "a.gpkg").stat().st_mtime_ns == before
+    pd.testing.assert_frame_equal(again.areas, first.areas)

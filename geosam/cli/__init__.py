@@ -17,7 +17,7 @@ from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
 from geosam.cli.finetune import finetune
 from geosam.cli.info import info
-from geosam.cli.landcover import accuracy, landcover, sample
+from geosam.cli.landcover import accuracy, landcover, landcover_catalog, sample
 from geosam.cli.log import log_handler
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
@@ -36,6 +36,7 @@ for command in (info, segment, landcover, sample, accuracy, similar):
     app.command()(command)
 for command in (plan, encode, models, demo, train, finetune, evaluate):
     app.command()(command)
+catalog.command("landcover")(landcover_catalog)
 app.add_typer(catalog)
 
 

@@ -133,6 +133,48 @@ def landcover(
     show_map(found, Console(soft_wrap=True))
 
 
+def landcover_catalog(
+    source: Annotated[
+        str, typer.Argument(help="Folder, pattern, STAC file or API, vector file with a column of paths, or a raster.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the maps.", metavar="MAPS/")],
+    use_model: Annotated[Path, typer.Option(help="Model of `geosam landcover --save-model`.")],
+    mmu: Annotated[float, typer.Option(help="Minimum mapping unit, m².", min=0)] = 0.0,
+    model: Model = "nano",
+    resolution: Resolution = None,
+    scale: Scale = None,
+    aoi: Aoi = None,
+    aoi_crs: AoiCrs = None,
+    nodata: Nodata = None,
+    store: Store = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Map the land cover of all scenes by one model; the same command again does what is missing."""
+    from rich.console import Console
+
+    from geosam.catalog import View, landcover_catalog
+    from geosam.catalog.landcover import AREAS
+    from geosam.cli.scenes import read_aoi, read_nodata
+    from geosam.execute import progress_bar
+
+    view = View(None, working_pixel(resolution, scale), read_aoi(aoi), aoi_crs, nodata=read_nodata(nodata))
+    network = open_model(model, device=device, dtype=dtype, threads=threads)
+    kept = None if store == "none" else store
+    with progress_bar(quiet=quiet) as progress:
+        how = {"view": view, "mmu": mmu, "model": network, "store": kept, "progress": progress}
+        run = landcover_catalog(source, output, use_model, **how)
+    console = Console(soft_wrap=True)
+    console.print(f"{len(run.done)} scenes mapped, {len(run.earlier)} before, {len(run.failed)} failed")
+    for name, why in run.failed.items():
+        console.print(f"{name}: {why}", style="yellow", markup=False)
+    console.print(f"  {run.folder / AREAS}", highlight=False, markup=False)
+    if run.failed:
+        raise typer.Exit(1)
+
+
 def show_map(found: Any, console: Any) -> None:
     """Say how much of which class there is, how sure that is, how long it took, and where the files are."""
     from geosam.cli.show import shown

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -50,6 +50,8 @@ class LandcoverFiles:
         One HTML page.
     overwrite
         Whether existing files may be replaced.
+    metadata
+        What is noted in the polygons' and the raster's metadata beside legend and model.
     """
 
     output: AnyPath
@@ -58,6 +60,7 @@ class LandcoverFiles:
     areas: tuple[AnyPath, ...] = ()
     report: AnyPath | None = None
     overwrite: bool = False
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
     def checked(self, inputs: Iterable[Any]) -> dict[str, list[Path]]:
         """The files by kind, after a look whether they can be written.
@@ -215,7 +218,7 @@ def map_landcover(
         mapped, seen = found.segments, found.legend
     areas = area_table(mapped, seen)
     report = LandcoverReport(mapped, areas, found, [path for paths in targets.values() for path in paths])
-    clock.timed("write", lambda: write_map(opened, report, seen, targets, overwrite=files.overwrite))
+    clock.timed("write", lambda: write_map(opened, report, seen, targets, files))
     report.seconds = clock.seconds
     return report
 
@@ -235,10 +238,11 @@ class Clock:
 
 
 def write_map(
-    scene: Scene, report: LandcoverReport, legend: Legend, targets: dict[str, list[Path]], *, overwrite: bool
+    scene: Scene, report: LandcoverReport, legend: Legend, targets: dict[str, list[Path]], files: LandcoverFiles
 ) -> None:
     """Write all files of a map; they get their places together."""
-    facts = {"legend": legend.name, "codes": dict(zip(legend.names, legend.codes, strict=True))}
+    facts = {"legend": legend.name, "codes": dict(zip(legend.names, legend.codes, strict=True)), **files.metadata}
+    overwrite = files.overwrite
     if report.classification is not None:
         facts |= json.loads(json.dumps(dict(report.classification.model.facts), default=str))
     style = sinks.categorized("class", categories(legend, report.segments))
