@@ -9,6 +9,7 @@ from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
 from geosam.cli.options import (
     OUTPUT,
     PROMPTS,
+    Coverage,
     GroupColumn,
     Hierarchy,
     IdColumn,
@@ -23,6 +24,7 @@ from geosam.cli.options import (
     Refine,
     Simplify,
     Spacing,
+    Speed,
     Stability,
     prompt_names,
 )
@@ -81,6 +83,8 @@ def segment(
     spacing: Spacing = None,
     hierarchy: Hierarchy = False,
     kinds: Kinds = False,
+    speed: Speed = None,
+    coverage: Coverage = False,
     min_area: MinArea = 0.0,
     max_area: MaxArea = float("inf"),
     bands: Bands = None,
@@ -153,6 +157,8 @@ def segment(
             spacing_px=spacing,
             hierarchy=hierarchy,
             kinds=kinds,
+            speed=speed,
+            coverage=coverage,
             pred_iou_threshold=quality,
             stability_threshold=stability,
             min_area=min_area,

@@ -107,7 +107,9 @@ class Journal:
         path = self._path(name)
         part = path.with_name(f".{path.name}.{threading.get_ident()}")
         try:
-            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED, compresslevel=1) as archive:
+            with zipfile.ZipFile(
+                part, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED, compresslevel=1
+            ) as archive:
                 archive.comment = name.encode()  # so that no entry is taken for another
                 for key, array in arrays.items():
                     with archive.open(f"{key}.npy", "w", force_zip64=True) as member:

@@ -180,7 +180,7 @@ def scene_scale(run: Run, looks: Looks) -> Scale:
     def make() -> dict[str, np.ndarray]:
         seen = list(looks.each(chosen))
         looks.held.update(zip(chosen, seen, strict=True))
-        return measure_scale([tuple(look) for look in seen]).to_arrays()
+        return measure_scale([(look.pixels, look.fine, look.valid) for look in seen]).to_arrays()
 
     return Scale.from_arrays(run.once("regions-scale", make))
 
@@ -235,7 +235,7 @@ def region_frame(rows: Rows, ids: np.ndarray, geometries_px: np.ndarray) -> GeoD
         model=rows.run.network.name,
     )
     if rows.parents is not None:
-        at = table.columns.get_loc("geometry")
+        at = list(table.columns).index("geometry")
         parents = rows.parents[ids - 1]
         table.insert(at, "level", np.full(len(ids), rows.level, np.int32))
         table.insert(at + 1, "parent_id", pd.Series(pd.array(parents, dtype="Int64")).mask(parents == 0))

@@ -1,8 +1,8 @@
 """Which nodes of the tree become segments: the cut that promises most, found by dynamic programming.
 
-A cut takes one node on every way from a leaf to the root, so that each pixel lies in exactly one segment. Worth of a cut
-is the sum of its nodes' worths less a price for each segment: the expected number of objects found. A node is taken
-whole where that is worth at least as much as the best cut of its two parts.
+A cut takes one node on every way from a leaf to the root, so that each pixel lies in exactly one segment. Worth of a
+cut is the sum of its nodes' worths less a price for each segment: the expected number of objects found. A node is
+taken whole where that is worth at least as much as the best cut of its two parts.
 
 Prices give levels: where the price is higher segments are unions of those of a lower one (scale-sets, Guigues et al.
 2006), for what a node gains over its parts only grows with the price.
@@ -36,10 +36,10 @@ class CutOptions:
         Of each segment, in objects.
     """
 
-    sure: float | int = 0.2
+    sure: float | int = 0.1
     better: float | int = 0.5
     height: float | int = 0.2
-    price: float | int = 0.01
+    price: float | int = 0.03
 
     def worth(
         self, chances: Float32[np.ndarray, "n 2"], height: Float64[np.ndarray, "n"], made: Bool[np.ndarray, "n"]
@@ -51,7 +51,7 @@ class CutOptions:
         return np.where(made & ~sure & (height > self.height), NEVER, value) - self.price
 
 
-LEVELS = (CutOptions(), CutOptions(price=0.15), CutOptions(price=0.6))
+LEVELS = (CutOptions(), CutOptions(price=0.2), CutOptions(price=0.6))
 """The cut that is the map, and two coarser ones, whose segments are unions of those of the finer."""
 
 

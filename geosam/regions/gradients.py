@@ -187,8 +187,7 @@ def picture_gradient(pixels: Pixels) -> Float32[np.ndarray, "h w"]:
     total = np.zeros(pixels.shape[1:], np.float32)
     for band in smooth:
         for difference in (band[2:, 1:-1] - band[:-2, 1:-1], band[1:-1, 2:] - band[1:-1, :-2]):
-            difference *= difference
-            total += difference
+            total += difference * difference
     return np.sqrt(total, out=total) / np.float32(512)
 
 

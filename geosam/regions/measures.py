@@ -30,7 +30,8 @@ from geosam.regions.merging import Merges
 NAMES = (
     "log area", "aspect", "extent", "roughness", "rim", "outline", "inner seams", "height", "parent height",
     "share of parent height", "sibling size", "root", "sibling colour", "sibling features", "own colour spread",
-    "own feature spread", "inner strength", "last seam", "child balance", "rectangle", "elongation", "height of grandparent",
+    "own feature spread", "inner strength", "last seam", "child balance", "rectangle", "elongation",
+    "height of grandparent",
     "size of parent", "size of grandparent", "colour beyond", "features beyond", "sibling height", "sibling seams",
     "brightness", "red", "green", "spread of red", "spread of green", "spread of blue", "outline over seams",
     "child height", "size of wide", "colour of wide", "features of wide", "sibling colour spread", "level",

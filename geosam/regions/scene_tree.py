@@ -1,4 +1,4 @@
-"""The tree of a whole scene: blocks, and tiles of tiles, up to one root; in memory that does not grow with the scene."""
+"""The tree of a whole scene: blocks, and tiles of tiles, up to one root; memory does not grow with the scene."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

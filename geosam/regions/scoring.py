@@ -6,6 +6,7 @@ pictures; the file says how, with which seed, and what it reached on pictures th
 
 import itertools
 import json
+import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -67,8 +68,17 @@ class ScoreHead:
     def write(self, path: str | PathLike[str]) -> None:
         """Write the head as ``.npz``, without pickles."""
         arrays = {f"layer{number}": layer.astype(np.float32) for number, layer in enumerate(self.layers)}
-        facts = np.frombuffer(json.dumps(self.facts).encode(), np.uint8)
-        np.savez_compressed(path, mean=self.mean, spread=self.spread, facts=facts, **arrays)
+        arrays |= {
+            "mean": self.mean,
+            "spread": self.spread,
+            "facts": np.frombuffer(json.dumps(self.facts).encode(), np.uint8),
+        }
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():
+                with archive.open(
+                    zipfile.ZipInfo(f"{name}.npy"), "w"
+                ) as member:  # of no date: the same bytes each time
+                    np.lib.format.write_array(member, array, allow_pickle=False)
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> "ScoreHead":
