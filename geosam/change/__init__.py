@@ -1,0 +1,1 @@
+"""What became of things between two dates."""
