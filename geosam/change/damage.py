@@ -213,7 +213,12 @@ def fit_ordinal(
     counts = np.bincount(grades, minlength=len(levels)).tolist()
     said = {"labels": dict(zip(levels, counts, strict=True)), **(origin or {})}
     return OrdinalModel(
-        tuple(levels), tuple(names), *(tuple(float(v) for v in each) for each in (centre, scale, weights)), thresholds, slope, said
+        tuple(levels),
+        tuple(names),
+        *(tuple(float(v) for v in each) for each in (centre, scale, weights)),
+        thresholds,
+        slope,
+        said,
     )
 
 
@@ -265,9 +270,9 @@ def _likelihood(
     p = np.maximum(above - below, 1e-12)
     d_low, d_high = above * (1 - above) / p, below * (1 - below) / p
     by_score = -slope * (d_low - d_high)
-    by_threshold = np.array([
-        slope * (d_low[grades == k + 1].sum() - d_high[grades == k].sum()) for k in range(len(thresholds))
-    ])
+    by_threshold = np.array(
+        [slope * (d_low[grades == k + 1].sum() - d_high[grades == k].sum()) for k in range(len(thresholds))]
+    )
     far_low, far_high = (np.where(np.isfinite(edge), score - edge, 0) for edge in (low, high))
     by_slope = -float((d_low * far_low - d_high * far_high).sum())
     return -float(np.log(p).sum()), by_score, by_threshold, by_slope
@@ -281,9 +286,7 @@ def _folds(grades: np.ndarray) -> np.ndarray:
     return fold
 
 
-def _calibrated(
-    score: np.ndarray, grades: np.ndarray, thresholds: np.ndarray
-) -> tuple[float, tuple[float, ...]]:
+def _calibrated(score: np.ndarray, grades: np.ndarray, thresholds: np.ndarray) -> tuple[float, tuple[float, ...]]:
     """Slope and thresholds that make probabilities honest on scores of objects that the fit had not seen."""
 
     def loss(found: np.ndarray) -> tuple[float, np.ndarray]:

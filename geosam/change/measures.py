@@ -17,6 +17,7 @@ from rasterio.features import rasterize
 from scipy import ndimage
 
 from geosam.arrays import Mask
+from geosam.change.ground import changed_ground, ssim
 from geosam.change.pair import Both, Pair
 from geosam.change.radiometry import Radiometry
 from geosam.errors import OptionError
@@ -29,6 +30,9 @@ MEASURES = (
     "correlation_change",
     "texture_change",
     "edge_change",
+    "rim_change",
+    "ground_change",
+    "calmness",
     "outline_change",
     "area_change",
     "feature_change_s4",
@@ -36,7 +40,7 @@ MEASURES = (
     "feature_change_s16",
     "feature_change_s32",
 )
-"""Columns of `measure_objects`, each 0 for no change, in order.
+"""Columns of `measure_objects`, each 0 for no change (but calmness), in order.
 
 ===================  ================================================================================================
 column               meaning
@@ -52,19 +56,22 @@ feature_change_s*    length of the standardised difference of recognition featur
 ===================  ================================================================================================
 """
 
+PLAIN = MEASURES.index("outline_change")
+"""How many of them need pixels alone."""
+
 LOCAL_PX = 3
 """Pixels by which an object may lie beside the pair's shift: relief and lean that one shift for all leaves over."""
 
 MARGIN_PX = 8
 """Ground around an object that is read with it: for filters, edges and the local shift."""
 
-SIGMA_PX = 1.5
-"""Of the Gaussian window of SSIM, as published."""
-
 MOST_PX = 768
 """Side of an object's box up to which each pixel is looked at; larger ones in every second, third … pixel."""
 
 BYTE = 255.0
+LEAST_RESIDUAL = 0.5
+"""8-bit values: pictures are not matched more closely than they are rounded."""
+
 EDGE_FLOOR = 2.0
 """8-bit values of edge strength that are added before ratios are taken, so that noise on even ground is no change."""
 
@@ -118,9 +125,9 @@ def measure_objects(objects_px: np.ndarray, pair: Pair, radiometry: Radiometry) 
     unseen = np.ones(len(objects_px), np.float32)
     for row, (both, inside) in crops(objects_px, pair):
         seen = inside & both.seen
-        unseen[row] = 1 - seen.sum() / max(inside.sum(), 1)
+        unseen[row] = 1 - seen.sum() / max(inside.sum(), 1) * share_inside(objects_px[row], pair.shape)
         if seen.any():
-            values[row, :5] = _looks(both, seen, radiometry)
+            values[row, :PLAIN] = _looks(both, seen, radiometry)
     return Measured(values, unseen)
 
 
@@ -145,10 +152,12 @@ def crops(objects_px: np.ndarray, pair: Pair) -> Iterator[tuple[int, tuple[Both,
             thin = (slice(None), slice(None, None, step), slice(None, None, step))
             both = Both(both.before[thin], both.after[thin], both.seen[thin[1:]], both.window)
             inside = inside[thin[1:]]
-        out = 1 - shapely.box(0, 0, pair.shape[1], pair.shape[0]).intersection(shape).area / max(shape.area, 1e-9)
-        if out > 0.5:  # most of it lies beside the grid, where nothing is seen
-            continue
         yield row, (both, inside)
+
+
+def share_inside(shape: Any, size: tuple[int, int]) -> float:
+    """Share of a polygon that lies in a grid of ``(h, w)``."""
+    return shape.intersection(shapely.box(0, 0, size[1], size[0])).area / shape.area if shape.area > 0 else 1.0
 
 
 def burn(shape: Any, corner: tuple[int, int], size: tuple[int, int]) -> Mask:
@@ -179,12 +188,13 @@ def _looks(both: Both, seen: Mask, radiometry: Radiometry) -> list[float]:
         float((1 - correlation(grey[seen], later[seen])) / 2),
         _ratio(edges[seen], edges_later[seen]),
         _ratio(edges[rim], edges_later[rim]),
+        _turned(grey, later, rim),
+        float(changed_ground(first, second, both.seen)[seen].mean()),
+        -float(np.log(max(np.mean(radiometry.residual), LEAST_RESIDUAL))),
     ]
 
 
-def best_shift(
-    first: Float32[np.ndarray, "h w"], second: Float32[np.ndarray, "h w"], near: Mask
-) -> tuple[int, int]:
+def best_shift(first: Float32[np.ndarray, "h w"], second: Float32[np.ndarray, "h w"], near: Mask) -> tuple[int, int]:
     """Whole pixels ``(y, x)`` by which the second picture fits the first best in and around an object."""
     around = ndimage.binary_dilation(near, iterations=3)
     own = first[around]
@@ -212,23 +222,14 @@ def correlation(first: Float32[np.ndarray, "k"], second: Float32[np.ndarray, "k"
     return float((a * b).sum()) / length if length > 1e-6 else 0.0
 
 
-def ssim(first: Float32[np.ndarray, "h w"], second: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
-    """Structural similarity of two pictures at each pixel, in [-1, 1].
-
-    Examples
-    --------
-    >>> picture = np.arange(64, dtype=np.float32).reshape(8, 8)
-    >>> bool((ssim(picture, picture) > 0.999).all())
-    True
-    """
-
-    def blur(values: np.ndarray) -> np.ndarray:
-        return ndimage.gaussian_filter(values, SIGMA_PX, truncate=3.5)
-
-    c1, c2 = (0.01 * BYTE) ** 2, (0.03 * BYTE) ** 2
-    a, b = blur(first), blur(second)
-    va, vb, ab = blur(first * first) - a * a, blur(second * second) - b * b, blur(first * second) - a * b
-    return ((2 * a * b + c1) * (2 * ab + c2)) / ((a * a + b * b + c1) * (va + vb + c2))
+def _turned(grey: np.ndarray, later: np.ndarray, rim: Mask) -> float:
+    """How little the gradients along an outline point where they did; half for nothing in common."""
+    first, second = (
+        np.stack([ndimage.gaussian_filter(each, 1.0, order=order)[rim] for order in ((1, 0), (0, 1))])
+        for each in (grey, later)
+    )
+    length = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return 0.5 - 0.5 * float((first * second).sum()) / length if length > 1e-6 else 0.0
 
 
 def _ratio(first: np.ndarray, second: np.ndarray) -> float:

@@ -77,7 +77,8 @@ class Pair:
     >>> import tempfile
     >>> from geosam.testing import coordinate_scene
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     pair = open_pair(coordinate_scene(folder + "/a.tif", (64, 64)), coordinate_scene(folder + "/b.tif", (64, 64)))
+    ...     first, second = (coordinate_scene(f"{folder}/{name}.tif", (64, 64)) for name in "ab")
+    ...     pair = open_pair(first, second)
     ...     both = pair.read(Window(8, 8, 16, 16))
     >>> bool((both.before == both.after).all()), bool(both.seen.all())
     (True, True)
@@ -306,7 +307,9 @@ def _interpolated(
     where = np.nan_to_num(at, nan=-1e9)
     weight = ndimage.map_coordinates(valid.astype(np.float32), where, order=1, mode="nearest")
     order = 3 if min(valid.shape) > 3 else 1
-    bands = [ndimage.map_coordinates(np.asarray(band, np.float64), where, order=order, mode="nearest") for band in pixels]
+    bands = [
+        ndimage.map_coordinates(np.asarray(band, np.float64), where, order=order, mode="nearest") for band in pixels
+    ]
     found = np.stack(bands)
     if pixels.dtype == np.uint8:
         found = np.rint(np.clip(found, 0, 255)).astype(np.uint8)

@@ -34,11 +34,11 @@ CLEAR = 7.0
 CUTOFF = 0.2
 """Standard deviation, in cycles per pixel, of the low-pass weight: finer detail is noise, sampling and shadow."""
 
-OUTLIER = 3.0
-"""Spreads (scaled MAD) beyond which a window disagrees with the rest."""
+AGREED_PX = 4.0
+"""Distance within which windows agree: relief and lean move places by so much against each other."""
 
-LEAST_SPREAD_PX = 0.1
-"""Spread that is taken at least, so that windows that agree closely do not exclude each other."""
+AGREED_SHARE = 0.25
+"""Share of the clear windows that must agree for a shift to be believed."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,9 @@ def _look(pair: Pair, side: int, around: Float64[np.ndarray, "2"]) -> Registrati
     counts = _agreeing(table)
     good = table[counts, 2:4]
     centre = np.average(good, axis=0, weights=table[counts, 4]) if len(good) else np.zeros(2)
-    spread = float((1.4826 * np.median(np.abs(good - np.median(good, axis=0)), axis=0)).max()) if len(good) > 1 else np.nan
+    spread = (
+        float((1.4826 * np.median(np.abs(good - np.median(good, axis=0)), axis=0)).max()) if len(good) > 1 else np.nan
+    )
     windows = tuple(
         WindowShift(float(x), float(y), float(dx), float(dy), float(clear), bool(ok))
         for (x, y, dx, dy, clear), ok in zip(table, counts, strict=True)
@@ -204,11 +206,18 @@ def phase_shift(
 
 
 def _agreeing(table: Float64[np.ndarray, "n 5"]) -> np.ndarray:
-    """Which windows are clear and agree with the median of the clear ones."""
+    """Which windows are clear and lie in the closest crowd; none where too few agree.
+
+    The crowd is found as the window that most others, by their clarity, lie near to: unlike a median it holds where
+    most windows are wrong, each in its own way.
+    """
     clear = table[:, 4] >= CLEAR
     if not clear.any():
         return clear
-    centre = np.median(table[clear, 2:4], axis=0)
-    away = np.abs(table[:, 2:4] - centre).max(axis=1)
-    spread = max(1.4826 * float(np.median(away[clear])), LEAST_SPREAD_PX)
-    return clear & (away <= OUTLIER * spread)
+    shifts, weight = table[:, 2:4], np.where(clear, table[:, 4], 0.0)
+    near = np.hypot(*(shifts[:, None] - shifts[None]).transpose(2, 0, 1)) <= AGREED_PX
+    first = int((near @ weight * clear).argmax())
+    centre = np.average(shifts, axis=0, weights=weight * near[first])
+    found = clear & (np.hypot(*(shifts - centre).T) <= AGREED_PX)
+    least = 1 if len(table) < 4 else max(2, AGREED_SHARE * clear.sum())
+    return found if found.sum() >= least else np.zeros(len(table), bool)

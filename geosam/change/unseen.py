@@ -73,7 +73,10 @@ def not_analysed(pair: Pair, *, least_px: int = 1) -> np.ndarray:
     h, w = pair.shape
     unseen = np.zeros((h, w), np.uint8)
     for window in tiles(pair.shape, TILE):
-        part = (slice(window.row_off, window.row_off + window.height), slice(window.col_off, window.col_off + window.width))
+        part = (
+            slice(window.row_off, window.row_off + window.height),
+            slice(window.col_off, window.col_off + window.width),
+        )
         unseen[part] = ~pair.read(window).seen
     return mask_to_polygons(unseen, least_px=least_px)
 

@@ -1,4 +1,4 @@
-"""The command line: ``geosam info | segment | plan | encode | catalog | models | train | finetune | evaluate | demo``.
+"""The command line: ``geosam info | segment | plan | encode | catalog | models | train | evaluate | change | demo`` ….
 
 Each command is a thin door to one library call. An error is one line on stderr and exit code 1, wrong usage exit
 code 2; set ``GEOSAM_DEBUG=1`` for a traceback. Ctrl-C, a polite kill and a closed terminal end with 130 and leave what
@@ -12,6 +12,7 @@ import typer
 
 import geosam
 from geosam.cli.catalog import catalog
+from geosam.cli.change import change
 from geosam.cli.demo import demo
 from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (info, segment, plan, encode, models, demo, train, finetune, evaluate):
+for command in (info, segment, plan, encode, models, demo, train, finetune, evaluate, change):
     app.command()(command)
 app.add_typer(catalog)
 

@@ -88,7 +88,7 @@ def draw_place(rng: np.random.Generator) -> tuple[Layout, Layout, str, float]:
 
 
 def cleared(rng: np.random.Generator, layout: Layout) -> Layout:
-    """A place from which some buildings are gone altogether, swept away or cleared; bare ground lies where they were."""
+    """A place from which some buildings are gone, swept away or cleared; bare ground lies where they were."""
     share = rng.uniform(0, MOST_CLEARED)
     gone = [each for each in layout.buildings if rng.random() < share]
     scars = tuple(
@@ -104,7 +104,9 @@ def cleared(rng: np.random.Generator, layout: Layout) -> Layout:
         if rng.random() < 0.7  # grass has grown over the others
     )
     return replace(
-        layout, regions=(*layout.regions, *scars), buildings=tuple(each for each in layout.buildings if each not in gone)
+        layout,
+        regions=(*layout.regions, *scars),
+        buildings=tuple(each for each in layout.buildings if each not in gone),
     )
 
 
@@ -122,7 +124,7 @@ def measured_pair(seed: int, folder: Path, describer: Any) -> tuple[np.ndarray, 
             file.write(world.pixels)
     pair = open_pair(folder / "before.tif", folder / "after.tif")
     pair = pair.shifted(register(pair).shift_px)
-    inside = [each for each in before.buildings if 0 < min(each.x, each.y) and max(each.x, each.y) < SIDE * resolution]
+    inside = [each for each in before.buildings if min(each.x, each.y) > 0 and max(each.x, each.y) < SIDE * resolution]
     plans = np.array([shapely.transform(footprint(each), lambda xy: xy / resolution) for each in inside], object)
     measured = measure_objects(plans, pair, match(pair))
     deep = feature_measures(plans, pair, describer)
@@ -151,8 +153,8 @@ def fit_default(pairs: int, *, start: int = 0) -> tuple[OrdinalModel, OrdinalMod
 
 
 TRUST = (
-    "ranks damage well enough to look at the worst first; what its grades are worth in a place is not known before some "
-    "of its buildings are labelled: fit a model of your own on 20 or more"
+    "ranks damage well enough to look at the worst first; what its grades are worth in a place is not known before "
+    "some of its buildings are labelled: fit a model of your own on 20 or more"
 )
 
 USED = tuple(name for name in MEASURES if name not in ("outline_change", "area_change"))
