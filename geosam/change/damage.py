@@ -180,7 +180,7 @@ def fit_ordinal(
     levels
         Names of the levels, in order.
     names
-        Measures to use.
+        Measures to use; those that are known of no object are left out.
     origin
         What is to be remembered of the labels.
 
@@ -199,6 +199,7 @@ def fit_ordinal(
         )
     if grades.max() >= len(levels):
         raise OptionError(f"level {int(grades.max())}", expected=f"0 to {len(levels) - 1} ({', '.join(levels)})")
+    names = [name for name in names if np.isfinite(values[:, MEASURES.index(name)]).any()]
     part = values[:, [MEASURES.index(name) for name in names]]
     centre, scale = np.nanmean(part, axis=0), np.nanstd(part, axis=0)
     centre, scale = np.nan_to_num(centre), np.where(np.nan_to_num(scale) > 1e-6, np.nan_to_num(scale), 1.0)

@@ -146,7 +146,9 @@ COLUMNS = {
 """Columns of extents, in order; `geometry` follows."""
 
 
-def index_extent(pair: Pair, method: str, *, bands: Mapping[str, int] | None = None, mmu_m2: float = MMU_M2) -> Extent:
+def index_extent(
+    pair: Pair, method: str, *, bands: Mapping[str, int] | None = None, mmu_m2: float | int = MMU_M2
+) -> Extent:
     """Find an event's extent by an index, or by a fall of backscatter.
 
     Parameters
@@ -261,7 +263,7 @@ def _labelled(pair: Pair, codes: Codes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _polygons(
-    pair: Pair, labels: np.ndarray, sure: np.ndarray, named: tuple[str, str, tuple[str, ...], float]
+    pair: Pair, labels: np.ndarray, sure: np.ndarray, named: tuple[str, str, tuple[str, ...], float | int]
 ) -> gpd.GeoDataFrame:
     """Patches of one class as polygons, small ones and small holes sieved out."""
     event, method, classes, mmu_m2 = named
@@ -296,7 +298,7 @@ def _mean_inside(sure: np.ndarray, labels: np.ndarray, polygon: Any, code: int) 
 
 
 def outline_extent(
-    pair: Pair, after_px: np.ndarray, less_px: np.ndarray, *, event: str, scores: Any, mmu_m2: float = MMU_M2
+    pair: Pair, after_px: np.ndarray, less_px: np.ndarray, *, event: str, scores: Any, mmu_m2: float | int = MMU_M2
 ) -> Extent:
     """An event's extent from outlines: those on the date after, less what showed it before or always does.
 

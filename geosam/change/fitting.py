@@ -62,7 +62,7 @@ def fit(
     if odd is not None:
         raise OptionError(f"label {odd!r}", expected=f"one of {', '.join(levels)}, or 0 to {len(levels) - 1}")
     rows = table.iloc[[known[each] for each in told]]
-    values = rows[list(MEASURES)].to_numpy(np.float32)
+    values = rows[list(MEASURES)].to_numpy(np.float32, copy=True)
     values[(rows["status"] == "unseen").to_numpy()] = np.nan
     grades = np.array([levels.index(word) for word in told.values()], np.int64)
     trust = "fitted on labels of this place; other places and events may differ"

@@ -44,7 +44,7 @@ class ExtentOptions:
     prompts: Any = None
     before: Any = None
     bands: Mapping[str, int] | None = None
-    mmu_m2: float = MMU_M2
+    mmu_m2: float | int = MMU_M2
 
     def __post_init__(self) -> None:
         if self.method not in (*METHODS, OUTLINES):
