@@ -15,6 +15,7 @@ objects        known objects, each id once
 status         kept, changed, gone, new, unseen
 damage         ordinal, calibrated grades, fitted on labels of one's own or the package's
 newcomers      what stands on the date after only, learned from the known objects
+growing        an extent that grows from outlines
 extents        how far water, fire or a slide reached
 summary        consequences per unit
 result         `Comparison`: the tables and how they came about

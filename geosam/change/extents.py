@@ -111,7 +111,7 @@ def otsu(counts: np.ndarray, edges: np.ndarray) -> tuple[float, float]:
     below, moment = np.cumsum(weight), np.cumsum(weight * middle)
     mean = moment[-1] / total
     with np.errstate(divide="ignore", invalid="ignore"):
-        between = (mean * below - moment) ** 2 / (below * (total - below)) / total
+        between = (mean * below - moment) ** 2 / (below * (total - below))
     between = np.nan_to_num(between[:-1])
     variance = float((weight * (middle - mean) ** 2).sum() / total)
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))

@@ -32,6 +32,8 @@ class ExtentOptions:
         Colour → place among the scenes' chosen bands, from 0, for indices.
     mmu_m2
         Minimum mapping unit in m².
+    grow
+        Whether outlines grow to all changed ground that looks like them, see `geosam.change.growing`.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class ExtentOptions:
     before: Any = None
     bands: Mapping[str, int] | None = None
     mmu_m2: float | int = MMU_M2
+    grow: bool = True
 
     def __post_init__(self) -> None:
         if self.method not in (*METHODS, OUTLINES):

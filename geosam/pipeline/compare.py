@@ -15,6 +15,7 @@ import shapely
 
 from geosam.change import extents
 from geosam.change.ground import area_m2, ground_shares
+from geosam.change.growing import grow
 from geosam.change.measures import MEASURES, Measured, feature_measures, measure_objects, outline_measures
 from geosam.change.newcomers import LEAST_KNOWN, ground_beside, learn_likeness, plausible, spread
 from geosam.change.objects import Objects, read_objects
@@ -222,9 +223,13 @@ class Look:
         prompts = read_objects(asked.prompts, self.pair)
         outlines, scores = self.decoded(prompts.shapes_px, after=True)
         there = ~shapely.is_empty(outlines)
+        found, sure = shapely.make_valid(outlines[there]), scores[there]
+        if asked.grow and len(found):
+            size = self.pair.resolution_m if np.isfinite(self.pair.resolution_m) else 1.0
+            found, sure = grow(self.pair, found, self.radiometry, least_px=max(1, round(asked.mmu_m2 / size**2)))
         less = np.zeros(0, object) if asked.before is None else read_objects(asked.before, self.pair).shapes_px
-        found = outlines[there], less[~shapely.is_empty(less)]
-        return extents.outline_extent(self.pair, *found, event=asked.event, scores=scores[there], mmu_m2=asked.mmu_m2)
+        less = less[~shapely.is_empty(less)]
+        return extents.outline_extent(self.pair, found, less, event=asked.event, scores=sure, mmu_m2=asked.mmu_m2)
 
 
 class Outlines:
