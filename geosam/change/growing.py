@@ -2,7 +2,7 @@
 
 A flood or a burn is larger than what a segmenter answers to a click, and of one look. What lies inside the decoded
 outlines is learned from, against the ground outside them; then every pixel that has changed is told. Ground outside
-that looks the same is taken out of the counter-examples and the look is learned anew, since nobody said that it is none.
+that looks the same is taken out of the counter-examples and the look is learned anew: nobody said that it is none.
 """
 
 import numpy as np
