@@ -132,7 +132,8 @@ class OrdinalModel:
             if facts.pop("format") != FORMAT:
                 raise ModelError(f"{path}", expected=f"a file of the format {FORMAT!r}")
             lists = ("levels", "names", "centre", "scale", "weights", "thresholds")
-            return cls(**{name: tuple(value) if name in lists else value for name, value in facts.items()})
+            found: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in facts.items()}
+            return cls(**found)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, ModelError):
                 raise
@@ -214,13 +215,19 @@ def fit_ordinal(
     counts = np.bincount(grades, minlength=len(levels)).tolist()
     said = {"labels": dict(zip(levels, counts, strict=True)), **(origin or {})}
     return OrdinalModel(
-        tuple(levels),
-        tuple(names),
-        *(tuple(float(v) for v in each) for each in (centre, scale, weights)),
-        thresholds,
-        slope,
-        said,
+        levels=tuple(levels),
+        names=tuple(names),
+        centre=_plain(centre),
+        scale=_plain(scale),
+        weights=_plain(weights),
+        thresholds=thresholds,
+        slope=slope,
+        origin=said,
     )
+
+
+def _plain(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
 
 
 def standardised(values: np.ndarray, centre: Any, scale: Any) -> Float64[np.ndarray, "n k"]:

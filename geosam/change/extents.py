@@ -321,10 +321,11 @@ def outline_extent(
     taken = shapely.union_all(shapely.make_valid(less_px)) if len(less_px) else shapely.Polygon()
     frame_px = shapely.box(0, 0, pair.shape[1], pair.shape[0])
     rows, sure = [], []
-    known = shapely.Polygon()
+    known: Any = shapely.Polygon()
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     for row in order:
-        rest = shapely.make_valid(after_px[row]).intersection(frame_px).difference(taken).difference(known)
+        shape: Any = shapely.make_valid(after_px[row])
+        rest = shape.intersection(frame_px).difference(taken).difference(known)
         known = known.union(rest)
         for part in shapely.get_parts(rest):
             if part.geom_type == "Polygon" and part.area * size**2 >= mmu_m2:

@@ -2,13 +2,11 @@
 
 import numpy as np
 import shapely
-from affine import Affine
 from jaxtyping import Float32
-from rasterio.features import rasterize
 from scipy import ndimage
 
 from geosam.arrays import Mask
-from geosam.change.pair import Pair
+from geosam.change.pair import Pair, burnt
 from geosam.change.radiometry import Radiometry
 from geosam.scene.grid import clip, window_at
 
@@ -91,12 +89,10 @@ def ground_shares(objects_px: np.ndarray, pair: Pair, radiometry: Radiometry) ->
             continue
         both = pair.read(window)
         changed = changed_ground(both.before.astype(np.float32), radiometry.apply(both.after), both.seen)
-        place = Affine.translation(int(window.col_off), int(window.row_off))
+        corner = (int(window.col_off), int(window.row_off))
         for ring, metres in enumerate(RINGS_M):
             area = shape.buffer(metres / size) if metres else shape
-            inside = (
-                rasterize([area], out_shape=both.seen.shape, transform=place, dtype="uint8").astype(bool) & both.seen
-            )
+            inside = burnt([area], corner, both.seen.shape) & both.seen
             if inside.any():
                 found[row, ring] = 100 * changed[inside].mean()
     return found

@@ -5,17 +5,18 @@ outlines is learned from, against the ground outside them; then every pixel that
 that looks the same is taken out of the counter-examples and the look is learned anew: nobody said that it is none.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import shapely
-from affine import Affine
 from jaxtyping import Float32, Float64
-from rasterio.features import rasterize, sieve
+from rasterio.features import sieve
 from rasterio.windows import Window
 from scipy import ndimage
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from geosam.change.pair import Pair, tiles
+from geosam.change.pair import Pair, burnt, tiles
 from geosam.change.radiometry import Radiometry
 from geosam.change.unseen import mask_to_polygons
 from geosam.scene.grid import clip, window_at
@@ -47,6 +48,9 @@ SAME = 0.03
 is left of unchanged ground once colours are matched."""
 
 FEATURES = 7
+
+Model = Callable[[np.ndarray], np.ndarray]
+"""Features (n, f) → probability of each pixel."""
 
 
 def look_of(
@@ -118,7 +122,7 @@ def _mean(sure: np.ndarray, polygon: shapely.Polygon) -> float:
     """Mean probability inside a polygon of pixels."""
     x0, y0, x1, y1 = (int(v) for v in polygon.bounds)
     size = (y1 - y0, x1 - x0)
-    inside = rasterize([polygon], out_shape=size, transform=Affine.translation(x0, y0), dtype="uint8") > 0
+    inside = burnt([polygon], (x0, y0), size)
     return float(sure[y0:y1, x0:x1][inside].mean()) / 100 if inside.any() else 0.5
 
 
@@ -135,10 +139,9 @@ def _samples(
     for window in tiles(pair.shape, TILE):
         values, seen, changed = look_of(pair, window, radiometry)
         x, y = round(window.col_off), round(window.row_off)
-        place = {"out_shape": seen.shape, "transform": Affine.translation(x, y), "dtype": "uint8"}
         named = [each for each in core if not each.is_empty]
-        within = rasterize(named, **place).astype(bool) if named else np.zeros(seen.shape, bool)
-        near = rasterize([rim], **place).astype(bool) if not rim.is_empty else np.zeros(seen.shape, bool)
+        within = burnt(named, (x, y), seen.shape) if named else np.zeros(seen.shape, bool)
+        near = burnt([rim], (x, y), seen.shape) if not rim.is_empty else np.zeros(seen.shape, bool)
         for taken, step, kept in ((within, fine, inside), (~near, coarse, outside)):
             every = np.zeros(seen.shape, bool)
             every[-y % step :: step, -x % step :: step] = True
@@ -151,20 +154,20 @@ def _step(count: float) -> int:
     return max(1, int(np.ceil(np.sqrt(max(count, 1) / SAMPLE_PX))))
 
 
-def _learned(inside: Float64[np.ndarray, "n f"], outside: Float64[np.ndarray, "m f"]):
+def _learned(inside: Float64[np.ndarray, "n f"], outside: Float64[np.ndarray, "m f"]) -> Model:
     """Logistic regression on the features and their products, both kinds counting the same, learned in rounds."""
     kept = outside
-    model = None
-    for _ in range(ROUNDS):
-        model = _fitted(inside, kept)
+    model = _fitted(inside, kept)
+    for _ in range(ROUNDS - 1):
         fewer = outside[model(outside) <= 0.5]
         if len(fewer) < len(outside) // 20:  # hardly any ground would be left to learn against
             break
         kept = fewer
+        model = _fitted(inside, kept)
     return model
 
 
-def _fitted(inside: np.ndarray, outside: np.ndarray):
+def _fitted(inside: np.ndarray, outside: np.ndarray) -> Model:
     x = np.concatenate([inside, outside])
     y = np.concatenate([np.ones(len(inside)), np.zeros(len(outside))])
     each = np.where(y > 0, 0.5 / len(inside), 0.5 / len(outside)) * 1000

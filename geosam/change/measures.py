@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 import shapely
-from affine import Affine
 from jaxtyping import Float32, Float64
-from rasterio.features import rasterize
 from scipy import ndimage
 
 from geosam.arrays import Mask
 from geosam.change.ground import changed_ground, ssim
-from geosam.change.pair import Both, Pair
+from geosam.change.pair import Both, Pair, burnt
 from geosam.change.radiometry import Radiometry
 from geosam.errors import OptionError
 from geosam.scene import Scene
@@ -162,8 +160,7 @@ def share_inside(shape: Any, size: tuple[int, int]) -> float:
 
 def burn(shape: Any, corner: tuple[int, int], size: tuple[int, int]) -> Mask:
     """Pixels whose centres lie in a polygon; of one that holds no centre the pixel that its middle lies in."""
-    place = Affine.translation(*corner)
-    inside = rasterize([shape], out_shape=size, transform=place, dtype="uint8").astype(bool)
+    inside = burnt([shape], corner, size)
     if not inside.any():
         middle = shape.representative_point()
         row, col = int(np.floor(middle.y)) - corner[1], int(np.floor(middle.x)) - corner[0]
@@ -181,7 +178,9 @@ def _looks(both: Both, seen: Mask, radiometry: Radiometry) -> list[float]:
     grey, later = first.mean(0), second.mean(0)
     colour = np.linalg.norm((first - second)[:, seen].mean(axis=1)) / BYTE
     edges, edges_later = (ndimage.gaussian_gradient_magnitude(each, 1.0) for each in (grey, later))
-    rim = ndimage.binary_dilation(seen, iterations=2) & ~ndimage.binary_erosion(seen, iterations=2)
+    rim = np.asarray(ndimage.binary_dilation(seen, iterations=2)) & ~np.asarray(
+        ndimage.binary_erosion(seen, iterations=2), bool
+    )
     return [
         float(colour),
         float((1 - ssim(grey, later)[seen].mean()) / 2),
@@ -196,7 +195,7 @@ def _looks(both: Both, seen: Mask, radiometry: Radiometry) -> list[float]:
 
 def best_shift(first: Float32[np.ndarray, "h w"], second: Float32[np.ndarray, "h w"], near: Mask) -> tuple[int, int]:
     """Whole pixels ``(y, x)`` by which the second picture fits the first best in and around an object."""
-    around = ndimage.binary_dilation(near, iterations=3)
+    around = np.asarray(ndimage.binary_dilation(near, iterations=3), bool)
     own = first[around]
     best, found = -2.0, (0, 0)
     steps = sorted(range(-LOCAL_PX, LOCAL_PX + 1), key=abs)
@@ -225,8 +224,8 @@ def correlation(first: Float32[np.ndarray, "k"], second: Float32[np.ndarray, "k"
 def _turned(grey: np.ndarray, later: np.ndarray, rim: Mask) -> float:
     """How little the gradients along an outline point where they did; half for nothing in common."""
     first, second = (
-        np.stack([ndimage.gaussian_filter(each, 1.0, order=order)[rim] for order in ((1, 0), (0, 1))])
-        for each in (grey, later)
+        np.stack([ndimage.gaussian_filter1d(smooth, 1.0, axis=axis, order=1)[rim] for axis in (0, 1)])
+        for smooth in (grey, later)
     )
     length = float(np.sqrt((first**2).sum() * (second**2).sum()))
     return 0.5 - 0.5 * float((first * second).sum()) / length if length > 1e-6 else 0.0

@@ -80,9 +80,16 @@ def read_objects(
     frame = read_vector(source, purpose=PROMPTS, layer=layer, needs_crs=crs is None)
     rows = rows_from_frame(frame, id_column=id_column or _own_id(frame), label_column=None)
     given = np.array(rows.geometries, object)
-    sound, refused = repaired(shapely.force_2d(np.where(shapely.is_missing(given), shapely.Polygon(), given)))
+    sound, refused = repaired(shapely.force_2d(_filled(given)))
     placed = pair.before.to_px(sound, crs if crs is not None else rows.crs)
     return _joined(rows.ids, placed, rows.attributes, {**refused, **rows.reasons}, pair)
+
+
+def _filled(shapes: np.ndarray) -> np.ndarray:
+    """Empty polygons where there is nothing."""
+    found = shapes.copy()
+    found[shapely.is_missing(found)] = shapely.Polygon()
+    return found
 
 
 def _own_id(frame: Any) -> str | None:

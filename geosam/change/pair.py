@@ -4,6 +4,7 @@ The grid is that of the scene before, at the coarser of both resolutions, croppe
 it is; after is resampled once, wherever its CRS, its grid and an estimated shift put it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from rasterio.features import rasterize
 from rasterio.windows import Window
 from scipy import ndimage
 
-from geosam.arrays import Coordinates, Pixels, Valid
+from geosam.arrays import Coordinates, Mask, Pixels, Valid
 from geosam.errors import OptionError, SceneError
 from geosam.scene import Scene
 from geosam.scene.grid import all_of, clip, window_at
@@ -142,7 +143,7 @@ class Pair:
         near = [each for each in self.masks_px if each.intersects(box)]
         if not near:
             return np.zeros(shape, bool)
-        return rasterize(near, out_shape=shape, transform=Affine.translation(x, y), dtype="uint8").astype(bool)
+        return burnt(near, (x, y), shape)
 
     def after_px(self, xy_px: Coordinates) -> Coordinates:
         """Where points of the grid lie in the pixels of the scene after, the shift included."""
@@ -264,6 +265,18 @@ def tiles(shape: tuple[int, int], side: int) -> list[Window]:
         for top in range(0, h, side)
         for left in range(0, w, side)
     ]
+
+
+def burnt(shapes: Sequence[Any], corner: tuple[int, int], size: tuple[int, int]) -> Mask:
+    """Pixels of a window at a corner ``(x, y)`` whose centres lie in one of some polygons.
+
+    Examples
+    --------
+    >>> burnt([shapely.box(1, 0, 3, 1)], (1, 0), (1, 3)).tolist()
+    [[True, True, False]]
+    """
+    found = rasterize(shapes, out_shape=size, transform=Affine.translation(*corner), dtype="uint8")
+    return np.asarray(found, bool)
 
 
 def whole(pair: Pair) -> Window:

@@ -106,7 +106,7 @@ def _sample(pair: Pair, tile: int) -> tuple[Float64[np.ndarray, "n 3"], Float64[
     """Values of both dates in every k-th row and column where both are seen."""
     h, w = pair.shape
     step = max(1, int(np.ceil(np.sqrt(h * w / SAMPLE_PX))))
-    parts = [(np.zeros((0, 3)), np.zeros((0, 3)))]
+    parts: list[tuple[np.ndarray, ...]] = [(np.zeros((0, 3)), np.zeros((0, 3)))]
     for window in tiles(pair.shape, tile):
         both = pair.read(window)
         rows = slice(-round(window.row_off) % step, None, step)

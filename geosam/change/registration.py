@@ -95,9 +95,10 @@ class Registration:
             return "shift not known: no window of both dates resembles the other clearly"
         used = sum(each.counts for each in self.windows)
         x, y = self.shift_px
+        spread = f"spread {self.spread_px:.2f} px over " if np.isfinite(self.spread_px) else "by "
         return (
             f"after lies {x:+.2f}, {y:+.2f} px beside before ({np.hypot(x, y) * self.resolution_m:.2f} m), "
-            f"spread {self.spread_px:.2f} px over {used} of {len(self.windows)} windows"
+            f"{spread}{used} of {len(self.windows)} windows"
         )
 
 

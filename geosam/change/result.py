@@ -126,7 +126,7 @@ class Comparison:
 
     def counts(self) -> dict[str, int]:
         """How many objects have each status; all statuses, zeros too."""
-        found = self.change["status"].value_counts()
+        found = self.change["status"].value_counts().to_dict()
         return {status: int(found.get(status, 0)) for status in STATUSES}
 
 
@@ -161,7 +161,8 @@ def change_frame(
     """
     silent = np.isin(fates.status, ("unseen", "new"))
     level = level_of(np.nan_to_num(grades, nan=0.25))
-    names = np.where(silent, None, np.array(GRADES, object)[level])
+    names = np.array(GRADES, object)[level]
+    names[silent] = None
     score = np.where(silent, np.nan, np.take_along_axis(grades, level[:, None], axis=1)[:, 0])
     table: dict[str, Any] = {
         "object_id": np.arange(1, len(objects) + 1),
@@ -183,8 +184,9 @@ def change_frame(
     frame = frame.astype({name: kind for name, kind in COLUMNS.items() if kind != "object"})
     own = _own_columns(objects.attributes, set(frame.columns))
     world = np.array([_polygonal(each) for each in pair.before.to_world(objects.shapes_px)], object)
-    shown = np.where(shapely.is_empty(world), outlines[0], world)
-    return gpd.GeoDataFrame(pd.concat([frame, own], axis=1), geometry=list(shown), crs=pair.before.crs)
+    empty = shapely.is_empty(world)
+    world[empty] = outlines[0][empty]
+    return gpd.GeoDataFrame(pd.concat([frame, own], axis=1), geometry=list(world), crs=pair.before.crs)
 
 
 def outline_frame(

@@ -190,7 +190,8 @@ def unosat_class(status: str, grade: Any, score: float) -> int:
 def _judged(result: Comparison, *, unseen: bool) -> gpd.GeoDataFrame:
     """Known objects, those that were not seen only if asked for."""
     left_out = ("new",) if unseen else ("new", "unseen")
-    return result.change[~result.change["status"].isin(left_out)].reset_index(drop=True)
+    found = result.change[~result.change["status"].isin(left_out)]
+    return gpd.GeoDataFrame(found.reset_index(drop=True))
 
 
 def _told(table: gpd.GeoDataFrame, word: Callable[[str, Any, float], Any]) -> list[Any]:

@@ -85,5 +85,5 @@ def free_of(candidates_px: np.ndarray, known_px: np.ndarray, *, most: float) -> 
     tree = shapely.STRtree(known_px)
     taken = np.zeros(len(candidates_px))
     for each, known in tree.query(candidates_px).T:
-        taken[each] += shapely.intersection(candidates_px[each], known_px[known]).area
+        taken[each] += float(shapely.area(shapely.intersection(candidates_px[each], known_px[known])))
     return taken <= most * np.maximum(shapely.area(candidates_px), 1e-9)

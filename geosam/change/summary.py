@@ -49,12 +49,12 @@ def summarise(
     """
     names, shapes = _units(units, frame, change.crs, crs)
     middle = shapely.point_on_surface(np.array(change.geometry.array, object))
-    middle = np.where(shapely.is_missing(middle), shapely.Point(), middle)
+    middle[shapely.is_missing(middle)] = shapely.Point()
     unit = _unit_of(middle, shapes)
     rows = []
     for number, (name, shape) in enumerate(zip(names, shapes, strict=True)):
         inside = change[unit == number]
-        status, grade = inside["status"].value_counts(), inside["grade"].value_counts()
+        status, grade = (pd.Series(inside[name]).value_counts().to_dict() for name in ("status", "grade"))
         hurt = int(status.get("changed", 0) + status.get("gone", 0))
         seen = hurt + int(status.get("kept", 0))
         rows.append(
@@ -83,7 +83,7 @@ def _units(units: Any, frame: Any, crs: Any, given_crs: Any) -> tuple[list[str],
     text = [name for name in layer.columns if pd.api.types.is_string_dtype(layer[name]) and name != layer.geometry.name]
     column = "name" if "name" in layer else (text[0] if text else None)
     names = layer[column].astype(str).tolist() if column else [str(number) for number in range(1, len(layer) + 1)]
-    return [*names, "elsewhere"], np.append(np.array(layer.geometry.array, object), [shapely.Polygon()])
+    return [*names, "elsewhere"], np.array([*layer.geometry.array, shapely.Polygon()], object)
 
 
 def _cells(side: float, frame: Any) -> tuple[list[str], np.ndarray]:

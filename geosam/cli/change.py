@@ -105,7 +105,6 @@ def change(
     from geosam.execute import progress_bar
     from geosam.sheets import Titles
 
-    scenes = [open_asked(source, bands=bands) for source in (before, after)]
     asked = CompareOptions(
         resolution_m=resolution_m,
         correct=correct,
@@ -124,7 +123,8 @@ def change(
     )
     with progress_bar(quiet=quiet) as progress:
         result = geosam.compare_to_file(
-            *scenes,
+            open_asked(before, bands=bands),
+            open_asked(after, bands=bands),
             output,
             prompts,
             geojson=geojson,

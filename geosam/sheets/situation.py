@@ -33,6 +33,9 @@ DISCLAIMER = (
     "objects that were not seen are not counted as intact. Boundaries and names imply no opinion on their status."
 )
 
+EDGE = 0.03
+"""Share of the frame along its ends where no coordinate is named, so that names do not run into each other."""
+
 ROUND = (1.0, 2.0, 2.5, 5.0)
 """First digits that lengths of scale bars and steps of grids have."""
 
@@ -175,6 +178,7 @@ def _grid(axes: Any, result: Comparison) -> None:
         low, high = world[:, axis].min(), world[:, axis].max()
         step = round_length((high - low) / 4)
         values = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+        values = values[(values > low + EDGE * (high - low)) & (values < high - EDGE * (high - low))]
         other = world[:, 1 - axis].mean()
         places = np.array([[value, other] if axis == 0 else [other, value] for value in values]).reshape(-1, 2)
         ticks(result.pair.before.frame.px_from_world(places)[:, axis])
@@ -233,10 +237,14 @@ def _legend(figure: Any, result: Comparison) -> None:
 
 
 def _table(figure: Any, place: tuple[float, float, float, float], title: str, rows: list[list[str]]) -> None:
+    lengths = np.array([max(len(row[column]) for row in rows) + 3 for column in range(len(rows[0]))])
+    widths = (lengths / lengths.sum()).tolist()
     axes = figure.add_axes(place)
     axes.axis("off")
     axes.set_title(title, loc="left", fontsize=11, weight="bold")
-    table = axes.table(cellText=rows[1:], colLabels=rows[0], loc="upper left", cellLoc="left", edges="horizontal")
+    table = axes.table(
+        cellText=rows[1:], colLabels=rows[0], loc="upper left", cellLoc="left", edges="horizontal", colWidths=widths
+    )
     table.auto_set_font_size(False)
     table.set_fontsize(8)
     table.scale(1, 1.15)
@@ -249,14 +257,15 @@ def consequences(result: Comparison) -> list[list[str]]:
     rows = [["", "affected", "of"]]
     rows += [[f"objects {name}", f"{counts[name]:,}", f"{known:,}"] for name in ("gone", "changed", "unseen")]
     rows.append(["new objects", f"{counts['new']:,}", ""])
-    grades = result.change["grade"].value_counts()
+    grades = result.change["grade"].value_counts().to_dict()
     rows += [
         [f"damage: {grade}", f"{int(grades.get(grade, 0)):,}", f"{known:,}"]
         for grade in ("destroyed", "major", "minor")
     ]
     if result.extent is not None:
-        sums = result.extent.groupby("class")["area_ha"].sum()
-        rows += [[f"{name}, ha", f"{value:,.2f}", ""] for name, value in sums.items()]
+        for name in result.extent["class"].unique():
+            area = result.extent.loc[result.extent["class"] == name, "area_ha"].sum()
+            rows.append([f"{name}, ha", f"{area:,.2f}", ""])
     return rows
 
 
@@ -264,7 +273,14 @@ def source_rows(result: Comparison) -> list[list[str]]:
     """Rows of the table of sources."""
     rows = [["source", "phase", "date", "pixel"]]
     for name, phase, date, size in result.source[["name", "phase", "date", "gsd_m"]].itertuples(index=False):
-        rows.append([str(name)[:28], phase, str(date) or "unknown", f"{size:.2g} m" if np.isfinite(size) else ""])
+        rows.append(
+            [
+                str(name)[:28],
+                phase,
+                str(date).replace("T", " ").replace(":00Z", "Z") or "unknown",
+                f"{size:.2g} m" if np.isfinite(size) else "",
+            ]
+        )
     return rows
 
 
