@@ -29,6 +29,10 @@ MOST_KNOWN = 1500
 OVERLAP = 0.2
 """Share of a new object that a known one may cover: outlines are a pixel or two off."""
 
+SURE = 0.9
+"""Probability from which a candidate counts. It is learned at even odds, and about one candidate in ten is new: at 0.9
+it is then as likely as not."""
+
 AREAS = (0.02, 0.98)
 """Quantiles of the known objects' areas between which, halved and doubled, new ones lie."""
 

@@ -17,14 +17,14 @@ from geosam.change import extents
 from geosam.change.ground import area_m2, ground_shares
 from geosam.change.growing import grow
 from geosam.change.measures import MEASURES, Measured, feature_measures, measure_objects, outline_measures
-from geosam.change.newcomers import LEAST_KNOWN, ground_beside, learn_likeness, plausible, spread
+from geosam.change.newcomers import LEAST_KNOWN, SURE, ground_beside, learn_likeness, plausible, spread
 from geosam.change.objects import Objects, read_objects
 from geosam.change.options import OUTLINES, CompareOptions, ExtentOptions
 from geosam.change.pair import Pair, open_pair
 from geosam.change.radiometry import Radiometry, match
 from geosam.change.registration import register
 from geosam.change.result import Comparison, change_frame, outline_frame
-from geosam.change.status import Fates, tell_fates
+from geosam.change.status import MOST_UNSEEN, Fates, tell_fates
 from geosam.change.summary import summarise
 from geosam.change.unseen import mask_pair, not_analysed
 from geosam.errors import OptionError
@@ -299,7 +299,7 @@ def with_new(look: Look, told: Told) -> Told:
     like = learn_likeness(then[:n], then[n:m])
     seen = measure_objects(candidates, look.pair, look.radiometry)
     chance = np.minimum(like.probability(now), 1 - like.probability(then[m:]))
-    new = (chance >= 0.5) & (seen.unseen <= 0.5)
+    new = (chance >= SURE) & (seen.unseen <= MOST_UNSEEN)
     return joined_new(told, candidates[new], (seen, new, chance))
 
 
