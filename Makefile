@@ -9,22 +9,33 @@ SPEED := engine nano tiled vectorize scene memory sinks stitching catalog
 # what the model finds, and how it came to be; trains candidates anew
 QUALITY := model_quality contact_sheet finetune seams simple_methods encoders
 
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist worksteal
+SHAPES := --jaxtyping-packages=geosam,beartype.beartype
+# the laws of each floor, and the golden masks
+QUICK := tests/test_windows.py
+
 # cases of the fuzzer, and which ones
 CASES ?= 3000
 SEED ?= 1
 
-.PHONY: demo test cover fuzz check bench bench-model format clean
+.PHONY: demo test quick cover fuzz check bench bench-model format clean
 
 demo: .venv/installed
 	$(BIN)/geosam demo
 
-# three at a time on two cores: many tests wait for processes that they start
+# three at a time on two cores: many tests wait for processes that they start; the slow ones without the shape checker,
+# which doubles the time of whatever calls small functions often
 test: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal --jaxtyping-packages=geosam,beartype.beartype --durations=20
+	$(PYTEST) -n 3 -m "not slow" $(SHAPES) --durations=10
+	$(PYTEST) -n 3 -m slow tests --durations=20
+
+# what one wants to know after each change, in two minutes
+quick: .venv/installed-dev
+	$(PYTEST) -n 2 -m "not slow" -x $(QUICK)
 
 # the same, and which lines no test reaches; takes half as long again
 cover: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --jaxtyping-packages=geosam,beartype.beartype --cov --cov-report=term:skip-covered
+	$(PYTEST) -n 2 $(SHAPES) --cov --cov-report=term:skip-covered
 
 fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED) --verbose

@@ -19,7 +19,7 @@ from geosam.evaluation import Look, list_pictures, looks
 from geosam.evaluation.asking import first_click, segment_boxes
 from geosam.evaluation.crops import Crop, iou
 from geosam.evaluation.measures import outline
-from geosam.sam.registry import load_model
+from geosam.models import load_model
 
 CELL, COLUMNS, LINE = 260, 6, 16
 WHITE, ORANGE, CYAN = (255, 255, 255), (255, 140, 0), (0, 230, 255)

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from everything import everything
-from random_vit import BATCH, SIDE, Dtype, grid, ours, picture, segment_anything, theirs, write
+from random_vit import BATCH, Dtype, grid, ours, picture, segment_anything, theirs, write
 
+from geosam.models import load_model
 from geosam.sam.model import Predictor
-from geosam.sam.registry import load_model
+from geosam.segmenter import PromptBatch
 
 PEER = "segment_anything"
 WINDOWS = 8
@@ -70,7 +71,7 @@ def our_runs(model: Predictor) -> dict[str, Callable[[], object]]:
     arrays = model.encode(picture())
     return {
         "encode": lambda: model.encode(picture()),
-        "decode 64": lambda: model.decode(arrays, (SIDE, SIDE), points=points, labels=labels),
+        "decode 64": lambda: model.decode(arrays, PromptBatch(points=points, labels=labels)),
         "everything": lambda: everything(model, picture()),
     }
 

@@ -24,8 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geosam.sam.image_encoder import conv
-from geosam.sam.model import Predictor, build
+from geosam.models import build, to_predictor
+from geosam.nano import encoder as conv
+from geosam.sam.model import Predictor
 from geosam.training import read_config, train
 from geosam.training.config import spec_of
 
@@ -80,7 +81,7 @@ def measure(name: str, data: Path | None, *, steps: int) -> dict[str, str]:
     )
     with blocks_of(kind):
         sam = build(spec_of(config))
-        seconds = encoding(Predictor(sam, name))
+        seconds = encoding(to_predictor(sam, name))
         begin = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             train(config, folder, data=data, processes=1, workers=1, peek_minutes=1e6)

@@ -18,21 +18,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from affine import Affine
 from everything import bench_everything, everything
-from odc.geo.geobox import GeoBox
 from random_vit import BATCH, SIDE, Dtype, grid, ours, picture, segment_anything, theirs, write
 from rasterio.windows import Window
 from segment_anything.modeling import Sam as PeerSam
 
 from geosam.embeddings import Embedding
 from geosam.masks import MaskSet, segment_prompts
-from geosam.masks.sketch import render, sketch
+from geosam.masks.low_res import render, to_low_res
+from geosam.models import load_model
 from geosam.polygons import polygonize
 from geosam.prompts import WindowPrompts
 from geosam.sam.model import Predictor
 from geosam.sam.prepared.precision import quick_dtype
-from geosam.sam.registry import load_model
+from geosam.segmenter import Features, PromptBatch
 
 PEER, PRODUCT = "segment_anything", 2048
 CLICK = np.array([[[500.0, 480.0]]], np.float32)
@@ -79,30 +78,30 @@ def bench_decode(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> No
     runs: Runs = {PEER: theirs}
     for name, model in models.items():
         asked = {"points": points, "labels": labels}
-        runs[name] = lambda model=model, asked=asked: model.decode((features,), (SIDE, SIDE), **asked)
+        runs[name] = lambda model=model, asked=asked: model.decode(
+            Features.of((features,), (SIDE, SIDE)), PromptBatch(**asked)
+        )
     show("decode 64", medians(runs, repeat), PEER)
 
 
-def click(model: Predictor, arrays: tuple[np.ndarray, ...], outline: np.ndarray | None = None) -> object:
+def click(model: Predictor, features: Features, outline: np.ndarray | None = None) -> object:
     """A click on a window that has been encoded, to a polygon: as a user gets it, or of logits that are given."""
     if outline is None:
-        masks = answered(model, arrays)
+        masks = answered(model, features)
         (x0, y0, x1, y1), crop = masks.boxes[0].tolist(), masks.crops[0]
     else:
-        model.decode(arrays, (SIDE, SIDE), points=CLICK, labels=np.ones((1, 1), np.int64))
-        (x0, y0, x1, y1), crop = render(sketch(outline), (SIDE, SIDE))
+        model.decode(features, PromptBatch(points=CLICK, labels=np.ones((1, 1), np.int64)))
+        (x0, y0, x1, y1), crop = render(to_low_res(outline), (SIDE, SIDE))
     labels = np.zeros((y1 - y0, x1 - x0), np.int32)
     labels[crop] = 1
     return list(polygonize([(0, labels)]))
 
 
-def answered(model: Predictor, arrays: tuple[np.ndarray, ...]) -> MaskSet:
+def answered(model: Predictor, features: Features) -> MaskSet:
     """A click, answered as in prompted mode."""
-    window, place = Window(0, 0, SIDE, SIDE), GeoBox((SIDE, SIDE), Affine.identity(), None)
-    asked = WindowPrompts(np.zeros(1, np.int64), CLICK, np.ones((1, 1), np.int64))
-    return segment_prompts(
-        Embedding(arrays, (SIDE, SIDE), window, place, model.key), model, asked, np.ones((SIDE, SIDE), bool)
-    )
+    asked = WindowPrompts(np.zeros(1, np.int64), PromptBatch(CLICK, np.ones((1, 1), np.int64)))
+    embedding = Embedding(features, Window(0, 0, SIDE, SIDE))
+    return segment_prompts(embedding, model, asked, np.ones((SIDE, SIDE), bool))
 
 
 def bench_click(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> None:
@@ -113,7 +112,7 @@ def bench_click(models: dict[str, Predictor], peer: PeerSam, repeat: int) -> Non
     nano = load_model("nano")
     arrays = nano.encode(picture())
     runs["nano"] = lambda arrays=arrays: click(nano, arrays)
-    logits, iou = nano.decode(arrays, (SIDE, SIDE), points=CLICK, labels=np.ones((1, 1), np.int64))
+    logits, iou = nano.decode(arrays, PromptBatch(points=CLICK, labels=np.ones((1, 1), np.int64)))
     outline = logits[0, iou[0].argmax()]
     for name, model in models.items():
         arrays = model.encode(picture())

@@ -17,12 +17,13 @@ from random_vit import SIDE, Dtype, ours, picture, segment_anything, theirs
 from rasterio.windows import Window
 
 from geosam.embeddings import Embedding
-from geosam.masks import EverythingOptions, segment_everything
+from geosam.masks import segment_everything
 from geosam.sam.model import Predictor
+from geosam.segmenter import Everything, Recipe
 
 PEER = "segment_anything"
 
-STRICT = {"pred_iou_threshold": 0.88, "stability_threshold": 0.95, "passes": 1, "connected": False}
+STRICT = Everything(pred_iou_threshold=0.88, stability_threshold=0.95, passes=1, connected=False)
 """What the peer keeps by default."""
 
 spawn = multiprocessing.get_context("spawn")
@@ -52,9 +53,9 @@ class Variant:
 def everything(model: Predictor, pixels: np.ndarray) -> int:
     """Encode a window, find all its objects, count them."""
     window = Window(0, 0, SIDE, SIDE)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
-    embedding = Embedding(model.encode(pixels), (SIDE, SIDE), window, None, model.key)
-    options = EverythingOptions(**{**STRICT, **model.thresholds})
-    return len(segment_everything(embedding, model, np.ones((SIDE, SIDE), bool), options))
+    embedding = Embedding(model.encode(pixels), window)
+    recipe = Recipe(everything=STRICT) if model.recipe == Recipe() else model.recipe
+    return len(segment_everything(embedding, model, np.ones((SIDE, SIDE), bool), recipe))
 
 
 @dataclass(frozen=True)

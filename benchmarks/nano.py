@@ -17,15 +17,14 @@ from itertools import cycle
 
 import numpy as np
 import torch
-from affine import Affine
-from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
 from geosam.embeddings import Embedding
 from geosam.masks import segment_prompts
+from geosam.models import load_model
 from geosam.polygons import mask_polygons
 from geosam.prompts import WindowPrompts
-from geosam.sam.registry import load_model
+from geosam.segmenter import PromptBatch
 from geosam.training.samples import box_of, draw_click, large_labels
 from geosam.training.world import World, render
 
@@ -85,16 +84,13 @@ def main() -> None:
         f"GFLOP/s by the clock, {rate / gemm.busy:.0f} per second of the processor",
         flush=True,
     )
-    arrays = model.encode(pixels)
-    place = GeoBox((SIDE, SIDE), Affine.identity(), None)
-    embedding = Embedding(arrays, (SIDE, SIDE), Window(0, 0, SIDE, SIDE), place, model.key)
+    embedding = Embedding(model.encode(pixels), Window(0, 0, SIDE, SIDE))
     valid, rng = np.ones((SIDE, SIDE), bool), np.random.default_rng(0)
 
     objects = objects_of(worlds)
 
     def click(point: np.ndarray) -> int:
-        points = point.astype(np.float32).reshape(1, 1, 2)
-        prompts = WindowPrompts(np.zeros(1, np.int64), points, np.ones((1, 1), np.int64), None, None)
+        prompts = WindowPrompts(np.zeros(1, np.int64), PromptBatch.of_clicks(point.astype(np.float32).reshape(1, 2)))
         return len(mask_polygons(segment_prompts(embedding, model, prompts, valid)))
 
     def clicks(low: int, high: int) -> Callable[[], int]:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 import torchvision_shim
 
+from geosam.models import load_model
 from geosam.sam.model import Predictor
-from geosam.sam.registry import load_model
+from geosam.segmenter import PromptBatch
 
 torchvision_shim.install()
 
@@ -51,7 +52,7 @@ def write(path: Path) -> None:
     torch.save(peer.state_dict(), path)
     points, labels = grid(BATCH)
     model = ours(path, "float32")
-    iou = model.decode(model.encode(picture()), (SIDE, SIDE), points=points, labels=labels)[1]
+    iou = model.decode(model.encode(picture()), PromptBatch(points=points, labels=labels))[1]
     with torch.no_grad():
         peer.mask_decoder.iou_prediction_head.layers[-1].bias += LEAST_IOU - float(np.quantile(iou, 1 - PASSING))
     torch.save(peer.state_dict(), path)

@@ -21,7 +21,7 @@ import torch
 from affine import Affine
 
 import geosam
-from geosam.sam.registry import load_model
+from geosam.models import load_model
 from geosam.training.world import render
 
 TARGET = 0.85
@@ -50,17 +50,17 @@ class Timed:
         """The network's: prompted mode, which is not measured."""
         return self._network.decode(*given, **named)
 
-    def decode_near(self, *given: Any, **named: Any) -> Any:
-        """The network's, timed: masks that are redrawn."""
-        return self._during("decode", self._network.decode_near, given, named)
+    def decode_rois(self, *given: Any, **named: Any) -> Any:
+        """The network's, timed: the second pass."""
+        return self._during("decode", self._network.decode_rois, given, named)
 
-    def sharpen(self, *given: Any, **named: Any) -> Any:
-        """The network's, timed: masks that are redrawn, made sharper."""
-        return self._during("decode", self._network.sharpen, given, named)
+    def refine(self, *given: Any, **named: Any) -> Any:
+        """The network's, timed: masks, refined."""
+        return self._during("decode", self._network.refine, given, named)
 
-    def survey(self, *given: Any, **named: Any) -> Any:
+    def decode_filtered(self, *given: Any, **named: Any) -> Any:
         """The network's, timed."""
-        return self._during("survey", self._network.survey, given, named)
+        return self._during("survey", self._network.decode_filtered, given, named)
 
     def _during(self, name: str, call: Callable[..., Any], given: Any, named: Any) -> Any:
         begin = time.perf_counter()

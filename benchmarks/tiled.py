@@ -60,7 +60,7 @@ def peer(folder: Path, side_points: int, *, full: bool) -> tuple[float, float]:
 def ours(folder: Path, spacing: int, **_: bool) -> tuple[float, float]:
     """Segment the scene to a GeoPackage; seconds as above."""
     import geosam
-    from geosam.sam.registry import load_model
+    from geosam.models import load_model
 
     model = load_model(folder / "vit_b.pth")
     begin = time.perf_counter(), time.process_time()

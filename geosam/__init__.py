@@ -23,12 +23,13 @@ _HOMES = {
     "compare_to_file": "geosam.pipeline.publish",
     "encode": "geosam.pipeline",
     "encode_catalog": "geosam.catalog",
-    "load_model": "geosam.sam.registry",
+    "load_model": "geosam.models",
     "open_scene": "geosam.scene",
     "plan": "geosam.pipeline",
     "segment": "geosam.pipeline",
     "segment_catalog": "geosam.catalog",
     "segment_to_file": "geosam.pipeline",
+    "similar": "geosam.pipeline",
     "write": "geosam.sinks",
 }
 
@@ -36,15 +37,16 @@ if TYPE_CHECKING:
     from geosam.catalog import encode_catalog as encode_catalog
     from geosam.catalog import segment_catalog as segment_catalog
     from geosam.errors import GeosamError as GeosamError
+    from geosam.models import load_model as load_model
     from geosam.pipeline import SegmentOptions as SegmentOptions
     from geosam.pipeline import encode as encode
     from geosam.pipeline import plan as plan
     from geosam.pipeline import segment as segment
     from geosam.pipeline import segment_to_file as segment_to_file
+    from geosam.pipeline import similar as similar
     from geosam.pipeline.compare import compare as compare
     from geosam.pipeline.publish import compare_to_file as compare_to_file
     from geosam.prompts import Prompts as Prompts
-    from geosam.sam.registry import load_model as load_model
     from geosam.scene import open_scene as open_scene
     from geosam.sinks import write as write
 

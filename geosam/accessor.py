@@ -188,7 +188,7 @@ class LazyScene:
         if not scene.has_data(window):
             return None
         chip = scene.read(window)
-        masks = segment_everything(embed(chip, network), network, chip.valid, self.options.everything(network))
+        masks = segment_everything(embed(chip, network), network, chip.valid, self.options.recipe(network))
         return flatten(masks, index)
 
     def stitch(self, seen: list[WindowInstances | None]) -> InstanceSet:

@@ -1,10 +1,9 @@
 """Embeddings on disk, by content: whoever asks twice encodes once.
 
-A store is a folder. Every entry is a Zarr (version 3) group of its own, ``ab/ab12….zarr``, with one uncompressed array
-for each feature map and a checksum over all of them. It is written under a temporary name and renamed, so an entry is
-whole or absent, whatever happens to the process; of two writers of one entry the first wins and the other's copy is
-thrown away. An entry that does not read back as it was written counts as absent, and is removed. When the store
-outgrows its limit, the entries that were read least recently go.
+A store is a folder. Every entry is a safetensors file of its own, ``ab/ab12….safetensors``, with one array for each
+feature map and a checksum over all of them. It is written under a temporary name and renamed, so an entry is whole or
+absent, whatever happens to the process. An entry that does not read back as it was written counts as absent, and is
+removed. When the store outgrows its limit, the entries that were read least recently go.
 
 Uncompressed, because half-precision features hardly compress and reading must be quick: 4 MB come back in a few
 milliseconds, checksum included.
@@ -23,18 +22,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import zarr
 from rasterio.windows import Window
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from geosam.errors import OptionError, StoreError
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 1
-"""Version of the entries' layout; part of every key."""
+LAYOUT = 2
+"""Version of the entries' layout; part of every key. Those of the first were Zarr groups, and are removed."""
 
 LEFTOVER_S = 3600.0
-"""Age in seconds beyond which a temporary folder belongs to a process that died."""
+"""Age in seconds beyond which a temporary file belongs to a process that died."""
 
 SPARE = 0.9
 """Share of the limit to which a full store is emptied, so that not every entry has to make room for itself."""
@@ -140,7 +140,7 @@ class EmbeddingStore:
             if not path.exists():
                 return None
             arrays = _read(path)
-        except Exception as error:  # whatever a damaged file makes zarr raise, the entry is of no use
+        except Exception as error:  # whatever a damaged file provokes, the entry is of no use
             if os.path.exists(path):  # else another process removed it while it was read
                 log.warning("embedding %s in %s is damaged and was removed: %r", key, self.folder, error)
                 self._remove(path)
@@ -163,7 +163,7 @@ class EmbeddingStore:
                 return
             _write(draft, arrays)
             path.parent.mkdir(parents=True, exist_ok=True)
-            _publish(draft, path)
+            os.replace(draft, path)
         except OSError as error:
             raise StoreError(
                 f"cannot write to the store at {self.folder} ({error})",
@@ -171,7 +171,7 @@ class EmbeddingStore:
                 hint="empty the store, move it, or work without it",
             ) from error
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            _delete(draft)
         self._unwatched -= sum(array.nbytes for array in arrays)
         if self._unwatched <= 0:
             self._make_room()
@@ -187,24 +187,26 @@ class EmbeddingStore:
             self._remove(entry.path)
 
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.zarr"
+        return self.folder / key[:2] / f"{key}.safetensors"
 
     def _entries(self) -> Iterator[_Entry]:
         """Every entry; those that another process removes meanwhile are left out."""
-        for path in self.folder.glob("??/*.zarr"):
+        for path in self.folder.glob("??/*.safetensors"):
             with suppress(FileNotFoundError):
-                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-                yield _Entry(path.stat().st_mtime, size, path)
+                status = path.stat()
+                yield _Entry(status.st_mtime, status.st_size, path)
 
     def _remove(self, path: Path) -> None:
         """Take an entry away at once for all readers, then delete it."""
         grave = self._temporary / uuid.uuid4().hex
         with suppress(OSError):  # another process was faster, or the folder cannot be written
             os.replace(path, grave)
-            shutil.rmtree(grave, ignore_errors=True)
+            _delete(grave)
 
     def _make_room(self) -> None:
         """Remove what was read least recently if the limit is exceeded, and what dead processes left behind."""
+        for outdated in self.folder.glob("??/*.zarr"):
+            self._remove(outdated)
         entries = sorted(self._entries())
         size = sum(entry.size for entry in entries)
         if size > self.max_bytes:
@@ -218,28 +220,20 @@ class EmbeddingStore:
         for leftover in self._temporary.iterdir():
             with suppress(FileNotFoundError):
                 if time.time() - leftover.stat().st_mtime > LEFTOVER_S:
-                    shutil.rmtree(leftover, ignore_errors=True)
+                    _delete(leftover)
 
 
 def _write(path: Path, arrays: tuple[np.ndarray, ...]) -> None:
-    group = zarr.create_group(store=str(path), zarr_format=3, attributes={"checksum": _checksum(arrays)})
-    for number, array in enumerate(arrays):
-        group.create_array(
-            str(number),
-            data=array,
-            chunks=array.shape,
-            compressors=None,
-            chunk_key_encoding={"name": "default", "separator": "."},
-        )
+    tensors = {str(number): np.ascontiguousarray(array) for number, array in enumerate(arrays)}
+    path.write_bytes(save(tensors, {"checksum": _checksum(arrays)}))
 
 
 def _read(path: Path) -> tuple[np.ndarray, ...]:
-    """Read an entry; raises whatever zarr raises, or `StoreError` where the checksum differs."""
-    group = zarr.open_group(str(path), mode="r", zarr_format=3)
-    members = sorted(group.arrays(), key=lambda member: int(member[0]))
-    arrays = tuple(np.asarray(array[...]) for _, array in members)
-    if _checksum(arrays) != group.attrs["checksum"]:
-        # zarr takes a missing chunk for zeros, and knows nothing of flipped bits
+    """Read an entry; raises whatever safetensors raises, or `StoreError` where the checksum differs."""
+    with safe_open(path, "np") as file:
+        arrays = tuple(file.get_tensor(name) for name in sorted(file.keys(), key=int))
+        checksum = (file.metadata() or {}).get("checksum")
+    if _checksum(arrays) != checksum:  # safetensors knows nothing of flipped bits
         raise StoreError("an entry of the store has changed since it was written", expected="its checksum")
     for array in arrays:
         array.setflags(write=False)  # as the encoder gives them
@@ -255,10 +249,9 @@ def _checksum(arrays: tuple[np.ndarray, ...]) -> str:
     return digest.hexdigest()
 
 
-def _publish(draft: Path, path: Path) -> None:
-    """Give an entry its name, unless another writer was faster."""
-    try:
-        os.replace(draft, path)
-    except OSError:
-        if not path.exists():
-            raise
+def _delete(path: Path) -> None:
+    """Delete a file, or a folder such as older versions wrote; nothing happens if it cannot be."""
+    with suppress(OSError):
+        path.unlink()
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)

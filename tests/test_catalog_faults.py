@@ -18,8 +18,8 @@ from geosam.catalog import tasks as tasks_module
 from geosam.catalog.job import ModelSpec
 from geosam.errors import CatalogError, GeosamError, SinkError
 from geosam.locks import Lock
-from geosam.sam.registry import load_model, weights_path
-from geosam.sam.registry.specs import SPECS
+from geosam.models import load_model, weights_path
+from geosam.models.specs import SPECS
 from geosam.testing import TruthNetwork, blob_labels, label_scene
 from geosam.testing.scenes import TRANSFORM
 

@@ -336,6 +336,7 @@ def signalled(process: subprocess.Popen, how: signal.Signals, when: Callable[[],
 CLICKS = ["--prompts-crs", "px", "--point", "40,40", "--point", "150,100", "--point", "280,40", "--point", "280,180"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "asked"),
     [

@@ -80,4 +80,4 @@ def test_a_citation_is_recognised_across_lines_and_in_comments():
     wrapped = '(`docs/experiments.md`,\n"Second pass in\neverything mode")'
     assert [" ".join(found.split()) for found in CITED.findall(wrapped)] == ["Second pass in everything mode"]
     assert CITED.findall('# `docs/experiments.md`,\n# "Box sides"') == ["Box sides"]
-    assert not exists("geosam.masks.grown.NOT_THERE")
+    assert not exists("geosam.masks.clicks.NOT_THERE")

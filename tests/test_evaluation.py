@@ -20,6 +20,7 @@ from geosam.evaluation.looks import window_of
 from geosam.evaluation.measures import boundary_f1, calibration_error, correlation
 from geosam.evaluation.table import Evaluation
 from geosam.evaluation.truth import find_objects
+from geosam.segmenter import Answers, PromptBatch
 from geosam.testing import TruthNetwork, blob_labels, label_scene, labels_to_pixels
 
 NETWORK = TruthNetwork(side=512)
@@ -182,14 +183,13 @@ def test_the_nearest_window_is_chosen():
 class Stubborn(TruthNetwork):
     """Answers a lone click with the left half only, and learns from a second click."""
 
-    def decode(self, arrays, shape, *, points, labels, boxes=None, mask_logits=None, multimask=True):
-        logits, scores = super().decode(
-            arrays, shape, points=points, labels=labels, boxes=boxes, mask_logits=None, multimask=multimask
-        )
-        if multimask and boxes is None:
-            for row, (x, _) in enumerate(points[:, 0]):
+    def decode(self, features, prompts, *, multimask=True):
+        without = PromptBatch(prompts.points, prompts.labels, prompts.boxes)
+        logits, scores = super().decode(features, without, multimask=multimask)
+        if multimask and prompts.boxes is None:
+            for row, (x, _) in enumerate(prompts.points[:, 0]):
                 logits[row, :, :, round(float(x)) :] = -10
-        return logits, scores
+        return Answers(logits, scores)
 
 
 def test_the_second_click_repairs_what_the_first_missed(tmp_path, labels):

@@ -11,10 +11,10 @@ import torch
 from shapely import box
 
 import geosam
-from geosam.arrays import Patch
 from geosam.pipeline import forecast
 from geosam.prompts import Prompt
 from geosam.scene import open_scene
+from geosam.segmenter import Clicks, Features, Recipe
 from geosam.testing import StubNetwork, coordinate_scene
 
 ENCODE, POINT = 2.0, 0.01
@@ -27,13 +27,13 @@ class Priced(StubNetwork):
     clock = 0.0
     passes = answers = 0
 
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+    def encode(self, pixels: np.ndarray) -> Features:
         Priced.clock, Priced.passes = Priced.clock + ENCODE, Priced.passes + 1
         return super().encode(pixels)
 
-    def decode(self, arrays, shape, *, points, **asked):
-        Priced.clock, Priced.answers = Priced.clock + POINT * len(points), Priced.answers + len(points)
-        return super().decode(arrays, shape, points=points, **asked)
+    def decode(self, features, prompts, *, multimask=True):
+        Priced.clock, Priced.answers = Priced.clock + POINT * len(prompts), Priced.answers + len(prompts)
+        return super().decode(features, prompts, multimask=multimask)
 
 
 @pytest.fixture(autouse=True)
@@ -80,10 +80,10 @@ def test_prompts_take_what_was_forecast_also_on_coarser_views(tmp_path: Path, ne
 class Slow(Priced):
     """A network that takes three times as long for a box, and four times for an outline."""
 
-    def decode(self, arrays, shape, *, points, boxes=None, mask_logits=None, **asked):
-        Priced.clock += 0.0 if boxes is None else 2 * POINT * len(boxes)
-        Priced.clock += 0.0 if mask_logits is None else POINT * len(mask_logits)
-        return super().decode(arrays, shape, points=points, boxes=boxes, mask_logits=mask_logits, **asked)
+    def decode(self, features, prompts, *, multimask=True):
+        Priced.clock += 0.0 if prompts.boxes is None else 2 * POINT * len(prompts)
+        Priced.clock += 0.0 if prompts.mask_logits is None else POINT * len(prompts)
+        return super().decode(features, prompts, multimask=multimask)
 
 
 def test_boxes_and_polygons_are_forecast_at_what_they_take(tmp_path: Path):
@@ -103,16 +103,13 @@ def test_boxes_and_polygons_are_forecast_at_what_they_take(tmp_path: Path):
     assert seconds["polygon"] - seconds["box"] == pytest.approx(2 * POINT)
 
 
-class Sharpening(Priced):
-    """A network that makes answers sharper, for nothing."""
+class InTurn(Priced):
+    """A network whose clicks are answered one after another."""
 
-    sharpens = True
-
-    def sharpen(self, arrays, shape, logits, iou, **asked):
-        return [Patch.of(mask) for mask in logits], iou
+    recipe = Recipe(clicks=Clicks(in_turn=True))
 
 
-@pytest.mark.parametrize(("kind", "times"), [(Priced, 1), (Sharpening, 3)])
+@pytest.mark.parametrize(("kind", "times"), [(Priced, 1), (InTurn, 3)])
 def test_clicks_that_are_answered_one_after_another_are_forecast_one_by_one(tmp_path: Path, kind, times):
     path, network = coordinate_scene(tmp_path / "xy.tif", (128, 128)), kind(side=128, channels=2)
     places = np.array([[40.0, 40], [60, 44], [90, 80]])

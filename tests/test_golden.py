@@ -169,6 +169,7 @@ def same_objects(now: gpd.GeoDataFrame, then: gpd.GeoDataFrame) -> None:
     assert lost <= FEW * (len(now) + len(then)), f"{same.sum()} alike of {len(now)} now and {len(then)} before"
 
 
+@pytest.mark.slow
 def test_the_village_is_found_as_well_as_ever(model):
     """Floors that stay: what the model reached on the bundled truth when they were set, less a little."""
     col, row, side = 256, 256, 512

@@ -1,47 +1,76 @@
 import tracemalloc
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import pytest
 import torch
-from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 from scipy import ndimage
 
 from geosam.arrays import Patch
 from geosam.embeddings import Embedding
 from geosam.errors import OptionError
-from geosam.masks import EverythingOptions, MaskSet, segment_everything, segment_prompts
-from geosam.masks.candidates import Candidate, disjoint, distinct, supported
+from geosam.masks import MaskSet, segment_everything, segment_prompts
 from geosam.masks.everything import ROW, grid_points
-from geosam.masks.grown import GROWN
-from geosam.masks.islands import DIAGONAL, keep_islands
-from geosam.masks.lone_clicks import PLACES
-from geosam.masks.sketch import Sketch, render, shared_area, sketch, stability
+from geosam.masks.low_res import (
+    DIAGONAL,
+    LowResMask,
+    keep_components,
+    render,
+    shared_area,
+    stability,
+    to_low_res,
+)
+from geosam.masks.suppression import Candidate, suppress, with_consensus, without_overlap
+from geosam.nano.recipe import CLICKS, SECOND_PASS
 from geosam.prompts import WindowPrompts
-from geosam.testing import StubNetwork, TruthNetwork, blob_labels, labels_to_pixels, parcel_labels, pixels_to_labels
+from geosam.segmenter import (
+    Answers,
+    Capabilities,
+    Everything,
+    PromptBatch,
+    Recipe,
+    Refined,
+    Refinement,
+    SecondPass,
+    Suppression,
+)
+from geosam.testing import (
+    StubNetwork,
+    TruthNetwork,
+    WatchedNetwork,
+    blob_labels,
+    labels_to_pixels,
+    parcel_labels,
+    pixels_to_labels,
+)
+
+REFINES = {"refinement": Refinement(enabled=True)}
 
 
-def strict(**changes):
+def strict(*, again=False, overlap=1.0, consensus=False, refines=False, **changes):
     """Thresholds as published, wholes beside parts; with changes."""
     published = {"pred_iou_threshold": 0.88, "stability_threshold": 0.95, "passes": 1, "connected": False}
-    return EverythingOptions(**{**published, **changes})
+    return Recipe(
+        everything=Everything(**{**published, **changes}),
+        suppression=Suppression(overlap=overlap, consensus=consensus),
+        second_pass=SecondPass(everything=again),
+        refinement=Refinement(enabled=refines),
+    )
 
 
-ALL = strict(spacing_px=8, pred_iou_threshold=0.5, stability_threshold=0.5)
+LAX = {"spacing_px": 8, "pred_iou_threshold": 0.5, "stability_threshold": 0.5}
+ALL = strict(**LAX)
 TRUTH = TruthNetwork()
 EVERYWHERE = np.ones((64, 80), bool)
 
 
 def embedding_of(labels, network, at=(0, 0)):
     h, w = labels.shape
-    geobox = GeoBox((h, w), Affine(1, 0, at[0], 0, -1, -at[1]), "EPSG:32631")
-    arrays = network.encode(labels_to_pixels(labels))
-    return Embedding(arrays, (h, w), Window(*at, w, h), geobox, network.key)
+    return Embedding(network.encode(labels_to_pixels(labels)), Window(*at, w, h))
 
 
 def everything(labels, options=ALL, network=TRUTH, valid=None, at=(0, 0)):
@@ -70,7 +99,7 @@ def equal(one, other):
 def clicks(*points, labels=None, rows=None):
     points = np.array(points, np.float32).reshape(len(points), -1, 2)
     labels = np.ones(points.shape[:2], np.int64) if labels is None else np.array(labels, np.int64)
-    return WindowPrompts(np.arange(len(points)) if rows is None else np.array(rows), points, labels)
+    return WindowPrompts(np.arange(len(points)) if rows is None else np.array(rows), PromptBatch(points, labels))
 
 
 grids = hnp.arrays(
@@ -94,7 +123,7 @@ class TestIslands:
         h, w = 4 * logits.shape[0], 4 * logits.shape[1]
         points = np.array([(x * (w - 0.01), y * (h - 0.01)) for x, y, _ in clicked], np.float32).reshape(-1, 2)
         labels = np.array([label for *_, label in clicked], np.int64)
-        kept = keep_islands(logits, (h, w), points, labels)
+        kept = keep_components(logits, (h, w), points, labels)
         before, count = ndimage.label(logits > 0, DIAGONAL)
         stays = set(np.unique(before[kept > 0]).tolist())
         asked = {
@@ -109,7 +138,7 @@ class TestIslands:
 
     def test_an_inside_point_beside_all_islands_keeps_the_nearest(self):
         logits = np.array([[1, -1, -1, -1, 1]], np.float32)
-        kept = keep_islands(logits, (4, 20), np.array([[13.0, 2.0]], np.float32), np.array([1]))
+        kept = keep_components(logits, (4, 20), np.array([[13.0, 2.0]], np.float32), np.array([1]))
         assert (kept > 0).tolist() == [[False, False, False, False, True]]
 
     def test_a_click_is_answered_by_one_connected_object_and_a_box_by_all_of_it(self):
@@ -118,12 +147,7 @@ class TestIslands:
         one = prompted(labels, clicks((12, 12)))
         assert paint(one, 0).sum() == 16 * 16
         assert paint(prompted(labels, clicks([(12, 12), (60, 50)])), 0).sum() == 16 * 16 + 16 * 24
-        boxed = WindowPrompts(
-            np.array([0]),
-            np.zeros((1, 0, 2), np.float32),
-            np.zeros((1, 0), np.int64),
-            np.array([[8, 8, 72, 56]], np.float32),
-        )
+        boxed = WindowPrompts(np.array([0]), PromptBatch.of_boxes(np.array([[8, 8, 72, 56]], np.float32)))
         assert paint(prompted(labels, boxed), 0).sum() == 16 * 16 + 16 * 24
 
 
@@ -132,7 +156,7 @@ class TestSketch:
     @settings(deadline=None, max_examples=150)
     def test_render_gives_exactly_what_interpolating_everything_gives(self, logits, factors):
         shape = (logits.shape[0] * factors[0] + factors[2], logits.shape[1] * factors[1] + factors[3])
-        box, crop = render(sketch(logits), shape)
+        box, crop = render(to_low_res(logits), shape)
         drawn = np.zeros(shape, bool)
         drawn[box[1] : box[3], box[0] : box[2]] = crop
         everything = torch.nn.functional.interpolate(torch.tensor(logits)[None, None], shape, mode="bilinear")[0, 0]
@@ -143,7 +167,7 @@ class TestSketch:
     @settings(deadline=None)
     def test_render_looks_only_at_the_outline(self, logits, factors):
         shape = (logits.shape[0] * factors[0] + factors[2], logits.shape[1] * factors[1] + factors[3])
-        mask = sketch(logits)
+        mask = to_low_res(logits)
         full = render(FullSketch(logits), shape)
         box, crop = render(mask, shape)
         drawn = np.zeros(shape, bool)
@@ -164,13 +188,13 @@ class TestSketch:
         point = np.array(
             [[(left + click[0] * logits.shape[1]) * 4, (top + click[1] * logits.shape[0]) * 4]], np.float32
         )
-        islands = [keep_islands(seen, shape, point, np.ones(1, np.int64)) for seen in (patch, window)]
+        islands = [keep_components(seen, shape, point, np.ones(1, np.int64)) for seen in (patch, window)]
         assert (islands[0] == islands[1][top : top + len(logits), left : left + logits.shape[1]]).all()
-        some, whole = (astuple(sketch(seen)) for seen in (patch._replace(logits=islands[0]), islands[1]))
+        some, whole = (astuple(to_low_res(seen)) for seen in (patch._replace(logits=islands[0]), islands[1]))
         assert all(np.array_equal(one, other) for one, other in zip(some, whole, strict=True))
 
     def test_an_empty_mask_renders_empty(self):
-        mask = sketch(np.full((4, 5), -1, np.float32))
+        mask = to_low_res(np.full((4, 5), -1, np.float32))
         box, crop = render(mask, (16, 20))
         assert mask.area == 0
         assert crop.size == 0
@@ -178,13 +202,13 @@ class TestSketch:
 
     def test_at_full_sampling_the_mask_is_the_sign(self):
         logits = np.random.default_rng(0).normal(size=(30, 40)).astype(np.float32)
-        box, crop = render(sketch(logits), (30, 40))
+        box, crop = render(to_low_res(logits), (30, 40))
         assert (crop == (logits > 0)[box[1] : box[3], box[0] : box[2]]).all()
 
     def test_a_sketch_is_small(self):
         y, x = np.mgrid[:256, :256]
         logits = (110 - np.hypot(x - 128, y - 128)).astype(np.float32)
-        mask = sketch(logits)
+        mask = to_low_res(logits)
         assert mask.bits.nbytes + mask.rim.nbytes < logits.nbytes / 15
 
     @given(grids, st.data())
@@ -193,7 +217,7 @@ class TestSketch:
         other = data.draw(
             hnp.arrays(np.float32, logits.shape, elements=st.integers(-8192, 8192).map(lambda v: v / 1024))
         )
-        assert shared_area(sketch(logits), sketch(other)) == ((logits > 0) & (other > 0)).sum()
+        assert shared_area(to_low_res(logits), to_low_res(other)) == ((logits > 0) & (other > 0)).sum()
 
     def test_stability_is_the_iou_of_two_cuts(self):
         logits = np.array([[-3, -0.5, 0.5, 3, 3]], np.float32)
@@ -202,7 +226,7 @@ class TestSketch:
         assert stability(np.full((2, 2), -9, np.float32), 1.0) == 0
 
 
-class FullSketch(Sketch):
+class FullSketch(LowResMask):
     """What a sketch would be that keeps every logit of the window."""
 
     def __init__(self, logits):
@@ -225,9 +249,9 @@ class TestLayout:
             logits = np.full((30, 40), -3, np.float32)
             y, x, h, w = (int(v) for v in rng.integers((0, 0, 2, 2), (28, 38, 15, 20)))
             logits[y : y + h, x : x + w] = 3
-            found.append(Candidate(sketch(logits), float(rng.choice([0.4, 0.6, 0.8])), 1.0, i))
-        kept = disjoint(found, overlap)
-        shuffled = disjoint([found[i] for i in rng.permutation(25)], overlap)
+            found.append(Candidate(to_low_res(logits), float(rng.choice([0.4, 0.6, 0.8])), 1.0, i))
+        kept = without_overlap(found, overlap)
+        shuffled = without_overlap([found[i] for i in rng.permutation(25)], overlap)
         assert [one.prompt_id for one in kept] == [one.prompt_id for one in shuffled]
         ground = np.zeros((30, 40), bool)
         for one in sorted(found, key=lambda one: one.rank):
@@ -240,20 +264,20 @@ class TestLayout:
     @given(truths)
     @settings(deadline=None, max_examples=20)
     def test_the_perfect_network_supports_all_its_objects_and_nothing_is_lost(self, labels):
-        options = strict(spacing_px=8, overlap=0.2, support=True, connected=True, pred_iou_threshold=0)
+        options = strict(spacing_px=8, overlap=0.2, consensus=True, connected=True, pred_iou_threshold=0)
         assert equal(everything(labels, options), everything(labels))
 
     def test_what_is_found_from_all_over_it_comes_before_what_a_single_point_says(self):
         whole, part = np.full((40, 40), -3, np.float32), np.full((40, 40), -3, np.float32)
         whole[4:36, 4:36], part[4:14, 4:36] = 3, 3
         points = [(8.0, 8.0), (30.0, 8.0), (8.0, 30.0), (30.0, 30.0)]
-        found = [Candidate(sketch(whole), 0.5, 0.1, i, point=point) for i, point in enumerate(points)]
-        found.append(Candidate(sketch(part), 0.6, 0.9, 0, 1, points[0]))
-        ranked = sorted(supported(found, (40, 40)), key=lambda one: one.rank)
-        assert [one.support for one in ranked] == pytest.approx([1, 1, 1, 1, (1 + 10 / 32) / 2])
-        assert disjoint(ranked, 0.2) == ranked[:1]
-        assert supported([], (40, 40)) == []
-        assert disjoint([], 0.2) == []
+        found = [Candidate(to_low_res(whole), 0.5, 0.1, i, point=point) for i, point in enumerate(points)]
+        found.append(Candidate(to_low_res(part), 0.6, 0.9, 0, 1, points[0]))
+        ranked = sorted(with_consensus(found, (40, 40)), key=lambda one: one.rank)
+        assert [one.consensus for one in ranked] == pytest.approx([1, 1, 1, 1, (1 + 10 / 32) / 2])
+        assert without_overlap(ranked, 0.2) == ranked[:1]
+        assert with_consensus([], (40, 40)) == []
+        assert without_overlap([], 0.2) == []
 
 
 class TestGrid:
@@ -304,10 +328,10 @@ class TestEverything:
     def test_the_order_of_the_points_changes_nothing(self, labels, seed):
         rng = np.random.default_rng(seed)
         scores = rng.choice([0.5, 0.6, 0.7], 40)
-        masks = [sketch(np.where(labels == label, 4, -4).astype(np.float32)) for label in rng.integers(1, 30, 40)]
+        masks = [to_low_res(np.where(labels == label, 4, -4).astype(np.float32)) for label in rng.integers(1, 30, 40)]
         found = [Candidate(mask, scores[i], 1.0, i) for i, mask in enumerate(masks) if mask.area]
-        kept = distinct(found, 0.7)
-        shuffled = distinct([found[i] for i in rng.permutation(len(found))], 0.7)
+        kept = suppress(found, 0.7)
+        shuffled = suppress([found[i] for i in rng.permutation(len(found))], 0.7)
         assert [one.prompt_id for one in kept] == [one.prompt_id for one in shuffled]
         assert [one.rank for one in kept] == sorted(one.rank for one in kept)
 
@@ -370,9 +394,9 @@ class TestEverything:
         tailed[30, :] = 5  # box IoU .31, mask IoU .90
         other[20:40, 41:60] = 5
         drawn = [(plain, 0.9), (tailed, 0.8), (other, 0.7)]
-        found = [Candidate(sketch(mask), score, 1.0, i) for i, (mask, score) in enumerate(drawn)]
-        assert [one.prompt_id for one in distinct(found, 0.7)] == [0, 2]
-        assert [one.prompt_id for one in distinct(found, 0.95)] == [0, 1, 2]
+        found = [Candidate(to_low_res(mask), score, 1.0, i) for i, (mask, score) in enumerate(drawn)]
+        assert [one.prompt_id for one in suppress(found, 0.7)] == [0, 2]
+        assert [one.prompt_id for one in suppress(found, 0.95)] == [0, 1, 2]
 
     def test_later_passes_take_weaker_masks_on_open_ground_only(self):
         labels = parcel_labels((64, 80), count=6, seed=2)
@@ -389,7 +413,7 @@ class TestEverything:
     def test_redrawn_masks_have_the_outlines_that_boxes_give(self, seed):
         labels = parcel_labels((64, 80), count=6, seed=seed)
         sloppy = everything(labels, ALL, Sloppy())
-        again = everything(labels, replace(ALL, redraw=True), Sloppy())
+        again = everything(labels, strict(**LAX, again=True), Sloppy())
         assert sloppy.prompt_ids.tolist() == again.prompt_ids.tolist()
         for position in range(len(again)):
             found, redrawn = paint(sloppy, position), paint(again, position)
@@ -401,26 +425,26 @@ class TestEverything:
     def test_a_mask_in_whose_box_nothing_is_seen_stays(self):
         labels = parcel_labels((64, 80), count=6, seed=2)
         blind = Sloppy(blind=True)
-        assert equal(everything(labels, replace(ALL, redraw=True), blind), everything(labels, ALL, blind))
+        assert equal(everything(labels, strict(**LAX, again=True), blind), everything(labels, ALL, blind))
 
     def test_a_mask_that_would_spill_onto_others_stays(self):
         labels = parcel_labels((64, 80), count=6, seed=2)
         spilling = Sloppy(spilling=25)
-        assert equal(everything(labels, replace(ALL, redraw=True), spilling), everything(labels, ALL, spilling))
+        assert equal(everything(labels, strict(**LAX, again=True), spilling), everything(labels, ALL, spilling))
 
     def test_redrawn_masks_are_as_sharp_as_the_network_can_make_them(self):
         labels = parcel_labels((64, 80), count=6, seed=2)
-        masks = everything(labels, replace(ALL, redraw=True, connected=True), Sharp())
+        masks = everything(labels, strict(**LAX, again=True, refines=True, connected=True), Sharp())
         assert len(masks) == 6
         for position in range(6):
             mask = paint(masks, position)
             assert (mask == (labels == labels[mask][0])).all()
-        blurred = everything(labels, replace(ALL, redraw=True, connected=True), Sharp(sharpens=False))
+        blurred = everything(labels, strict(**LAX, again=True, connected=True), Sharp())
         assert not equal(masks, blurred)
 
     def test_masks_that_are_worse_when_looked_at_again_give_way_to_better_ones(self):
         labels = parcel_labels((64, 80), count=6, seed=2)
-        masks = everything(labels, replace(ALL, overlap=0.2, connected=True), Second())
+        masks = everything(labels, strict(**LAX, overlap=0.2, refines=True, connected=True), Second())
         assert len(masks) == 6
         for position in range(6):
             mask = paint(masks, position)
@@ -429,7 +453,7 @@ class TestEverything:
 
     def test_masks_that_stay_as_they_were_found_are_made_sharper_too(self):
         labels = parcel_labels((64, 80), count=6, seed=2)
-        masks = everything(labels, replace(ALL, redraw=True), BlindToBoxes())
+        masks = everything(labels, strict(**LAX, again=True, refines=True), BlindToBoxes())
         for position in range(len(masks)):
             mask = paint(masks, position)
             assert (mask == (labels == labels[mask][0])).all()
@@ -446,20 +470,6 @@ class TestEverything:
         assert len(masks) == 64
         assert peak < 20e6  # 64 masks at full size would be 17 MB, the logits of all points 50 MB
 
-    @pytest.mark.parametrize(
-        "wrong",
-        [
-            {"spacing_px": 0},
-            {"passes": 0},
-            {"pred_iou_threshold": 1.1},
-            {"nms_iou": -0.1},
-            {"stability_offset": -1},
-        ],
-    )
-    def test_options_check_themselves(self, wrong):
-        with pytest.raises(OptionError, match=next(iter(wrong))):
-            strict(**wrong)
-
 
 @dataclass(frozen=True)
 class Sloppy(TruthNetwork):
@@ -468,55 +478,55 @@ class Sloppy(TruthNetwork):
     blind: bool = False
     spilling: int = 1
 
-    def decode(self, arrays, shape, *, points, labels, boxes=None, mask_logits=None, multimask=True):
-        given = {"points": points, "labels": labels, "boxes": boxes, "mask_logits": mask_logits}
-        logits, iou = super().decode(arrays, shape, **given, multimask=multimask)
-        if boxes is None:
+    def decode(self, features, prompts, *, multimask=True):
+        logits, iou = super().decode(features, prompts, multimask=multimask)
+        if prompts.boxes is None:
             logits = ndimage.grey_erosion(logits, (1, 1, 3, 3), mode="constant", cval=-9)
         elif self.spilling > 1:
             logits = ndimage.grey_dilation(logits, (1, 1, self.spilling, self.spilling))
-        return (-np.abs(logits) if self.blind and boxes is not None else logits), iou
+        return Answers(-np.abs(logits) if self.blind and prompts.boxes is not None else logits, iou)
 
 
 @dataclass(frozen=True)
 class Sharp(TruthNetwork):
-    """Draws at a quarter of the pixels, and knows the pixels when it looks again."""
+    """Draws at a quarter of the pixels, and knows the pixels when it refines."""
 
     stride: int = 4
-    sharpens: bool = True
+    capabilities: Capabilities = Capabilities(refines=True)
 
-    def sharpen(self, arrays, shape, logits, iou, *, points, labels, boxes=None, once=False):
-        truth = pixels_to_labels(arrays[0])
+    def refine(self, features, prompts, iou, *, tight=False):
+        truth, (h, w) = pixels_to_labels(features.maps[0]), features.shape
         seen = []
-        for row in logits > 0:
-            meant = truth[row.repeat(4, 0).repeat(4, 1)[: shape[0], : shape[1]]]
+        for row in prompts.mask_logits > 0:
+            meant = truth[row.repeat(4, 0).repeat(4, 1)[:h, :w]]
             label = np.bincount(meant).argmax() if len(meant) else -1
             seen.append(Patch.of(np.where(truth == label, np.float32(5), np.float32(-5))))
-        return seen, iou
+        return Refined(seen, iou)
 
 
 class Second(Sharp):
-    """Likes two objects as one best, until it looks again."""
+    """Likes two objects as one best, until it refines."""
 
-    def decode(self, arrays, shape, **asked):
-        logits, iou = super().decode(arrays, shape, **asked)
+    def decode(self, features, prompts, *, multimask=True):
+        logits, iou = super().decode(features, prompts, multimask=multimask)
         logits[:, 2:] = logits[:, 0].max(0)  # whatever is asked
-        return logits, np.tile(np.float32([0.7, 0.6, 0.9])[: iou.shape[1]], (len(iou), 1))
+        return Answers(logits, np.tile(np.float32([0.7, 0.6, 0.9])[: iou.shape[1]], (len(iou), 1)))
 
-    def sharpen(self, arrays, shape, logits, iou, **asked):
-        masks, _ = super().sharpen(arrays, shape, logits, iou, **asked)
-        seen = [Patch.of(row.repeat(4, 0).repeat(4, 1)[: shape[0], : shape[1]]) for row in logits]
+    def refine(self, features, prompts, iou, *, tight=False):
+        masks, _ = super().refine(features, prompts, iou)
+        h, w = features.shape
+        seen = [Patch.of(row.repeat(4, 0).repeat(4, 1)[:h, :w]) for row in prompts.mask_logits]
         wrong = iou > 0.8
         masks = [other if bad else mask for mask, other, bad in zip(masks, seen, wrong.tolist(), strict=True)]
-        return masks, np.where(wrong, np.float32(0.3), np.float32(0.95))
+        return Refined(masks, np.where(wrong, np.float32(0.3), np.float32(0.95)))
 
 
 class BlindToBoxes(Sharp):
     """Sees nothing in a box."""
 
-    def decode(self, arrays, shape, **asked):
-        logits, iou = super().decode(arrays, shape, **asked)
-        return (logits if asked.get("boxes") is None else -np.abs(logits)), iou
+    def decode(self, features, prompts, *, multimask=True):
+        logits, iou = super().decode(features, prompts, multimask=multimask)
+        return Answers(logits if prompts.boxes is None else -np.abs(logits), iou)
 
 
 class Doubtful(TruthNetwork):
@@ -526,14 +536,18 @@ class Doubtful(TruthNetwork):
         super().__init__()
         object.__setattr__(self, "unsure", unsure)
 
-    def decode(self, arrays, shape, **asked):
-        logits, iou = super().decode(arrays, shape, **asked)
-        points = asked["points"][:, 0].astype(int)
-        on_unsure = pixels_to_labels(arrays[0])[points[:, 1], points[:, 0]] == self.unsure
+    def decode(self, features, prompts, *, multimask=True):
+        logits, iou = super().decode(features, prompts, multimask=multimask)
+        points = prompts.points[:, 0].astype(int)
+        on_unsure = pixels_to_labels(features.maps[0])[points[:, 1], points[:, 0]] == self.unsure
         iou = np.where(on_unsure[:, None], np.float32(0.8), iou)
-        logits[~on_unsure, 2] = np.where(np.arange(shape[1]) % 16 < 8, np.float32(10), np.float32(-10))
+        logits[~on_unsure, 2] = np.where(np.arange(features.shape[1]) % 16 < 8, np.float32(10), np.float32(-10))
         iou[~on_unsure, 2] = 0.8
-        return logits, iou
+        return Answers(logits, iou)
+
+
+TWICE = Recipe(clicks=CLICKS, second_pass=SECOND_PASS, **REFINES)
+"""Clicks in turn, jittered, refined, with a second pass."""
 
 
 class TestPrompts:
@@ -542,7 +556,8 @@ class TestPrompts:
     labels[20:39, 30:33] = 2
 
     def test_answers_are_as_sharp_as_the_network_can_make_them(self):
-        sharp, blurred = (prompted(self.labels, clicks([6, 6]), Sharp(sharpens=each)) for each in (True, False))
+        recipes = TWICE, Recipe()
+        sharp, blurred = (prompted(self.labels, clicks([6, 6]), Sharp(recipe=each)) for each in recipes)
         assert (paint(sharp, 0) == (self.labels == 1)).all()
         assert not (paint(blurred, 0) == (self.labels == 1)).all()
 
@@ -551,38 +566,37 @@ class TestPrompts:
         labels[5:25, 5:45] = 1
         masks = prompted(labels, clicks([20, 14]), network)
         assert (paint(masks, 0) == (labels == 1)).all()  # a click alone gets less
-        first, second = network.calls
-        assert (first["multimask"], second["multimask"]) == (True, False)
-        assert (second["points"] == first["points"][:1]).all()
-        shown = [side * GROWN for side in (38, 18)]
+        (first, ambiguous), (second, again) = network.asked
+        assert (ambiguous, again) == (True, False)
+        assert (second.points == first.points[:1]).all()
+        shown = [side * SECOND_PASS.expand for side in (38, 18)]
         x0, y0, x1, y1 = 6, 6, 44, 24  # without its rim
-        assert second["boxes"][0] == pytest.approx([x0 - shown[0], y0 - shown[1], x1 + shown[0], y1 + shown[1]])
+        assert second.boxes[0] == pytest.approx([x0 - shown[0], y0 - shown[1], x1 + shown[0], y1 + shown[1]])
 
     def test_lone_clicks_are_asked_a_few_pixels_beside_as_well(self):
         labels, network = np.zeros((40, 60), np.int32), Shy()
         labels[5:25, 5:45] = 1
         masks = prompted(labels, clicks([20, 14], [8, 14]), network)  # left of the second there is nothing
-        places = network.calls[0]["points"][:, 0] - [20, 14]
-        assert places.tolist() == PLACES.tolist()
+        places = network.asked[0][0].points[:, 0] - [20, 14]
+        assert places.tolist() == [list(each) for each in CLICKS.jitter_px]
         assert (paint(masks, 0) == paint(masks, 1)).all()
-        network.calls.clear()
+        network.asked.clear()
         prompted(labels, clicks([1, 1]), network)
-        assert network.calls[0]["points"].min() == 0  # none beyond the window
+        assert network.asked[0][0].points.min() == 0  # none beyond the window
 
-    def test_boxes_and_answers_of_networks_that_do_not_sharpen_are_asked_for_once(self):
-        box = np.array([[4, 4, 26, 16]], np.float32)
-        boxed = WindowPrompts(np.array([0]), np.zeros((1, 0, 2), np.float32), np.zeros((1, 0), np.int64), box)
-        for prompts, network in ((boxed, Shy()), (clicks([10, 10]), Shy(sharpens=False))):
+    def test_boxes_and_clicks_of_plain_models_are_asked_for_once(self):
+        boxed = WindowPrompts(np.array([0]), PromptBatch.of_boxes(np.array([[4, 4, 26, 16]], np.float32)))
+        for prompts, network in ((boxed, Shy()), (clicks([10, 10]), Shy(recipe=Recipe()))):
             prompted(self.labels, prompts, network)
-            assert len(network.calls) == 1
+            assert len(network.asked) == 1
 
     def test_an_answer_in_whose_box_nothing_is_seen_stays(self):
-        masks = prompted(self.labels, clicks([6, 6], [1, 1]), BlindToBoxes())
+        masks = prompted(self.labels, clicks([6, 6], [1, 1]), BlindToBoxes(recipe=TWICE))
         assert (paint(masks, 0) == (self.labels == 1)).all()
         assert masks.area_px.tolist() == [200, 0]
 
     def test_an_answer_is_worth_what_a_second_look_says(self):
-        masks = prompted(self.labels, clicks([6, 6]), Second())
+        masks = prompted(self.labels, clicks([6, 6]), Second(recipe=TWICE))
         assert (
             0.5 < masks.predicted_iou[0] < 0.6
         )  # not 0.9: it took both objects for one, saw 0.3 in it and 0.95 in a box
@@ -601,13 +615,12 @@ class TestPrompts:
         assert (paint(masks, 0) == (self.labels == 1)).all()
 
     def test_lone_clicks_ask_for_alternatives_and_nothing_else_does(self):
-        network = Recorder()
+        network = WatchedNetwork()
         prompts = clicks([[6, 6], [0, 0]], [[6, 6], [31, 30]], [[6, 6], [31, 30]], labels=[[1, -1], [1, 0], [1, 1]])
         masks = prompted(self.labels, prompts, network)
-        box = np.array([[4, 4, 26, 16]], np.float32)
-        boxed = WindowPrompts(np.array([0]), np.zeros((1, 0, 2), np.float32), np.zeros((1, 0), np.int64), box)
+        boxed = WindowPrompts(np.array([0]), PromptBatch.of_boxes(np.array([[4, 4, 26, 16]], np.float32)))
         prompted(self.labels, boxed, network)
-        calls = [(call["multimask"], len(call["points"])) for call in network.calls]
+        calls = [(multimask, len(prompts)) for prompts, multimask in network.asked]
         assert calls == [(True, 1), (False, 2), (False, 1)]
         assert masks.area_px.tolist() == [200, 200, 200]
 
@@ -617,14 +630,14 @@ class TestPrompts:
         boxes = np.array([[29, 19, 34, 40], [4, 4, 26, 16]], np.float32)
         nothing = np.zeros((2, 0, 2), np.float32), np.zeros((2, 0), np.int64)
         for extra in ({"boxes": boxes}, {"mask_logits": rough}, {"boxes": boxes, "mask_logits": rough}):
-            masks = prompted(self.labels, WindowPrompts(np.array([0, 1]), *nothing, **extra))
+            masks = prompted(self.labels, WindowPrompts(np.array([0, 1]), PromptBatch(*nothing, **extra)))
             assert masks.area_px.tolist() == [57, 200]
 
     def test_refinement_feeds_the_answer_back(self):
-        network = Recorder()
+        network = WatchedNetwork()
         masks = prompted(self.labels, clicks([6, 6]), network, refine=2)
-        assert [call["multimask"] for call in network.calls] == [True, False, False]
-        assert ((network.calls[1]["mask_logits"][0] > 0) == (self.labels == 1)).all()
+        assert [multimask for _, multimask in network.asked] == [True, False, False]
+        assert ((network.asked[1][0].mask_logits[0] > 0) == (self.labels == 1)).all()
         assert (paint(masks, 0) == (self.labels == 1)).all()
 
     def test_masks_are_cut_to_the_data_and_an_empty_one_stays(self):
@@ -636,7 +649,8 @@ class TestPrompts:
         assert masks.touches_nodata.tolist() == [True, True]
 
     def test_no_prompts_no_masks(self):
-        prompts = WindowPrompts(np.zeros(0, np.int64), np.zeros((0, 1, 2), np.float32), np.zeros((0, 1), np.int64))
+        nothing = PromptBatch(np.zeros((0, 1, 2), np.float32), np.zeros((0, 1), np.int64))
+        prompts = WindowPrompts(np.zeros(0, np.int64), nothing)
         assert len(prompted(self.labels, prompts)) == 0
 
     @given(truths, st.integers(0, 10_000), st.integers(0, 20))
@@ -648,27 +662,11 @@ class TestPrompts:
         assert equal(together.select([alone]), single)
 
 
-class Recorder(TruthNetwork):
-    """Keeps what it is asked."""
+class Shy(Sloppy, WatchedNetwork):
+    """Loses the rim of what is clicked but outlines what is boxed, keeps what it is asked, and may refine."""
 
-    def __init__(self):
-        super().__init__()
-        object.__setattr__(self, "calls", [])
-
-    def decode(self, arrays, shape, **asked):
-        self.calls.append(asked)
-        return super().decode(arrays, shape, **asked)
-
-
-class Shy(Sloppy, Recorder):
-    """Loses the rim of what is clicked but outlines what is boxed, keeps what it is asked, and may look again."""
-
-    def __init__(self, *, sharpens=True):
-        Recorder.__init__(self)
-        object.__setattr__(self, "sharpens", sharpens)
-
-    def sharpen(self, arrays, shape, logits, iou, **asked):
-        return [Patch.of(row) for row in logits], iou
+    def __init__(self, recipe=TWICE):
+        WatchedNetwork.__init__(self, recipe=recipe, capabilities=Capabilities(refines=True))
 
 
 class TestMaskSet:

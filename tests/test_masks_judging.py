@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geosam.errors import ModelError, OptionError
-from geosam.masks.candidates import Candidate, disjoint
-from geosam.masks.decoder import JudgingDecoder
-from geosam.masks.judging import judged, measure
-from geosam.masks.sketch import sketch
-from geosam.sam.mask_judge import MEASURES, MaskJudge
-from geosam.sam.model import Predictor, SamSpec, build
-from geosam.sam.registry import load_model
-from geosam.sam.registry.weights import read_sam, write_sam
+from geosam.masks.low_res import to_low_res
+from geosam.masks.quality import measure, scored
+from geosam.masks.suppression import Candidate, without_overlap
+from geosam.models import build, load_model, to_predictor
+from geosam.models.weights import read_sam, write_sam
+from geosam.nano.quality_model import MEASURES, QualityModel
+from geosam.nano.spec import NanoSpec
+from geosam.segmenter import Capabilities, Quality, Recipe, check_recipe
 from geosam.testing import TruthNetwork
 from geosam.training.judging import fit
 
@@ -27,20 +27,20 @@ SHAPE = (80, 160)
 class LikesLarge(TruthNetwork):
     """The perfect network, and a judge that looks at nothing but the area."""
 
-    judges: bool = True
+    capabilities: Capabilities = Capabilities(scores=True)
 
-    def judge(self, measures):
+    def score(self, measures):
         return measures[:, 4] / 20
 
 
 def rectangle(x, y, w, h, **scores):
     logits = np.full((40, 80), -3, np.float32)
     logits[y : y + h, x : x + w] = 3
-    return Candidate(sketch(logits), **({"predicted_iou": 0.5, "stability": 0.5, "prompt_id": 0} | scores))
+    return Candidate(to_low_res(logits), **({"predicted_iou": 0.5, "stability": 0.5, "prompt_id": 0} | scores))
 
 
 def test_a_rectangle_measures_what_it_is():
-    one = rectangle(10, 4, 16, 8, predicted_iou=0.7, stability=0.9, choice=1, support=0.25, local=True)
+    one = rectangle(10, 4, 16, 8, predicted_iou=0.7, stability=0.9, choice=1, consensus=0.25, in_roi=True)
     rim = 2 * (16 + 8) - 4 + 2 * (16 + 8) + 4 - 4  # inside its outline, and outside without the corners
     expected = [0.7, 0.25, 0.5, 0.9, np.log2(16 * 8 * 4), np.log(2), 1, np.log(rim**2 / 128), 0, 1, 0, 1, 0]
     (found,) = measure([one], SHAPE)
@@ -61,16 +61,17 @@ def test_a_mask_measures_the_same_lying_and_standing_and_whatever_lies_beside(se
 
 def test_what_the_judge_prefers_is_laid_out_first():
     part, whole = rectangle(10, 4, 8, 8, predicted_iou=0.9), rectangle(10, 4, 16, 8, predicted_iou=0.4)
-    assert disjoint([part, whole], 0.2) == [part]
-    (kept,) = disjoint(judged([part, whole], LikesLarge(), SHAPE), 0.2)
+    assert without_overlap([part, whole], 0.2) == [part]
+    (kept,) = without_overlap(scored([part, whole], LikesLarge(), SHAPE), 0.2)
     assert kept == replace(whole, expected_iou=kept.expected_iou)
-    assert judged([], LikesLarge(), SHAPE) == []
+    assert scored([], LikesLarge(), SHAPE) == []
 
 
 def test_a_network_without_a_judge_is_one_clear_error():
-    for network in (TruthNetwork(), LikesLarge(judges=False)):
-        with pytest.raises(OptionError, match="judges masks"):
-            judged([rectangle(10, 4, 8, 8)], network, SHAPE)
+    with pytest.raises(ModelError, match="no quality model"):
+        scored([rectangle(10, 4, 8, 8)], TruthNetwork(), SHAPE)
+    with pytest.raises(OptionError, match=r"recipe\.quality with 'truth'"):
+        check_recipe(Recipe(quality=Quality(enabled=True)), TruthNetwork())
 
 
 @pytest.fixture
@@ -96,22 +97,21 @@ def test_a_constant_measure_and_many_rows_of_one_source_harm_nothing(measures):
 
 def test_a_judge_travels_with_its_weights(tmp_path, measures):
     sizes = {"widths": (8, 8, 16, 16), "depths": (1, 1, 1, 1), "fine_channels": (8, 4)}
-    spec = SamSpec("small", "conv", sizes, side=128, width=32, decoder_sizes={"mlp": 32, "heads": 4, "iou_hidden": 16})
-    without = Predictor(build(spec), "small")
-    assert not without.judges
-    with pytest.raises(ModelError, match="no judge"):
-        without.judge(measures)
-    sam = build(replace(spec, thresholds={"judged": True}))
+    spec = NanoSpec("small", "conv", sizes, side=128, width=32, decoder_sizes={"mlp": 32, "heads": 4, "iou_hidden": 16})
+    without = to_predictor(build(spec), "small")
+    assert not without.capabilities.scores
+    with pytest.raises(ModelError, match="no quality model"):
+        without.score(measures)
+    sam = build(replace(spec, judged=True))
     sam.mask_judge = fit({"a": (measures, measures[:, 1])})
     write_sam(sam, tmp_path / "judging.safetensors")
-    read = Predictor(read_sam(tmp_path / "judging.safetensors"), "read")
-    assert read.judges
-    assert isinstance(read, JudgingDecoder)
-    assert np.array_equal(read.judge(measures), sam.mask_judge.judge(measures))
-    assert isinstance(MaskJudge().judge(measures), np.ndarray)
+    read = to_predictor(read_sam(tmp_path / "judging.safetensors"), "read")
+    assert read.capabilities.scores
+    assert np.array_equal(read.score(measures), sam.mask_judge.judge(measures))
+    assert isinstance(QualityModel().judge(measures), np.ndarray)
 
 
 def test_the_built_in_model_judges_its_masks():
     model = load_model("nano")
-    assert model.judges
-    assert model.thresholds["judged"]
+    assert model.capabilities.scores
+    assert model.recipe.quality.enabled

@@ -49,6 +49,7 @@ from geosam import Prompts
 from geosam.errors import PromptError
 from geosam.polygons import COLUMNS
 from geosam.scene import Scene
+from geosam.segmenter import Features
 from geosam.sinks import read_metadata
 from geosam.testing import (
     StubNetwork,
@@ -72,7 +73,7 @@ class Watched(StubNetwork):
         object.__setattr__(self, "seen", [])
         object.__setattr__(self, "last", last)
 
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+    def encode(self, pixels: np.ndarray) -> Features:
         if len(self.seen) == self.last:
             raise RuntimeError("the network is out of order")
         self.seen.append(pixels)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,45 +25,17 @@ from shapely import union_all
 import geosam
 from geosam.errors import OptionError, SceneReadError, StoreError
 from geosam.scene import Scene
+from geosam.segmenter import Capabilities
 from geosam.store import EmbeddingStore
-from geosam.testing import TruthNetwork, blob_labels, label_scene, parcel_labels
+from geosam.testing import TruthNetwork, WatchedNetwork, blob_labels, label_scene, parcel_labels
 
 SHAPE = (300, 380)
 SMALL = {"spacing_px": 12, "overlap": 32}
 
 
-class Counting(TruthNetwork):
-    """The perfect network, which counts what it encodes and may be stopped after a few windows."""
-
-    def __init__(self, side: int = 128, stop_after: int | None = None) -> None:
-        super().__init__(side=side)
-        object.__setattr__(self, "calls", 0)
-        object.__setattr__(self, "stop_after", stop_after)
-
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-        if self.calls == self.stop_after:
-            raise KeyboardInterrupt
-        object.__setattr__(self, "calls", self.calls + 1)
-        return super().encode(pixels)
-
-    calls: int
-    stop_after: int | None
-
-
-class Together(Counting):
-    """A network that takes three windows at once, as a graphics card does."""
-
-    at_once = 3
-
-    def __init__(self, side: int = 128, stop_after: int | None = None) -> None:
-        super().__init__(side, stop_after)
-        object.__setattr__(self, "lots", [])
-
-    def encode_many(self, windows) -> list[tuple[np.ndarray, ...]]:
-        self.lots.append(len(windows))
-        return [self.encode(pixels) for pixels in windows]
-
-    lots: list[int]
+Counting = partial(WatchedNetwork, side=128)
+Together = partial(Counting, capabilities=Capabilities(max_windows=3))
+"""A network that takes three windows at once, as a graphics card does."""
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +91,7 @@ def interrupt(*_: object, **__: object) -> None:
 # --------------------------------------------------------------------------------------------------------------- law
 
 
+@pytest.mark.slow
 @given(
     shape=st.tuples(st.integers(40, 70), st.integers(40, 80)),
     draw=st.sampled_from([parcel_labels, blob_labels]),
@@ -139,6 +113,7 @@ def test_a_perfect_network_gives_back_the_truth_whatever_the_objects_and_the_win
     assert table.geometry.is_valid.all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "overlap"), [(96, 32), (512, 64)])
 def test_a_perfect_network_gives_back_the_truth_through_any_windows(
     path: Path, truth: np.ndarray, side: int, overlap: int
@@ -150,6 +125,7 @@ def test_a_perfect_network_gives_back_the_truth_through_any_windows(
     assert table.geometry.is_valid.all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "count"), [(96, 30), (128, 6)])
 def test_parcels_that_cover_everything_come_back_also_when_larger_than_a_window(tmp_path: Path, side: int, count: int):
     truth = parcel_labels(SHAPE, count=count, seed=2)
@@ -160,6 +136,7 @@ def test_parcels_that_cover_everything_come_back_also_when_larger_than_a_window(
     assert table["touches_edge"].any()
 
 
+@pytest.mark.slow
 def test_simplified_parcels_leave_no_gap_and_do_not_overlap(tmp_path: Path):
     scene = geosam.open_scene(label_scene(tmp_path / "scene.tif", parcel_labels(SHAPE, count=20)))
     exact = geosam.segment(scene, model=TruthNetwork(side=128), **SMALL)
@@ -199,7 +176,7 @@ def test_windows_without_data_are_skipped_and_objects_that_end_there_say_so(tmp_
     network = Counting(side=96)
     report = geosam.segment_to_file(path, tmp_path / "out.gpkg", model=network, **SMALL)
     assert report.empty > 0
-    assert network.calls == report.encoded == report.windows - report.empty
+    assert len(network.windows) == report.encoded == report.windows - report.empty
     table, scene = read_file(tmp_path / "out.gpkg", layer="out"), geosam.open_scene(path)
     assert_same_objects(drawn(table, scene), np.where(valid, truth, 0))
     right = scene.to_px(table.geometry)
@@ -259,6 +236,7 @@ def test_a_scene_without_a_crs_gives_polygons_in_pixels(tmp_path: Path, truth: n
 # -------------------------------------------------------------------------------------------------------- same bytes
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_bytes_whatever_store_and_journal_hold(path: Path, tmp_path: Path):
     options = {"model": TruthNetwork(side=128), **SMALL}
     first = rows(geosam.segment(path, **options))
@@ -278,6 +256,7 @@ def test_two_runs_give_the_same_bytes_whatever_store_and_journal_hold(path: Path
     assert len(layers[0]) == len(first[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".gpkg", ".parquet"])
 def test_the_files_are_the_same_bytes_in_whatever_order_the_windows_are_done(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
@@ -343,7 +322,7 @@ def test_an_interrupted_run_leaves_only_its_journal_and_goes_on(path: Path, tmp_
     network = Counting()
     report = geosam.segment_to_file(path, out, labels=labels, model=network, **SMALL)
     assert report.resumed == 4
-    assert network.calls == report.encoded == report.windows - 4
+    assert len(network.windows) == report.encoded == report.windows - 4
     assert leftovers(tmp_path) == {"out.gpkg", "out.tif"}
 
 
@@ -369,7 +348,7 @@ def test_another_option_or_window_starts_the_journal_anew(path: Path, tmp_path: 
     options = SMALL | {"spacing_px": 15}
     with pytest.raises(KeyboardInterrupt):
         geosam.segment_to_file(path, tmp_path / "out.gpkg", model=Counting(stop_after=4), **options)
-    report = geosam.segment_to_file(path, tmp_path / "out.gpkg", model=Counting(side), **options | changes)
+    report = geosam.segment_to_file(path, tmp_path / "out.gpkg", model=Counting(side=side), **options | changes)
     assert report.resumed == 0
 
 
@@ -389,6 +368,7 @@ geosam.segment_to_file(sys.argv[1], sys.argv[2], labels=sys.argv[3], model=Dying
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_kill_9_leaves_no_half_file_and_the_next_run_goes_on(path: Path, tmp_path: Path):
     out, labels = tmp_path / "out.gpkg", tmp_path / "out.tif"
@@ -428,10 +408,10 @@ def test_a_damaged_block_stops_the_run_and_the_journal_lets_it_go_on_after_the_r
 def test_what_was_encoded_once_is_recalled(path: Path, tmp_path: Path):
     store, first, second = EmbeddingStore(tmp_path / "store"), Counting(), Counting()
     report = geosam.encode(path, model=first, store=store, **SMALL)
-    assert report.encoded == first.calls == report.windows
+    assert report.encoded == len(first.windows) == report.windows
     again = geosam.segment_to_file(path, tmp_path / "out.gpkg", model=second, store=store, **SMALL)
-    assert second.calls == again.encoded == 0
-    assert again.recalled == first.calls
+    assert len(second.windows) == again.encoded == 0
+    assert again.recalled == len(first.windows)
 
 
 @pytest.mark.parametrize("known", [0, 5])
@@ -447,8 +427,8 @@ def test_windows_embedded_together_give_the_same_bytes(path: Path, tmp_path: Pat
     )
     assert rows(table) == rows(wanted)
     windows = geosam.encode(path, model=Counting(), store=tmp_path / "another", **SMALL).windows
-    assert network.calls == windows - known  # one that is missing alone is encoded alone
-    assert max(network.lots) == 3
+    assert len(network.windows) == windows - known  # one that is missing alone is encoded alone
+    assert max(network.batches) == 3
 
 
 def test_a_run_of_windows_embedded_together_goes_on_where_it_stopped(path: Path, tmp_path: Path):
@@ -457,7 +437,7 @@ def test_a_run_of_windows_embedded_together_goes_on_where_it_stopped(path: Path,
         geosam.segment_to_file(path, output, model=Together(stop_after=7), **SMALL)
     report = geosam.segment_to_file(path, output, model=(second := Together()), **SMALL)
     assert report.resumed >= 3
-    assert second.calls == report.windows - report.empty - report.resumed
+    assert len(second.windows) == report.windows - report.empty - report.resumed
     geosam.segment_to_file(path, tmp_path / "whole.gpkg", model=TruthNetwork(side=128), **SMALL)
     assert layer(output) == layer(tmp_path / "whole.gpkg")
 
@@ -506,5 +486,5 @@ def test_a_scene_of_2048_px_takes_nine_encoder_passes(tmp_path):
     scene = label_scene(tmp_path / "large.tif", parcel_labels((2048, 2048), count=20))
     network = Counting(side=1024)
     found = geosam.segment(scene, model=network, spacing_px=256, window=1024, overlap=128)
-    assert network.calls == 9
+    assert len(network.windows) == 9
     assert len(found) > 10

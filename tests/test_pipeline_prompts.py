@@ -1,6 +1,6 @@
 """Prompted mode end to end, with a perfect network: what is asked for is found, however and wherever it is said."""
 
-from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
@@ -18,7 +18,7 @@ import geosam
 from geosam import Prompts
 from geosam.scene import Scene
 from geosam.sinks import read_layer
-from geosam.testing import StubNetwork, TruthNetwork, blob_labels, coordinate_scene, label_scene
+from geosam.testing import StubNetwork, TruthNetwork, WatchedNetwork, blob_labels, coordinate_scene, label_scene
 
 SHAPE = (200, 240)
 SIDE = 64
@@ -29,22 +29,7 @@ CRSS = ("EPSG:4326", "EPSG:3857", "EPSG:32632", "EPSG:3035", "EPSG:6933", "OGC:C
 """Longitude and latitude twice, Mercator, the neighbouring UTM zone, two equal-area ones, and one of nobody's list."""
 
 
-class Counting(TruthNetwork):
-    """The perfect network, which counts how often it encodes which pixels and may be stopped after a few windows."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        super().__init__(side=SIDE)
-        object.__setattr__(self, "seen", Counter())
-        object.__setattr__(self, "stop_after", stop_after)
-
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-        if self.seen.total() == self.stop_after:
-            raise KeyboardInterrupt
-        self.seen[pixels.tobytes()] += 1
-        return super().encode(pixels)
-
-    seen: Counter
-    stop_after: int | None
+Counting = partial(WatchedNetwork, side=SIDE)
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +159,8 @@ def test_each_window_of_each_level_is_encoded_once_for_all_kinds_of_prompts(
     network = Counting()
     asked = all_kinds(scene, truth)
     report = geosam.segment_to_file(scene, tmp_path / "out.gpkg", asked, model=network, **WINDOWS)
-    assert set(network.seen.values()) == {1}
-    assert network.seen.total() == report.encoded == report.windows
+    assert len({pixels.tobytes() for pixels in network.windows}) == len(network.windows)
+    assert len(network.windows) == report.encoded == report.windows
     assert report.objects == len(asked)
 
 
@@ -212,7 +197,7 @@ def test_prompts_where_the_scene_has_no_data_need_no_pass_and_are_reported(tmp_p
     clicks = Prompts.from_points([[200.0, 100.0], [230.0, 20.0]], scene, crs="px")
     network = Counting()
     report = geosam.segment_to_file(scene, tmp_path / "out.gpkg", clicks, model=network, **WINDOWS)
-    assert network.seen.total() == report.encoded == report.objects == 0
+    assert len(network.windows) == report.encoded == report.objects == 0
     assert report.empty == report.windows == 2
     assert [prompt for prompt, _ in report.skipped] == [0, 1]
 
@@ -232,14 +217,14 @@ def test_an_interrupted_run_goes_on_over_all_levels_and_gives_the_same_files(
         out, labels = folder / "out.gpkg", folder / "out.tif"
         if stop is None:
             report = geosam.segment_to_file(scene, out, asked, labels=labels, model=whole, **WINDOWS)
-            assert (report.resumed, report.encoded) == (0, whole.seen.total())
+            assert (report.resumed, report.encoded) == (0, len(whole.windows))
         else:
-            done = stop % whole.seen.total()
+            done = stop % len(whole.windows)
             with pytest.raises(KeyboardInterrupt):
-                geosam.segment_to_file(scene, out, asked, labels=labels, model=Counting(done), **WINDOWS)
+                geosam.segment_to_file(scene, out, asked, labels=labels, model=Counting(stop_after=done), **WINDOWS)
             assert [path.name for path in folder.iterdir()] == [".out.gpkg.geosam-journal"]
             report = geosam.segment_to_file(scene, out, asked, labels=labels, model=Counting(), **WINDOWS)
-            assert (report.resumed, report.encoded) == (done, whole.seen.total() - done)
+            assert (report.resumed, report.encoded) == (done, len(whole.windows) - done)
         assert sorted(path.name for path in folder.iterdir()) == ["out.gpkg", "out.tif"]
         files.append((out.read_bytes(), labels.read_bytes()))
     assert all(pair == files[0] for pair in files[1:])

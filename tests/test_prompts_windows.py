@@ -83,11 +83,11 @@ def test_the_groups_of_a_window_hold_every_prompt_once(case, batch):
         for part in arrays:
             assert 1 <= len(part) <= batch
             extent = np.array([window.width, window.height])
-            assert ((part.points >= 0) & (part.points < extent)).all()
-            assert part.boxes is not None or (part.labels == 1).any(axis=1).all()
-            if part.boxes is not None:
-                assert (part.boxes[:, :2] <= part.boxes[:, 2:]).all()
-                assert ((part.boxes >= 0) & (part.boxes <= np.tile(extent, 2))).all()
+            assert ((part.batch.points >= 0) & (part.batch.points < extent)).all()
+            assert part.batch.boxes is not None or (part.batch.labels == 1).any(axis=1).all()
+            if part.batch.boxes is not None:
+                assert (part.batch.boxes[:, :2] <= part.batch.boxes[:, 2:]).all()
+                assert ((part.batch.boxes >= 0) & (part.batch.boxes <= np.tile(extent, 2))).all()
 
 
 @given(cases(), st.randoms(use_true_random=False))
@@ -130,7 +130,7 @@ def test_far_negative_points_do_not_push_an_object_to_a_coarser_level():
     plans = plans_for((1024, 1024), 256, 64)
     assert list(assign([prompt], plans)) == [(0, 0)]
     (group,) = WindowPrompts.for_window([prompt], plans[0][0].window, logits_shape=LOGITS)
-    assert group.labels.tolist() == [[1]]
+    assert group.batch.labels.tolist() == [[1]]
 
 
 def test_without_a_plan_there_is_an_error():
@@ -144,9 +144,9 @@ def test_without_a_plan_there_is_an_error():
 def test_coordinates_are_those_of_the_window_on_its_level():
     prompts, window = [click(0, (100, 60)), box(1, 100, 60, 120, 80)], Window(40, 20, 64, 64)
     boxed, clicked = WindowPrompts.for_window(prompts, window, scale=0.5, logits_shape=LOGITS)
-    assert clicked.points.tolist() == [[[10, 10]]]
-    assert boxed.boxes.tolist() == [[10, 10, 20, 20]]
-    assert boxed.points.shape == (1, 0, 2)
+    assert clicked.batch.points.tolist() == [[[10, 10]]]
+    assert boxed.batch.boxes.tolist() == [[10, 10, 20, 20]]
+    assert boxed.batch.points.shape == (1, 0, 2)
 
 
 def test_prompts_are_grouped_by_kind_and_number_of_points_so_that_nothing_is_padded():
@@ -159,16 +159,16 @@ def test_prompts_are_grouped_by_kind_and_number_of_points_so_that_nothing_is_pad
     ]
     groups = list(WindowPrompts.for_window(prompts, Window(0, 0, 64, 64), logits_shape=LOGITS))
     assert sorted(group.rows.tolist() for group in groups) == [[0, 4], [1], [2], [3]]
-    assert all((group.labels >= 0).all() for group in groups)
-    assert [group.mask_logits is not None for group in groups if group.rows[0] == 3] == [True]
+    assert all((group.batch.labels >= 0).all() for group in groups)
+    assert [group.batch.mask_logits is not None for group in groups if group.rows[0] == 3] == [True]
 
 
 def test_a_polygon_cut_by_its_window_is_shown_as_far_as_it_goes():
     large = Prompt(0, 0, np.array([[300.0, 50.0]]), np.ones(1, np.int64), polygon_px=shapely.box(-100, 20, 400, 80))
     (group,) = WindowPrompts.for_window([large], Window(0, 0, 64, 100), logits_shape=(50, 32))
-    assert group.boxes.tolist() == [[0, 20, 64, 80]]
-    assert shapely.contains_xy(shapely.box(0, 20, 64, 80), *group.points[0].T).all()
-    assert (group.mask_logits[0] > 0).sum() == 32 * 30
+    assert group.batch.boxes.tolist() == [[0, 20, 64, 80]]
+    assert shapely.contains_xy(shapely.box(0, 20, 64, 80), *group.batch.points[0].T).all()
+    assert (group.batch.mask_logits[0] > 0).sum() == 32 * 30
 
 
 def test_a_prompt_outside_the_window_is_refused():
@@ -203,8 +203,8 @@ def test_a_hole_stays_a_hole():
 def test_a_polygon_smaller_than_a_sample_does_not_vanish():
     tiny = outline(0, shapely.box(33.1, 17.1, 33.4, 17.4))
     (group,) = WindowPrompts.for_window([tiny], Window(0, 0, 64, 64), logits_shape=LOGITS)
-    assert group.mask_logits[0, 4, 8] == INSIDE
-    assert (group.mask_logits > 0).sum() == 1
+    assert group.batch.mask_logits[0, 4, 8] == INSIDE
+    assert (group.batch.mask_logits > 0).sum() == 1
 
 
 # --- many

@@ -22,6 +22,7 @@ PUBLIC = [
     "segment",
     "segment_catalog",
     "segment_to_file",
+    "similar",
     "write",
 ]
 
@@ -37,7 +38,7 @@ def test_every_public_name_is_there_and_documented(name):
 
 
 def test_importing_geosam_loads_nothing_heavy():
-    heavy = ["torch", "numpy", "rasterio", "shapely", "geopandas", "pandas", "zarr"]
+    heavy = ["torch", "numpy", "rasterio", "shapely", "geopandas", "pandas", "xarray"]
     code = f"import sys, geosam; sys.exit(' '.join(name for name in {heavy} if name in sys.modules) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"import geosam loaded {done.stderr}"

@@ -16,6 +16,7 @@ import geosam
 from geosam.errors import SceneReadError
 from geosam.scene import open_scene
 from geosam.scene.fingerprint import lasting
+from geosam.segmenter import Features
 from geosam.store import EmbeddingStore
 from geosam.testing import StubNetwork, coordinate_scene
 
@@ -118,7 +119,7 @@ def test_a_scene_edited_during_a_run_leaves_nothing_wrong_in_the_store(tmp_path:
     write(path, 300, driver="GTiff")
 
     class Editing(StubNetwork):
-        def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        def encode(self, pixels: np.ndarray) -> Features:
             nonlocal passes
             passes += 1
             if passes == 2:

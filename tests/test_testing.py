@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from geosam.errors import OptionError
+from geosam.segmenter import PromptBatch
 from geosam.testing import (
     StubNetwork,
     TruthNetwork,
@@ -128,8 +129,8 @@ class TestTruthNetwork:
     network = TruthNetwork()
     arrays = network.encode(labels_to_pixels(labels))
 
-    def decode(self, points, labels=INSIDE, network=network, **keywords):
-        return network.decode(self.arrays, self.labels.shape, points=points, labels=labels, **keywords)
+    def decode(self, points, labels=INSIDE, network=network, multimask=True, **extra):
+        return network.decode(self.arrays, PromptBatch(points, labels, **extra), multimask=multimask)
 
     def test_click_gives_the_label_under_it(self):
         logits, iou = self.decode(click(9.5, 9.5))
@@ -187,7 +188,7 @@ def test_stub_network_sees_the_same_discs_from_every_window(tmp_path):
     for off in (0, 41):
         window = scene[:, off : off + 256, off : off + 256]
         logits, iou = network.decode(
-            network.encode(window), (256, 256), points=click(100.0 - off, 90.0 - off), labels=INSIDE
+            network.encode(window), PromptBatch(points=click(100.0 - off, 90.0 - off), labels=INSIDE)
         )
         assert logits.shape == (1, 3, 64, 64)
         assert iou.round(2).tolist() == [[1, 0.5, pytest.approx(0.33)]]
@@ -200,7 +201,7 @@ def test_stub_network_sees_the_same_discs_from_every_window(tmp_path):
 def test_stub_network_misses_between_discs():
     network = StubNetwork()
     pixels = np.zeros((3, 128, 130), np.uint8)
-    logits, iou = network.decode(network.encode(pixels), (128, 130), points=click(1, 1), labels=INSIDE)
+    logits, iou = network.decode(network.encode(pixels), PromptBatch(points=click(1, 1), labels=INSIDE))
     assert logits.shape == (1, 3, 32, 33)
     assert not (logits > 0).any()
     assert not iou.any()

@@ -11,11 +11,9 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from geosam.adapters.preprocess import Fit, normalise
-from geosam.arrays import Boxes, Logits, MaskScores, Pixels, PointLabels, Points
+from geosam.arrays import Pixels, PointLabels
 from geosam.errors import ModelError
-
-MaskPrompts = Float32[np.ndarray, "n _ _"]
-"""Mask logits that cover the window, at any sampling."""
+from geosam.segmenter import Answers, Capabilities, Features, PromptBatch, Segmenter, batches
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of red, green and blue over ImageNet, of pixels of 0 to 1."""
@@ -56,7 +54,7 @@ class Published:
     gated: bool = False
 
 
-class Adapter(ABC):
+class Adapter(Segmenter, ABC):
     """A model of the `transformers` library behind a numpy face.
 
     What it gives depends on its input alone: there is no current image, and threads may share it. A family says which
@@ -111,6 +109,7 @@ class Adapter(ABC):
         prompts = model.config.prompt_encoder_config
         self.side = int(prompts.image_size)
         self._cells = 4 * (self.side // int(prompts.patch_size))
+        self.capabilities = Capabilities(max_batch=BATCH)
         self._masks = int(model.config.mask_decoder_config.num_multimask_outputs)
 
     def __repr__(self) -> str:
@@ -142,82 +141,46 @@ class Adapter(ABC):
         fit = self.fit((pixels.shape[1], pixels.shape[2]))
         return fit.pad(normalise(fit.resize(pixels), *self._norm))
 
-    def encode(self, pixels: Pixels) -> tuple[np.ndarray, ...]:
+    def encode(self, pixels: Pixels) -> Features:
         """Embed a window, as far as no prompt is needed.
 
         Parameters
         ----------
         pixels
             Red, green and blue from 0 to 255, ``3 h w``.
-
-        Returns
-        -------
-        arrays
-            Features ``c gh gw`` as ``float16``, the coarsest first; they cannot be written to.
         """
         with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self._is_reduced):
-            features = self.embed(self.image(pixels)[None].to(self.device))
-            arrays = tuple(each[0].half().cpu().contiguous().numpy() for each in features)
-        for array in arrays:
-            array.setflags(write=False)
-        return arrays
+            maps = self.embed(self.image(pixels)[None].to(self.device))
+            arrays = tuple(each[0].half().cpu().contiguous().numpy() for each in maps)
+        return Features(arrays, (pixels.shape[1], pixels.shape[2]))
 
-    def decode(
-        self,
-        arrays: tuple[np.ndarray, ...],
-        shape: tuple[int, int],
-        *,
-        points: Points,
-        labels: PointLabels,
-        boxes: Boxes | None = None,
-        mask_logits: MaskPrompts | None = None,
-        multimask: bool = True,
-    ) -> tuple[Logits, MaskScores]:
+    def decode(self, features: Features, prompts: PromptBatch, *, multimask: bool = True) -> Answers:
         """Answer ``n`` prompts on a window that has been encoded.
 
         Parameters
         ----------
-        arrays
+        features
             What `encode` gave for the window.
-        shape
-            ``(h, w)`` of the window in pixels.
-        points, labels
-            ``(x, y)`` in window pixels, (0, 0) being the corner of the first pixel, ``n p 2``; and 1 inside, 0 outside,
-            -1 where a prompt has fewer points, ``n p``.
-        boxes
-            ``xyxy`` in window pixels, ``n 4``.
-        mask_logits
-            Earlier logits, or a mask as logits, that cover the window at any sampling.
+        prompts
+            In pixels of the window.
         multimask
             True for the alternatives of an ambiguous prompt (mostly three), False for one answer.
-
-        Returns
-        -------
-        logits, iou
-            Mask logits that cover the window at the sampling of `logits_shape`, ``n k mh mw``, above 0 inside; and the
-            predicted IoU of each, ``n k``.
 
         Raises
         ------
         ModelError
-            If the arrays are not an embedding by this model.
+            If the features are not an embedding by this model.
         """
-        fit, count = self.fit(shape), self._masks if multimask else 1
-        logits = np.empty((len(points), count, *fit.logits), np.float32)
-        iou = np.empty((len(points), count), np.float32)
+        fit, count = self.fit(features.shape), self._masks if multimask else 1
+        logits = np.empty((len(prompts), count, *fit.logits), np.float32)
+        iou = np.empty((len(prompts), count), np.float32)
         with torch.inference_mode():
-            features = self.unpack(self._check([torch.tensor(array).float()[None] for array in arrays]))
-            for rows in _alike(labels):
-                real = labels[rows] >= 0
-                prompts = {
-                    "points": fit.to_input(points[rows][real].reshape(len(rows), -1, 2)),
-                    "labels": torch.tensor(labels[rows][real].reshape(len(rows), -1)),
-                    "boxes": None if boxes is None else fit.to_input(boxes[rows].reshape(-1, 2, 2)).flatten(1),
-                    "masks": None if mask_logits is None else fit.place(torch.tensor(mask_logits[rows])),
-                }
-                drawn, iou[rows] = self.answer(features, **prompts, multimask=multimask)
+            unpacked = self.unpack(self._check([torch.tensor(array).float()[None] for array in features.maps]))
+            for rows in _alike(prompts.labels):
+                given = _to_input(prompts[rows], fit)
+                drawn, iou[rows] = self.answer(unpacked, **given, multimask=multimask)
                 logits[rows] = fit.crop(drawn).numpy()
-        return logits, iou
+        return Answers(logits, iou)
 
     def answer(
         self,
@@ -265,13 +228,25 @@ class Adapter(ABC):
         return [each.to(self.device) for each in features]
 
 
+def _to_input(prompts: PromptBatch, fit: Fit) -> dict[str, Any]:
+    """Prompts with equally many points in pixels of the network's input, without padding."""
+    n, boxes, masks = len(prompts), prompts.boxes, prompts.mask_logits
+    real = prompts.labels >= 0
+    return {
+        "points": fit.to_input(prompts.points[real].reshape(n, -1, 2)),
+        "labels": torch.tensor(prompts.labels[real].reshape(n, -1)),
+        "boxes": None if boxes is None else fit.to_input(boxes.reshape(-1, 2, 2)).flatten(1),
+        "masks": None if masks is None else fit.place(torch.tensor(masks)),
+    }
+
+
 def _alike(labels: PointLabels) -> Iterator[np.ndarray]:
     """Rows of prompts with equally many points, `BATCH` at a time; padding would count as a point else."""
     counts = (labels >= 0).sum(axis=1)
     for count in np.unique(counts).tolist():
         rows = np.flatnonzero(counts == count)
-        for start in range(0, len(rows), BATCH):
-            yield rows[start : start + BATCH]
+        for some in batches(len(rows), BATCH):
+            yield rows[some]
 
 
 def _repeated(features: Mapping[str, Any], n: int) -> dict[str, Any]:

@@ -17,15 +17,16 @@ from geosam.adapters import find_source
 from geosam.catalog.footprints import to_lonlat
 from geosam.display import shown
 from geosam.errors import ModelError, OptionError
+from geosam.models import SPECS, load_model, weights_path
+from geosam.models.downloads import hash_file
 from geosam.pipeline import SegmentOptions
-from geosam.pipeline.request import Network, to_network
+from geosam.pipeline.request import to_network
 from geosam.prompts.source import AUTO
 from geosam.sam.prepared.precision import quick_dtype
-from geosam.sam.registry import SPECS, load_model, weights_path
-from geosam.sam.registry.downloads import hash_file
 from geosam.scene import Scene, open_scene
 from geosam.scene.area import load_area
 from geosam.scene.reproject import as_shapes, parse_crs
+from geosam.segmenter import Segmenter
 
 MOST_PICKLED = 1 << 20
 """Bytes of the largest network that travels to workers; a real one goes as a name or a path."""
@@ -94,7 +95,7 @@ class ModelSpec:
         that a catalog is of one kind.
     """
 
-    source: str | Network
+    source: str | Segmenter
     key: str
     dtype: str = "auto"
 
@@ -128,7 +129,7 @@ class ModelSpec:
         key = f"{known.name}-{hash_file(weights_path(known))[:12]}"
         return cls(name, key if dtype == torch.float32 else f"{key}-{_name_of(dtype)}", _name_of(dtype))
 
-    def load(self, device: str = "auto") -> Network:
+    def load(self, device: str = "auto") -> Segmenter:
         """The network, on a device."""
         return to_network(self.source, device=device, dtype=self.dtype)
 

@@ -230,6 +230,12 @@ class _Request:
         check_names(options, Selection, View, Execution, SegmentOptions)
         execution, view = chosen(Execution, options), chosen(View, options).resolved()
         segment = chosen(SegmentOptions, options)
+        if segment.grows_tree:
+            raise OptionError(
+                "coverage over a catalog",
+                expected="objects",
+                hint="segment the scenes one by one; a segment of ground has no end at a scene's edge",
+            )
         items = find_items(source, chosen(Selection, options), area=view.area)
         spec, place = ModelSpec.of(model), RunFolder.create(folder)
         if store == "auto":

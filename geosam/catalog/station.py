@@ -12,11 +12,12 @@ import shapely
 
 from geosam.catalog.job import Job, PromptFile
 from geosam.execute import Progress, Stage
-from geosam.pipeline.request import RASTERS, Network
+from geosam.pipeline.request import RASTERS
 from geosam.prompts import Prompts
 from geosam.prompts.placement import PIXELS
 from geosam.scene import Scene
 from geosam.scene.reproject import parse_crs
+from geosam.segmenter import Segmenter
 from geosam.store import EmbeddingStore
 from geosam.vectors import notes, read_vector
 
@@ -48,10 +49,10 @@ class Station:
         self.loads = 0
         self._torch_threads = torch_threads
         self._loading = threading.Lock()
-        self._network: Network | None = None
+        self._network: Segmenter | None = None
 
     @property
-    def network(self) -> Network:
+    def network(self) -> Segmenter:
         """The model, loaded when it is first asked for, once."""
         with self._loading:
             if self._network is None:

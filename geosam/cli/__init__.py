@@ -1,4 +1,4 @@
-"""The command line: ``geosam info | segment | plan | encode | catalog | models | train | evaluate | change | demo`` ….
+"""The command line: ``geosam info | segment | similar | plan | encode | catalog | models | train | finetune | …``.
 
 Each command is a thin door to one library call. An error is one line on stderr and exit code 1, wrong usage exit
 code 2; set ``GEOSAM_DEBUG=1`` for a traceback. Ctrl-C, a polite kill and a closed terminal end with 130 and leave what
@@ -22,6 +22,7 @@ from geosam.cli.log import log_handler
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
 from geosam.cli.segment import segment
+from geosam.cli.similar import similar
 
 app = typer.Typer(
     name="geosam",
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (info, segment, plan, encode, models, demo, train, finetune, evaluate, change):
+for command in (info, segment, plan, encode, models, demo, train, finetune, evaluate, similar, change):
     app.command()(command)
 app.add_typer(catalog)
 

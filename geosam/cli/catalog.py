@@ -11,6 +11,7 @@ from geosam.cli.options import (
     PROMPTS,
     GroupColumn,
     IdColumn,
+    Kinds,
     LabelColumn,
     MaxArea,
     MinArea,
@@ -119,6 +120,7 @@ def run_catalog(
     spacing: Spacing = None,
     min_area: MinArea = 0.0,
     max_area: MaxArea = float("inf"),
+    kinds: Kinds = False,
     simplify: Simplify = 0.0,
     outline: Outline = None,
     labels: Annotated[bool, typer.Option("--labels", help="Also write label rasters.", rich_help_panel=OUTPUT)] = False,
@@ -144,6 +146,7 @@ def run_catalog(
         "spacing_px": spacing,
         "min_area": min_area,
         "max_area": max_area,
+        "kinds": kinds,
         "simplify": simplify,
         "outline": outline,
     }

@@ -30,7 +30,7 @@ def finetune(
         Learning | None,
         typer.Option(
             "--train",
-            help="`sharpener`: what sharpens masks, the default with `nano`; `decoder`: all but the image encoder; "
+            help="`sharpener`: the mask refiner, the default with `nano`; `decoder`: all but the image encoder; "
             "or `all`.",
             show_default=False,
         ),

@@ -12,7 +12,7 @@ def models() -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from geosam.sam.registry import models as rows
+    from geosam.models import models as rows
 
     table = Table("model", "parameters", "window", "size", "licence", "where", "needs", box=None, pad_edge=False)
     for row in rows():

@@ -46,8 +46,26 @@ Hierarchy = Annotated[
     bool,
     typer.Option("--hierarchy", help="Keep wholes and parts: `level`, `parent_id`.", rich_help_panel=EVERYTHING),
 ]
+Speed = Annotated[
+    str | None,
+    typer.Option(
+        help="`fast`: the region tree alone; `clicks`: a grid of points.", rich_help_panel=EVERYTHING, metavar="SPEED"
+    ),
+]
+Coverage = Annotated[
+    bool,
+    typer.Option(
+        "--coverage",
+        help="Every pixel in exactly one segment; --min-area is the mapping unit.",
+        rich_help_panel=EVERYTHING,
+    ),
+]
 MinArea = Annotated[float, typer.Option(help="Drop objects smaller than this, m².", min=0, rich_help_panel=EVERYTHING)]
 MaxArea = Annotated[float, typer.Option(help="Drop objects larger than this, m².", min=0, rich_help_panel=EVERYTHING)]
+Kinds = Annotated[
+    bool,
+    typer.Option("--kinds", help="Say what objects show: `kind`, `kind_score`.", rich_help_panel=OUTPUT),
+]
 Simplify = Annotated[
     float, typer.Option(help="Simplify shared borders by this tolerance, CRS units.", min=0, rich_help_panel=OUTPUT)
 ]

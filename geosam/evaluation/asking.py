@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import shapely
 from geopandas import GeoDataFrame
-from jaxtyping import Float32
 from rasterio.features import rasterize
 from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
@@ -16,10 +15,10 @@ from geosam.embeddings import Embedding
 from geosam.evaluation.crops import Crop, around, iou
 from geosam.evaluation.looks import Look, Target
 from geosam.evaluation.truth import deepest_point
-from geosam.masks import MaskDecoder
-from geosam.masks.answers import Answers, answer, answer_correction
+from geosam.masks.clicks import BestMasks, answer, answer_correction
 from geosam.pipeline import segment
 from geosam.prompts import Prompt, Prompts
+from geosam.segmenter import PromptBatch, Segmenter
 
 BATCH = 32
 """Objects asked for at a time; bounds memory and changes nothing else."""
@@ -39,28 +38,26 @@ class Asked:
 
     Attributes
     ----------
-    points, labels
-        ``n p 2`` and ``n p``, as a `MaskDecoder` takes them.
+    prompts
+        These clicks.
     found
         What was answered to all of these clicks together.
     answers
         The same in pixels.
     """
 
-    points: Float32[np.ndarray, "n p 2"]
-    labels: np.ndarray
-    found: Answers
+    prompts: PromptBatch
+    found: BestMasks
     answers: list[Answer]
 
 
-def ask_boxes(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target]) -> list[Answer]:
+def ask_boxes(embedding: Embedding, segmenter: Segmenter, targets: Sequence[Target]) -> list[Answer]:
     """Answer each object's box in one view; `segment_boxes` answers as a user gets it answered."""
     answers: list[Answer] = []
     for few in batches(targets):
         boxes = np.stack([each.box for each in few])
-        none = np.zeros((len(few), 1, 2), np.float32), np.full((len(few), 1), -1, np.int64)
-        asked = {"points": none[0], "labels": none[1], "boxes": boxes, "multimask": False}
-        answers += _in_pixels(answer(embedding, decoder, **asked, connected=False), embedding)
+        found = answer(embedding, segmenter, PromptBatch.of_boxes(boxes), connected=False, multimask=False)
+        answers += _in_pixels(found, embedding)
     return answers
 
 
@@ -75,13 +72,13 @@ def segment_boxes(look: Look, network: Any) -> list[Answer]:
 
 
 def ask_clicks(
-    embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target], rounds: int = 3
+    embedding: Embedding, segmenter: Segmenter, targets: Sequence[Target], rounds: int = 3
 ) -> list[list[Answer]]:
     """Answer one click on each object, then further ones where the answer before was wrong.
 
     The first click is at the object's deepest point and gets the best of the alternatives by predicted IoU. Each
     further one is at the deepest point of the largest region that was wrong, and corrects the answer before it
-    (`geosam.masks.answers`), as clicks that a user gives together do.
+    (`geosam.masks.corrections`), as clicks that a user gives together do.
 
     Returns
     -------
@@ -89,30 +86,30 @@ def ask_clicks(
     """
     found: list[list[Answer]] = [[] for _ in range(rounds)]
     for few in batches(targets):
-        asked = first_click(embedding, decoder, few)
+        asked = first_click(embedding, segmenter, few)
         found[0] += asked.answers
         for turn in range(1, rounds):
-            asked = next_click(embedding, decoder, few, asked)
+            asked = next_click(embedding, segmenter, few, asked)
             found[turn] += asked.answers
     return found
 
 
-def first_click(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target]) -> Asked:
+def first_click(embedding: Embedding, segmenter: Segmenter, targets: Sequence[Target]) -> Asked:
     """Click each object at its deepest point."""
-    points = np.stack([each.point for each in targets])[:, None]
-    labels = np.ones(points.shape[:2], np.int64)
-    found = answer(embedding, decoder, points=points, labels=labels, connected=True)
-    return Asked(points, labels, found, _in_pixels(found, embedding))
+    prompts = PromptBatch.of_clicks(np.stack([each.point for each in targets]))
+    found = answer(embedding, segmenter, prompts, connected=True)
+    return Asked(prompts, found, _in_pixels(found, embedding))
 
 
-def next_click(embedding: Embedding, decoder: MaskDecoder, targets: Sequence[Target], asked: Asked) -> Asked:
+def next_click(embedding: Embedding, segmenter: Segmenter, targets: Sequence[Target], asked: Asked) -> Asked:
     """Click each object where its answer is wrong."""
     corrections = [correct(answer.mask, each.truth) for answer, each in zip(asked.answers, targets, strict=True)]
     points = np.array([(x, y) for x, y, _ in corrections], np.float32)[:, None]
-    points = np.concatenate([asked.points, points], 1)
-    labels = np.concatenate([asked.labels, np.array([[label] for *_, label in corrections], np.int64)], 1)
-    found = answer_correction(embedding, decoder, asked.found, points=points, labels=labels)
-    return Asked(points, labels, found, _in_pixels(found, embedding))
+    labels = np.array([[label] for *_, label in corrections], np.int64)
+    before = asked.prompts
+    prompts = PromptBatch(np.concatenate([before.points, points], 1), np.concatenate([before.labels, labels], 1))
+    found = answer_correction(embedding, segmenter, asked.found, prompts)
+    return Asked(prompts, found, _in_pixels(found, embedding))
 
 
 def correct(answer: Crop, truth: Crop) -> tuple[float, float, int]:
@@ -144,7 +141,7 @@ def correct(answer: Crop, truth: Crop) -> tuple[float, float, int]:
     return box[0] + x, box[1] + y, found[1]
 
 
-def _in_pixels(found: Answers, embedding: Embedding) -> list[Answer]:
+def _in_pixels(found: BestMasks, embedding: Embedding) -> list[Answer]:
     """Bring answers of a window to its pixels."""
     masks = (Crop.of_logits(each, embedding.shape) for each in found.masks)
     return [Answer(mask, float(score)) for mask, score in zip(masks, found.iou, strict=True)]

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from geosam.arrays import Patch
-from geosam.masks.sketch import bounds, render, sketch
+from geosam.masks.low_res import bounds, render, to_low_res
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Crop:
     @classmethod
     def of_logits(cls, logits: Float32[np.ndarray, "mh mw"] | Patch, shape: tuple[int, int]) -> "Crop":
         """Cut the mask that logits mean in a window of ``shape`` pixels, as `geosam.masks` does."""
-        return cls(*render(sketch(logits), shape))
+        return cls(*render(to_low_res(logits), shape))
 
     @classmethod
     def of_box(cls, box: Float32[np.ndarray, "4"]) -> "Crop":

@@ -85,7 +85,7 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def put(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+    def put(self, name: str, arrays: Mapping[str, np.ndarray], *, packed: bool = True) -> None:
         """Keep arrays under a name; an entry of that name is replaced. May be called from several threads.
 
         Parameters
@@ -94,6 +94,8 @@ class Journal:
             Letters, digits, ``.``, ``_`` and ``-``.
         arrays
             Any number of arrays, none as well; not of objects.
+        packed
+            Whether they are compressed: worth the time for labels, not for measurements.
 
         Raises
         ------
@@ -105,7 +107,9 @@ class Journal:
         path = self._path(name)
         part = path.with_name(f".{path.name}.{threading.get_ident()}")
         try:
-            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            with zipfile.ZipFile(
+                part, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED, compresslevel=1
+            ) as archive:
                 archive.comment = name.encode()  # so that no entry is taken for another
                 for key, array in arrays.items():
                     with archive.open(f"{key}.npy", "w", force_zip64=True) as member:

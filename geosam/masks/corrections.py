@@ -1,11 +1,10 @@
-"""What a further click leaves alone.
+"""What a corrective click leaves alone.
 
-Whoever clicks where a mask is wrong says as well that it is right elsewhere, or wrong by less: else the click would
-stand there. How deep it stands in what is wrong tells how wide that is. So an inside click only adds, an outside one
-only takes away, both within `REACH` times the click's distance from the outline; all else stays. A network that is
-asked again with one click more is free to answer with something else altogether, and does: a click beside the good
-outline of a lorry made of it the lorry and its neighbour (that a good mask must not be lost, Chen et al. 2022 say in
-"FocalClick" as well).
+It tells as well that the mask is right elsewhere, or wrong by less: else the click would be there. How deep it lies in
+what is wrong tells how wide that is. So an inside click only adds, an outside one only takes away, both near the
+outline; all else stays. A model that decodes one click more is free to answer with something else altogether, and does:
+a click beside the good outline of a lorry made of it the lorry and its neighbour. (That a good mask must not be lost,
+Chen et al. 2022 say in "FocalClick" as well.)
 """
 
 from typing import NamedTuple
@@ -15,13 +14,10 @@ from jaxtyping import Bool, Float32
 from scipy import ndimage
 
 from geosam.arrays import Patch
-from geosam.masks.sketch import bounds, cell_of
+from geosam.masks.low_res import bounds, cell_of
 
-REACH = 2.0
-"""How far from the outline a mask may change, as a multiple of the click's distance from it."""
-
-BEYOND = -8.0
-"""Logits of a patch that has to grow, where nothing is known."""
+NOTHING = -8.0
+"""Logit of a window beyond the patch of which its logits are known: surely not the object."""
 
 
 class Correction(NamedTuple):
@@ -39,7 +35,9 @@ class Correction(NamedTuple):
     free: Bool[np.ndarray, "h w"]
 
     @classmethod
-    def at(cls, mask: Patch, shape: tuple[int, int], point: Float32[np.ndarray, "2"]) -> "Correction":
+    def at(
+        cls, mask: Patch, shape: tuple[int, int], point: Float32[np.ndarray, "2"], reach: float | int
+    ) -> "Correction":
         """Let a mask change that a click calls wrong.
 
         Parameters
@@ -50,11 +48,13 @@ class Correction(NamedTuple):
             ``(h, w)`` of the window in pixels.
         point
             Where the click is, ``(x, y)`` in pixels of the window.
+        reach
+            How far from the outline the mask may change, as a multiple of the click's distance from it.
 
         Examples
         --------
         >>> mask = Patch.of(np.array([[1, 1, -1, -1, -1, -1, -1, -1]], np.float32))
-        >>> Correction.at(mask, (4, 32), np.array([14.0, 2.0], np.float32)).free.tolist()
+        >>> Correction.at(mask, (4, 32), np.array([14.0, 2.0], np.float32), 2.0).free.tolist()
         [[False, False, True, True, True, False, False, False]]
         """
         before = _whole(mask)
@@ -64,13 +64,13 @@ class Correction(NamedTuple):
         if wrong.all():
             return cls(before, wrong)
         rows, cols = np.nonzero(~wrong)
-        reach = REACH * float(np.sqrt(((rows - row) ** 2 + (cols - col) ** 2).min()))
+        far = reach * float(np.sqrt(((rows - row) ** 2 + (cols - col) ** 2).min()))
         free = np.zeros(before.shape, bool)
         x0, y0, x1, y1 = bounds(inside)
-        margin = int(reach) + 1
+        margin = int(far) + 1
         around = slice(max(y0 - margin, 0), y1 + margin), slice(max(x0 - margin, 0), x1 + margin)
         here = wrong[around]
-        free[around] = here & (np.asarray(ndimage.distance_transform_edt(here)) < reach)
+        free[around] = here & (np.asarray(ndimage.distance_transform_edt(here)) < far)
         return cls(before, free)
 
     def keep(self, seen: Patch) -> Patch:
@@ -84,7 +84,7 @@ class Correction(NamedTuple):
 
 def _whole(mask: Patch) -> Float32[np.ndarray, "mh mw"]:
     """All logits of a window of which only a patch is known."""
-    logits = np.full(mask.shape, BEYOND, np.float32)
+    logits = np.full(mask.shape, NOTHING, np.float32)
     (x, y), (h, w) = mask.corner, mask.logits.shape
     logits[y : y + h, x : x + w] = mask.logits
     return logits

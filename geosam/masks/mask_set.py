@@ -31,7 +31,7 @@ class MaskSet:
     predicted_iou
         The IoU that the network expects of its mask, in [0, 1].
     stability
-        IoU of the masks cut above and below the threshold (`geosam.masks.sketch.stability`), in [0, 1].
+        IoU of the masks cut above and below the threshold (`geosam.masks.low_res.stability`), in [0, 1].
     prompt_ids
         Row of the prompt, or the point of the grid, that each mask answers.
     touches_nodata

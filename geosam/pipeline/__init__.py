@@ -11,9 +11,12 @@ limits       how much that may be
 request      the same with every name and path resolved
 run          a request being carried out: journal, store, progress
 everything   every object of the scene, stitched across windows
+regions      every pixel of the scene in a segment, from its region tree
 hierarchy    every object of several views: wholes and their parts
 prompted     one polygon for each prompt
 calibration  what a model takes on this machine, measured once
+kinds        what the polygons show
+likeness     polygons ranked by how much they are like some
 forecast     windows, passes, time and memory, before starting
 ===========  ===========================================================
 """
@@ -37,14 +40,18 @@ from geosam.execute import Journal, Progress
 from geosam.pipeline.everything import Strips, find_everything
 from geosam.pipeline.forecast import Forecast, forecast
 from geosam.pipeline.hierarchy import check_hierarchy, find_hierarchy
+from geosam.pipeline.kinds import with_kinds
+from geosam.pipeline.likeness import similar
 from geosam.pipeline.options import Report, SegmentOptions
 from geosam.pipeline.prompted import find_prompted
-from geosam.pipeline.request import Network, Request
+from geosam.pipeline.regions import find_regions
+from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run, open_store
+from geosam.segmenter import Segmenter
 
-__all__ = ["Forecast", "Report", "SegmentOptions", "encode", "plan", "segment", "segment_to_file"]
+__all__ = ["Forecast", "Report", "SegmentOptions", "encode", "plan", "segment", "segment_to_file", "similar"]
 
-Model = str | PathLike[str] | Network
+Model = str | PathLike[str] | Segmenter
 
 
 def segment(
@@ -235,7 +242,15 @@ def temporary_journal(request: Request) -> Iterator[Journal]:
 
 
 def find(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
-    """Polygons in batches; `tap` sees the label strips on their way."""
+    """Polygons in batches, with their kinds where these are wanted; `tap` sees the label strips on their way."""
+    frames = find_polygons(run, tap)
+    return with_kinds(run, frames) if run.request.options.kinds else frames
+
+
+def find_polygons(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
+    """Polygons in batches, in the way that the request asks for."""
+    if run.request.options.grows_tree and run.request.prompts is None:
+        return find_regions(run, tap)
     if run.request.options.hierarchy:
         return find_hierarchy(run)
     if run.request.prompts is None:

@@ -27,10 +27,10 @@ from geosam.embeddings import Embedding, embed
 from geosam.instances import WindowInstances, assemble, flatten, stitch
 from geosam.masks import segment_everything, segment_prompts
 from geosam.masks.everything import grid_points
+from geosam.models import cache_folder
 from geosam.pipeline.request import Request
 from geosam.polygons import instance_frame, mask_polygons, polygonize
 from geosam.prompts import Prompt, WindowPrompts
-from geosam.sam.registry import cache_folder
 from geosam.scene import Chip
 from geosam.windows import WindowPlan
 
@@ -154,7 +154,7 @@ def identity(request: Request, window: Window) -> str:
         "versions": [__version__, torch.__version__],
         "model": request.network.key,
         "window": [window.height, window.width],
-        "everything": asdict(request.options.everything(request.network)),
+        "recipe": request.options.recipe(request.network).to_dict(),
         "refine": request.options.refine,
     }
     return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
@@ -168,9 +168,9 @@ def measure(request: Request, window: Window) -> Calibration:
     chip = scene.read(window)
     embedding = embed(chip, network)
     encoded = now()
-    wanted = options.everything(network)
-    points, _ = grid_points(window, chip.valid, wanted.spacing_px)
-    masks = segment_everything(embedding, network, chip.valid, wanted)
+    recipe = options.recipe(network)
+    points, _ = grid_points(window, chip.valid, recipe.everything.spacing_px)
+    masks = segment_everything(embedding, network, chip.valid, recipe)
     decoded = now()
     _finish(request, flatten(masks, 0))
     finished = now()

@@ -8,7 +8,7 @@ from geopandas import GeoDataFrame
 from rasterio.windows import Window
 
 from geosam.arrays import Valid
-from geosam.embeddings import Embedding, at_once
+from geosam.embeddings import Embedding
 from geosam.execute import run_in_order
 from geosam.instances import InstanceSet, Load, WindowInstances, assemble, count_pixels, flatten, stitch
 from geosam.masks import segment_everything
@@ -89,7 +89,7 @@ def segment_each(run: Run, todo: Sequence[PlannedWindow]) -> Iterator[tuple[int,
     """
     embedded = run.embed_each(run.scene, (planned.window for planned in todo))
     looks = (Look(planned, *seen) for planned, seen in zip(todo, embedded, strict=True))
-    threads = ABREAST if at_once(run.network) > 1 else 0
+    threads = ABREAST if run.network.capabilities.max_windows > 1 else 0
     yield from run_in_order(lambda look: (look.planned.index, segment_look(run, look)), looks, threads=threads)
 
 
@@ -105,9 +105,9 @@ class Look:
 def segment_look(run: Run, look: Look) -> WindowInstances:
     """Every object that the network finds in one window, without overlaps."""
     planned, chip, embedding = look.planned, look.chip, look.embedding
-    options = run.request.options.everything(run.network)
+    recipe = run.request.options.recipe(run.network)
     asked = within(planned.window, planned.asked)
-    return flatten(segment_everything(embedding, run.network, chip.valid, options, asked=asked), planned.index)
+    return flatten(segment_everything(embedding, run.network, chip.valid, recipe, asked=asked), planned.index)
 
 
 def within(window: Window, part: Window) -> Valid:

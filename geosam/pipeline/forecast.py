@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from rasterio.windows import Window
 
-from geosam.masks.decoder import sharpens
 from geosam.masks.everything import grid_points
 from geosam.pipeline.calibration import NOTHING, calibrated
 from geosam.pipeline.hierarchy import VIEWS
@@ -60,7 +59,7 @@ def forecast(request: Request) -> Forecast:
 def _everything(request: Request, plan: WindowPlan) -> dict[str, Any]:
     """What every object of the scene takes."""
     full = [planned for planned in plan if request.scene.has_data(planned.window)]
-    spacing_px = request.options.everything(request.network).spacing_px
+    spacing_px = request.options.recipe(request.network).everything.spacing_px
     windows, passes = plan.count, len(full)
     if request.options.hierarchy:
         windows, passes, points = count_views(request)
@@ -114,7 +113,7 @@ def count_views(request: Request) -> tuple[int, int, int]:
         plan = request.options.plan(view.shape, side=request.network.side)
         full = [planned.asked for planned in plan if view.has_data(planned.window)]
         windows, passes = windows + plan.count, passes + len(full)
-        points += count_points(full, request.options.everything(request.network).spacing_px)
+        points += count_points(full, request.options.recipe(request.network).everything.spacing_px)
     return windows, passes, points
 
 
@@ -142,7 +141,7 @@ def count_prompted(request: Request) -> tuple[int, list[Sight]]:
     A click whose object turns out to be larger than its window is asked again on a coarser view; nobody knows
     beforehand, and it is counted once.
     """
-    windows, sights, in_turn = 0, [], sharpens(request.network)
+    windows, sights, in_turn = 0, [], request.network.recipe.clicks.in_turn
     pending, levels = list(request.prompts or ()), pyramid(request)
     for level in levels:
         here, pending = on_level(pending, levels, level)

@@ -36,13 +36,15 @@ def one_table(run: Run) -> GeoDataFrame:
 
 
 def check_hierarchy(request: Request, *, labels: bool) -> None:
-    """Refuse what a hierarchy cannot be.
+    """Refuse what a hierarchy, or a coverage, cannot be.
 
     Raises
     ------
     OptionError
-        If there are prompts, or a label raster is asked for.
+        If there are prompts, or a label raster is asked for; or of a coverage, if there are prompts.
     """
+    if request.options.coverage and request.prompts is not None:
+        raise OptionError("coverage with prompts", expected="everything mode", hint="leave one of them out")
     if not request.options.hierarchy:
         return
     if request.prompts is not None:

@@ -1,14 +1,17 @@
 """What a run is asked for, and what it says at its end."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from geosam.errors import OptionError
-from geosam.masks import EverythingOptions
 from geosam.polygons import Outline
+from geosam.segmenter import Recipe, Segmenter
 from geosam.windows import WindowPlan
+
+SPEEDS = ("fast", "clicks")
+"""How everything mode looks for objects."""
 
 MOST_PX, MOST_ROUNDS = 1 << 14, 100
 """Longest side of a window, which is read as a whole, and most rounds of refinement."""
@@ -26,11 +29,20 @@ class SegmentOptions:
         Least overlap of neighbouring windows in px; by default an eighth of the window.
     spacing_px
         Distance between the grid points of everything mode, in px. None takes what suits the model.
+    kinds
+        Whether to say what each object shows: the columns `kind` and `kind_score` (`geosam.recognition`).
     pred_iou_threshold, stability_threshold
         Masks below either are dropped in everything mode; in [0, 1]. None takes what suits the model.
     hierarchy
         Whether everything mode looks at several views of the scene, from twice to a quarter of its resolution, and
         keeps wholes and parts, which then overlap, with the columns `level` and `parent_id`; about five times the work.
+    speed
+        How everything mode looks for objects: ``"fast"``, the region tree alone (`geosam.regions`), or ``"clicks"``, a
+        grid of points as published models are asked.
+    coverage
+        Whether every valid pixel is to lie in exactly one segment, whatever it is; then `min_area` is the mapping unit:
+        what is smaller joins the neighbour that it is most like. Needs a speed with the region tree, and takes ``fast``
+        if none is asked for.
     min_area, max_area
         Limits of an object's area in m² (px² for a scene without a CRS); everything mode.
     simplify
@@ -55,6 +67,9 @@ class SegmentOptions:
     overlap: int | None = None
     spacing_px: int | None = None
     hierarchy: bool = False
+    kinds: bool = False
+    speed: str | None = None
+    coverage: bool = False
     pred_iou_threshold: float | int | None = None
     stability_threshold: float | int | None = None
     min_area: float | int = 0.0
@@ -71,6 +86,13 @@ class SegmentOptions:
             )
         if not 0 <= self.simplify < float("inf"):
             raise OptionError(f"simplify={self.simplify}", expected="a tolerance in CRS units, 0 or more")
+        if self.speed not in {None, *SPEEDS}:
+            raise OptionError(f"speed={self.speed!r}", expected=" or ".join(map(repr, SPEEDS)))
+        if self.coverage and self.speed == "clicks":
+            raise OptionError("coverage at speed 'clicks'", expected="speed 'fast'", hint="leave the speed out")
+        if self.coverage and (self.outline or self.max_area < float("inf")):
+            what = "an outline" if self.outline else f"max_area={self.max_area}"
+            raise OptionError(f"coverage with {what}", expected="all ground in segments that share borders")
         if self.outline not in {None, *get_args(Outline)}:
             raise OptionError(f"outline={self.outline!r}", expected="'regular' or 'smooth'")
         if self.outline and self.simplify:
@@ -94,6 +116,11 @@ class SegmentOptions:
                 raise OptionError(f"{name}={value!r}", expected=f"a whole number from {least} to {most}")
 
     @property
+    def grows_tree(self) -> bool:
+        """Whether everything mode stands on the region tree."""
+        return self.coverage or self.speed == "fast"
+
+    @property
     def style(self) -> Outline:
         """The outline that polygons get."""
         return cast(Outline, self.outline or "exact")
@@ -103,14 +130,14 @@ class SegmentOptions:
         size = self.window or side
         return WindowPlan(shape, size=size, overlap=size // 8 if self.overlap is None else self.overlap)
 
-    def everything(self, network: Any) -> EverythingOptions:
-        """The options of everything mode; thresholds that were not asked for are those that suit the network.
+    def recipe(self, network: Segmenter) -> Recipe:
+        """The model's recipe, with what was asked for of everything mode.
 
-        Area limits are no part of them: they hold for whole objects, and a window may cut one.
+        Area limits are no part of it: they hold for whole objects, and a window may cut one.
         """
         names = ("pred_iou_threshold", "stability_threshold", "spacing_px")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return EverythingOptions(**{**getattr(network, "thresholds", {}), **given})
+        return replace(network.recipe, everything=replace(network.recipe.everything, **given))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the layer's metadata."""

@@ -3,43 +3,29 @@
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from shapely import to_wkb
 
 from geosam import __version__
 from geosam.display import shown
-from geosam.embeddings import ImageEncoder
-from geosam.errors import OptionError
-from geosam.masks import MaskDecoder
+from geosam.errors import ModelError, OptionError
+from geosam.models import load_model
 from geosam.pipeline.limits import check_size
 from geosam.pipeline.options import SegmentOptions
 from geosam.prompts import Prompts
-from geosam.sam.registry import load_model
 from geosam.scene import Scene, bounded_cache, open_scene
+from geosam.segmenter import Segmenter, check_recipe
 
 _log = logging.getLogger(__name__)
 
 RASTERS = {".tif", ".tiff", ".vrt", ".jp2", ".png"}
 """Extensions of prompt files that hold masks, not features."""
-
-
-class Network(ImageEncoder, MaskDecoder, Protocol):
-    """What a model gives to the pipeline: an encoder and a decoder over numpy arrays, and a name."""
-
-    @property
-    def name(self) -> str:
-        """What the column `model` says."""
-        ...
-
-    def logits_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns of the mask logits for a window of `shape` pixels."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +39,7 @@ class Request:
     """
 
     scene: Scene
-    network: Network
+    network: Segmenter
     options: SegmentOptions
     prompts: Prompts | None = None
 
@@ -67,6 +53,7 @@ class Request:
         for note in opened.notes:
             _log.warning("%s: %s", shown(opened.name), shown(note))
         network = to_network(model)
+        check_recipe(network.recipe, network)
         check_size(opened, chosen, side=network.side, asks_everything=prompts is None)
         found = None if prompts is None else to_prompts(prompts, opened)
         return cls(opened, network, chosen, found)
@@ -104,7 +91,7 @@ class Request:
             **self.metadata,
             "scene": self.scene.key,
             "windows": [plan.size, plan.overlap],
-            "everything": asdict(self.options.everything(self.network)),
+            "recipe": self.options.recipe(self.network).to_dict(),
             "prompts": None if self.prompts is None else digest(self.prompts),
         }
 
@@ -118,9 +105,20 @@ def changed(options: SegmentOptions, changes: Mapping[str, Any]) -> SegmentOptio
     return replace(options, **changes)
 
 
-def to_network(model: Any, **how: Any) -> Network:
-    """The network itself, or the one that a name or a path stands for, loaded as `geosam.load_model` is told to."""
-    return load_model(model, **how) if isinstance(model, str | PathLike) else model
+def to_network(model: Any, **how: Any) -> Segmenter:
+    """The network itself, or the one that a name or a path stands for, loaded as `geosam.load_model` is told to.
+
+    Raises
+    ------
+    ModelError
+        If it is none.
+    """
+    if isinstance(model, str | PathLike):
+        return load_model(model, **how)
+    if not isinstance(model, Segmenter):
+        hint = "derive a model of your own from it: `encode`, `decode` and `logits_shape` make one"
+        raise ModelError(f"a {type(model).__name__} as model", expected="a name, a path or a Segmenter", hint=hint)
+    return model
 
 
 def to_prompts(prompts: Any, scene: Scene) -> Prompts:

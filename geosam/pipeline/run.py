@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from rasterio.windows import Window
 
-from geosam.embeddings import Embedding, at_once, embed_many, recall
+from geosam.embeddings import Embedding, embed_many, recall
 from geosam.errors import StoreError
 from geosam.execute import Journal, Progress, prefetch
+from geosam.models import cache_folder
 from geosam.pipeline.options import Report
-from geosam.pipeline.request import Network, Request
-from geosam.sam.registry import cache_folder
+from geosam.pipeline.request import Request
 from geosam.scene import Chip, Scene
+from geosam.segmenter import Segmenter
 from geosam.store import EmbeddingStore
 from geosam.windows import WindowPlan
 
@@ -61,7 +62,7 @@ class Run:
         return self.request.scene
 
     @property
-    def network(self) -> Network:
+    def network(self) -> Segmenter:
         """The encoder and decoder."""
         return self.request.network
 
@@ -80,7 +81,7 @@ class Run:
 
     def embed_each(self, scene: Scene, windows: Iterable[Window]) -> Iterator[tuple[Chip, Embedding]]:
         """Windows in their order, read ahead; as many as the network takes at once are encoded together."""
-        several = at_once(self.network)
+        several = self.network.capabilities.max_windows
         chips = prefetch((scene.read(window) for window in windows), ahead=max(AHEAD, several))
         while some := list(islice(chips, several)):
             yield from zip(some, self._embed(scene, some), strict=True)
@@ -98,7 +99,7 @@ class Run:
 
     def _recall(self, scene: Scene, chip: Chip) -> Embedding | None:
         arrays = None if self.store is None else self.store.get(self._key(scene, chip.window))
-        return None if arrays is None else recall(chip, arrays, self.network.key)
+        return None if arrays is None else recall(chip, arrays, self.network)
 
     def _keep(self, scene: Scene, embedding: Embedding) -> None:
         """Put an embedding into the store; a store that cannot be written is no longer used, and the run goes on."""

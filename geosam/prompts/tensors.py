@@ -1,4 +1,4 @@
-"""The prompts of one window as arrays, ready for a mask decoder."""
+"""The prompts of one window as arrays, ready for a model."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +9,12 @@ from numpy import ndarray
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from geosam.arrays import Boxes, Ids, MaskLogits, PointLabels, Points
+from geosam.arrays import Ids
 from geosam.errors import PromptError
 from geosam.prompts.interior import interior_points
 from geosam.prompts.prompt import Prompt
 from geosam.prompts.rendering import render
+from geosam.segmenter import PromptBatch
 
 BATCH = 64
 """Prompts in one group at most."""
@@ -32,19 +33,16 @@ class WindowPrompts:
     ----------
     rows
         Row of each prompt in the source.
-    points, labels
-        Clicks and for each 1 (inside) or 0 (outside); boxes may have none (``p = 0``).
-    boxes
-        ``xyxy``, or None for mere points.
-    mask_logits
-        Rendered polygons, or None.
+    batch
+        The prompts; boxes may have no click (``p = 0``), and polygons are rendered as low-res masks.
     """
 
     rows: Ids
-    points: Points
-    labels: PointLabels
-    boxes: Boxes | None = None
-    mask_logits: MaskLogits | None = None
+    batch: PromptBatch
+
+    def __post_init__(self) -> None:
+        if len(self.rows) != len(self.batch):
+            raise PromptError(f"{len(self.rows)} rows of {len(self.batch)} prompts", expected="one for each")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -85,7 +83,7 @@ class WindowPrompts:
         --------
         >>> click = Prompt(7, "a", np.array([[12.0, 30.0]]), np.array([1]))
         >>> group, = WindowPrompts.for_window([click], Window(10, 20, 64, 64), logits_shape=(16, 16))
-        >>> group.points.tolist(), group.boxes
+        >>> group.batch.points.tolist(), group.batch.boxes
         ([[[2.0, 10.0]]], None)
         """
         alike: dict[tuple[str, int], list[Prompt]] = {}
@@ -102,13 +100,13 @@ def _group(prompts: Sequence[Prompt], window: Window, logits_shape: tuple[int, i
     boxes = [prompt.box_px for prompt in prompts if prompt.box_px is not None]
     outlines = np.array([prompt.polygon_px for prompt in prompts if prompt.polygon_px is not None], object)
     marks = [prompt.points_px[prompt.labels == 1] for prompt in prompts]
-    return WindowPrompts(
-        rows=np.array([prompt.row for prompt in prompts], np.int64),
+    batch = PromptBatch(
         points=points.astype(np.float32),
         labels=np.array([prompt.labels for prompt in prompts], np.int64),
         boxes=np.array(boxes, np.float32) if boxes else None,
         mask_logits=render(outlines, (window.height, window.width), logits_shape, marks) if len(outlines) else None,
     )
+    return WindowPrompts(np.array([prompt.row for prompt in prompts], np.int64), batch)
 
 
 def _seen(prompts: Sequence[Prompt], window: Window, scale: float) -> Iterator[Prompt]:

@@ -15,23 +15,36 @@ pooling              `RegionSums`: exact sums over the regions of a window
 description          `RegionFeatures`: what each region looks like
 layers               polygons as label rasters
 scenes               `Describer`: regions of a whole scene, window by window
+kinds                `KindHead`: which of fourteen kinds a region is
+columns              `recognise`: polygons with their kinds
+similarity           `rank`: which regions are like some that are shown
 ===================  ==========================================================
 """
 
+from geosam.recognition.columns import recognise
 from geosam.recognition.description import RegionFeatures, describe, names
+from geosam.recognition.kinds import KINDS, KindHead, kinds_of, load_head
 from geosam.recognition.loading import Encoder, load_backbone
 from geosam.recognition.maps import FeatureMaps
 from geosam.recognition.pooling import RegionSums, pool
 from geosam.recognition.scenes import Describer
+from geosam.recognition.similarity import Examples, rank
 
 __all__ = [
+    "KINDS",
     "Describer",
     "Encoder",
+    "Examples",
     "FeatureMaps",
+    "KindHead",
     "RegionFeatures",
     "RegionSums",
     "describe",
+    "kinds_of",
     "load_backbone",
+    "load_head",
     "names",
     "pool",
+    "rank",
+    "recognise",
 ]

@@ -9,6 +9,7 @@ from jaxtyping import Float32, Float64
 from safetensors import SafetensorError, safe_open
 
 from geosam.errors import ModelError, WeightsError
+from geosam.recognition.backbone import CHANNELS
 from geosam.recognition.description import RegionFeatures, names
 from geosam.recognition.loading import FOLDER
 
@@ -32,6 +33,9 @@ KINDS = (
 
 HEAD_FILE = FOLDER / "kinds.safetensors"
 """The head, made by `geosam.training.kinds`."""
+
+LIMIT = 6.0
+"""Standard deviations beyond which a feature counts no more: what is so far from all that was learned says little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +81,34 @@ class KindHead:
         if not features.key.startswith(self.backbone):
             given = f"features of {features.key!r}"
             raise ModelError(given, expected=f"those of {self.backbone!r}", hint="describe the regions again")
-        standard = (features.values.astype(np.float64) - self.centre) / self.scale  # n d
-        standard = np.clip(standard, -LIMIT, LIMIT)
-        # einsum without BLAS, whose sums depend on how many rows there are
-        logits = np.einsum("nd,kd->nk", standard, self.weight.astype(np.float64), optimize=False) + self.bias
+        logits = self.logits(features.values)
         powers = np.exp(logits - logits.max(1, keepdims=True))
         return powers / powers.sum(1, keepdims=True)
 
+    def logits(self, values: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n k"]:
+        """Logits of rows of features."""
+        standard = np.clip((levelled(values) - self.centre) / self.scale, -LIMIT, LIMIT)  # n d
+        # einsum without BLAS, whose sums depend on how many rows there are
+        return np.einsum("nd,kd->nk", standard, self.weight.astype(np.float64), optimize=False) + self.bias
 
-LIMIT = 6.0
-"""Standard deviations beyond which a feature counts no more: what is so far from all that was learned says little."""
+
+def levelled(values: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n d"]:
+    """Features as the head takes them: those of each stride by their length, so that contrast says nothing.
+
+    Pictures of a source that the head has not seen differ from others by haze, sharpness and contrast first of all.
+
+    Examples
+    --------
+    >>> bright = levelled(np.full((1, len(names())), 4, np.float32))
+    >>> float(np.linalg.norm(bright[0, :CHANNELS[0]]).round(6)), float(bright[0, -1])
+    (1.0, 4.0)
+    """
+    found, first = values.astype(np.float64), 0
+    for count in CHANNELS:
+        part = found[:, first : first + count]
+        part /= np.sqrt((part**2).sum(1, keepdims=True)) + 1e-6
+        first += count
+    return found
 
 
 @cache

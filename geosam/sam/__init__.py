@@ -1,5 +1,6 @@
-"""Segment Anything, written for reading: an image encoder, a prompt encoder, a mask decoder, and a registry of weights.
+"""Segment Anything, the published family, written for reading: an image encoder, a prompt encoder, a mask decoder.
 
 Read `spec` and `blocks`, then the parts (`image_encoder`, `prompt_encoder`, `mask_decoder`), then `model`, which
-composes them, then `registry`, which knows the checkpoints. Nothing here knows of maps.
+composes them. `prepared` holds the same functions, arranged for speed. Nothing here knows of maps, nor of the built-in
+model (`geosam.nano`); `geosam.models` loads weights by name.
 """

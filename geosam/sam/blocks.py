@@ -20,7 +20,7 @@ FeatureMap = Float[Tensor, "n c h w"]
 """A map of features for each image or prompt."""
 
 
-class Features(NamedTuple):
+class FeatureMaps(NamedTuple):
     """What an image encoder gives for ``b`` images.
 
     Attributes
@@ -28,7 +28,7 @@ class Features(NamedTuple):
     coarse
         The image embedding at stride 16, ``b c gh gw``.
     fine
-        Features at stride 8 and at stride 4 that sharpen the masks, ``b c8 2gh 2gw`` and ``b c4 4gh 4gw``;
+        FeatureMaps at stride 8 and at stride 4 that sharpen the masks, ``b c8 2gh 2gw`` and ``b c4 4gh 4gw``;
         none from the published encoders.
     """
 

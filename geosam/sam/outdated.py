@@ -1,46 +1,101 @@
-"""Specifications as earlier versions wrote them: what they say that nothing reads any longer is left out."""
+"""Specifications as earlier versions wrote them, read as what they are now.
+
+Before there were recipes, ``thresholds`` held the options of everything mode, and how clicks and boxes were answered
+depended on whether the weights held a mask refiner. What nothing reads any longer is left out.
+"""
 
 import logging
+import reprlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from geosam.errors import OptionError
 from geosam.rules import FLAG, SHARE, Rule, check, number, whole
+from geosam.segmenter import Recipe
 
-FIELDS: Mapping[str, Rule] = {"object_px": number(0, 65_536)}
+GONE: Mapping[str, Rule] = {"object_px": number(0, 65_536)}
 """Fields of a specification that are gone."""
 
-THRESHOLDS: Mapping[str, Rule] = {
+GONE_THRESHOLDS: Mapping[str, Rule] = {
     "spare": FLAG,
     "sure": SHARE,
     "batch": whole(1, 65_536),
     "min_area_px": number(0, float("inf")),
     "max_area_px": number(0, float("inf")),
 }
-"""Entries of its ``thresholds`` that are gone."""
+"""Entries of ``thresholds`` that are gone."""
 
 IDLE: Mapping[str, Any] = {"object_px": 0, "spare": False, "min_area_px": 0, "max_area_px": float("inf")}
-"""Values at which they changed nothing; the others never changed what is found, or only beside these."""
+"""Values at which they changed nothing; the others never changed what is found, or only with these."""
+
+PLACES: Mapping[str, tuple[str, str]] = {
+    **{
+        name: ("everything", name)
+        for name in (
+            "spacing_px",
+            "whole_every",
+            "pred_iou_threshold",
+            "stability_threshold",
+            "stability_offset",
+            "passes",
+            "relax",
+            "connected",
+        )
+    },
+    "nms_iou": ("suppression", "nms_iou"),
+    "overlap": ("suppression", "overlap"),
+    "support": ("suppression", "consensus"),
+    "redraw": ("second_pass", "everything"),
+    "judged": ("quality", "enabled"),
+}
+"""Where the other entries of ``thresholds`` lie in a recipe: its step, and the name there."""
 
 log = logging.getLogger(__name__)
 
 
-def without_outdated(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is gone; where it changed what was found, that is said in one line.
+def modernised(values: Mapping[str, Any], base: Recipe | None = None) -> dict[str, Any]:
+    """Bring the values of a specification to this version; a recipe becomes a `Recipe`.
+
+    Parameters
+    ----------
+    values
+        As a file holds them; of them nothing else is checked here.
+    base
+        The recipe that such weights had where ``thresholds`` say nothing; by default plain SAM's.
 
     Raises
     ------
     OptionError
-        If what is gone has a value that it never could have.
+        If a recipe, ``thresholds``, or what is gone has a value that it cannot have.
 
     Examples
     --------
-    >>> without_outdated({"name": "mine", "object_px": 0.0, "thresholds": {"passes": 1, "spare": False}})
-    {'name': 'mine', 'thresholds': {'passes': 1}}
+    >>> values = modernised({"name": "mine", "object_px": 0.0, "thresholds": {"passes": 1, "judged": True}})
+    >>> values["judged"], values["recipe"].everything.passes, values["recipe"].quality.enabled
+    (True, 1, True)
     """
-    kept = _without(values, FIELDS)
-    if isinstance(kept.get("thresholds"), Mapping):
-        kept["thresholds"] = _without(kept["thresholds"], THRESHOLDS)
-    return kept
+    kept = _without(values, GONE)
+    if "thresholds" not in kept:
+        if "recipe" in kept and not isinstance(kept["recipe"], Recipe):
+            kept["recipe"] = Recipe.from_dict(kept["recipe"])
+        return kept
+    thresholds = kept.pop("thresholds")
+    if "recipe" in kept or not isinstance(thresholds, Mapping):
+        raise OptionError("thresholds: not a table, or beside a recipe", expected="a recipe")
+    thresholds = _without(thresholds, GONE_THRESHOLDS)
+    if not thresholds.keys() <= PLACES.keys():
+        unknown = ", ".join(sorted(map(str, thresholds.keys() - PLACES.keys())))
+        raise OptionError(f"an unknown thresholds.{unknown[:60]}", expected=f"some of {', '.join(PLACES)}")
+    recipe = base or Recipe()
+    for name, value in thresholds.items():
+        step, field = PLACES[name]
+        try:
+            recipe = replace(recipe, **{step: replace(getattr(recipe, step), **{field: value})})
+        except OptionError as error:
+            raise OptionError(f"thresholds.{name}={reprlib.repr(value)}", expected=error.expected) from error
+    judged = {"judged": True} if recipe.quality.enabled else {}
+    return {**kept, "recipe": recipe, **judged}
 
 
 def _without(values: Mapping[str, Any], gone: Mapping[str, Rule]) -> dict[str, Any]:

@@ -3,24 +3,26 @@
 - `coordinate_scene` writes rasters whose pixel values are their own coordinates: any slip of windowing or stitching is
   measured in pixels. (The idea is odc-geo's ``xy_from_geobox``.)
 - `blob_labels` and `parcel_labels` draw a known truth; `label_scene` writes a scene whose colours spell it.
-- `TruthNetwork` (`TruthEncoder` and `TruthDecoder` in one) is the perfect network for such a scene: what comes out of
-  the pipeline must be the truth, and whatever is not is the pipeline's fault.
+- `TruthNetwork` is the perfect model for such a scene: what comes out of the pipeline must be the truth, and whatever
+  is not is the pipeline's fault.
+- `WatchedNetwork` is the same, keeps what it is given, and may be interrupted.
 - `StubNetwork` answers at constant cost, for measurements of memory and time.
 - `geosam.testing.device`, imported by itself, stands in for a graphics card: it shows what one would complain of.
 
 Examples
 --------
 >>> import numpy as np
+>>> from geosam.segmenter import PromptBatch
 >>> labels = parcel_labels((64, 64), count=5, seed=1)
 >>> network = TruthNetwork()
->>> arrays = network.encode(labels_to_pixels(labels))
->>> click, inside = np.array([[[32.0, 32.0]]], np.float32), np.ones((1, 1), np.int64)
->>> logits, iou = network.decode(arrays, labels.shape, points=click, labels=inside)
+>>> features = network.encode(labels_to_pixels(labels))
+>>> click = PromptBatch.of_clicks(np.array([[32.0, 32.0]], np.float32))
+>>> logits, iou = network.decode(features, click)
 >>> bool(((logits[0, 0] > 0) == (labels == labels[32, 32])).all())
 True
 """
 
-from geosam.testing.networks import StubNetwork, TruthDecoder, TruthEncoder, TruthNetwork
+from geosam.testing.networks import StubNetwork, TruthNetwork, WatchedNetwork
 from geosam.testing.scenes import (
     blob_labels,
     coordinate_scene,
@@ -32,9 +34,8 @@ from geosam.testing.scenes import (
 
 __all__ = [
     "StubNetwork",
-    "TruthDecoder",
-    "TruthEncoder",
     "TruthNetwork",
+    "WatchedNetwork",
     "blob_labels",
     "coordinate_scene",
     "label_scene",

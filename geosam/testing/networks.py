@@ -1,15 +1,14 @@
 """Networks that need no weights: a perfect one for scenes that spell their truth, and one of constant cost."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float32
 
-from geosam.arrays import Boxes, Labels, Logits, MaskScores, Pixels, PointLabels, Points
+from geosam.arrays import AnyPixels, Labels, Patch, Pixels
+from geosam.segmenter import Answers, Capabilities, Features, PromptBatch, Recipe, Refined, Segmenter
 from geosam.testing.scenes import pixels_to_labels
-
-AnyMaskLogits = Float32[np.ndarray, "n _ _"]
-"""Mask prompts in any sampling of the window, not only in that of the answer."""
 
 SURE = np.float32(10)
 """Logit of a pixel that the perfect network puts inside an object; outside it is the negative."""
@@ -19,33 +18,8 @@ PITCH = 64
 
 
 @dataclass(frozen=True)
-class TruthEncoder:
-    """An image encoder whose embedding is the pixels themselves.
-
-    Parameters
-    ----------
-    side
-        Longest window side in pixels that it claims to take.
-    key
-        Name under which its embeddings are stored.
-    """
-
-    side: int = 1024
-    key: str = "truth"
-
-    @property
-    def name(self) -> str:
-        """What the ``model`` column says."""
-        return self.key
-
-    def encode(self, pixels: Pixels) -> tuple[np.ndarray, ...]:
-        """The pixels as ``float16``, which holds every 8-bit value exactly."""
-        return (pixels.astype(np.float16),)
-
-
-@dataclass(frozen=True)
-class TruthDecoder:
-    """A mask decoder that knows the labels which the scene's colours spell (`labels_to_pixels`).
+class TruthNetwork(Segmenter):
+    """A perfect model for a scene whose colours spell its labels (`labels_to_pixels`); its features are the pixels.
 
     A prompt means the label that has most inside points on it and fewest outside points, whose bounding box in the
     window has the best IoU with the prompt's box, and whose pixels have the best IoU with the prompt's mask; where
@@ -54,49 +28,63 @@ class TruthDecoder:
 
     Parameters
     ----------
+    side
+        Longest window side in pixels that it claims to take.
+    key
+        Name under which its embeddings are stored, and what the ``model`` column says.
     stride
         Window pixels per logit, each way. 1 gives the exact mask; 4, as of a real network, the mean over 4 by 4 pixels.
     parts
         If true, the first and the last of the three masks are the object's left and right halves, with their true IoU,
         as a real network does at an ambiguous click; if false all three are the object.
+    recipe, capabilities
+        As of any `Segmenter`, for what is derived from this class.
     """
 
+    side: int = 1024
+    key: str = "truth"
     stride: int = 1
     parts: bool = False
+    recipe: Recipe = field(default_factory=Recipe)
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.key)
 
     def logits_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of the mask logits for a window of `shape` pixels."""
         return -(-shape[0] // self.stride), -(-shape[1] // self.stride)
 
-    def decode(
-        self,
-        arrays: tuple[np.ndarray, ...],
-        shape: tuple[int, int],
-        *,
-        points: Points,
-        labels: PointLabels,
-        boxes: Boxes | None = None,
-        mask_logits: AnyMaskLogits | None = None,
-        multimask: bool = True,
-    ) -> tuple[Logits, MaskScores]:
-        """Answer every prompt with the truth; the logits cover the window of `shape`."""
-        truth = pixels_to_labels(arrays[0])
+    def encode(self, pixels: Pixels) -> Features:
+        """The pixels as ``float16``, which holds every 8-bit value exactly."""
+        return Features((pixels.astype(np.float16),), (pixels.shape[1], pixels.shape[2]))
+
+    def decode(self, features: Features, prompts: PromptBatch, *, multimask: bool = True) -> Answers:
+        """Answer every prompt with the truth; the logits cover the window."""
+        truth = pixels_to_labels(features.maps[0])
         table = _Table(truth)
-        votes = table.votes_of_points(points, labels)
-        if boxes is not None:
-            votes += table.votes_of_boxes(boxes)
-        if mask_logits is not None:
-            votes += table.votes_of_masks(mask_logits > 0)
+        votes = table.votes_of_points(prompts.points, prompts.labels)
+        if prompts.boxes is not None:
+            votes += table.votes_of_boxes(prompts.boxes)
+        if prompts.mask_logits is not None:
+            votes += table.votes_of_masks(prompts.mask_logits > 0)
         votes[:, table.ids == 0] = 0
         meant = np.where(votes.max(axis=1) > 0, table.ids[votes.argmax(axis=1)], -1)
         named, which = np.unique(meant, return_inverse=True)  # each object is drawn once, however many prompts mean it
         answers = [self._answer(truth == label, multimask) for label in named]
-        logits = np.stack([logits for logits, _ in answers])[which] if answers else self._none(shape, multimask)
+        none = np.zeros((0, 3 if multimask else 1, *self.logits_shape(features.shape)), np.float32)
+        logits = np.stack([logits for logits, _ in answers])[which] if answers else none
         ious = np.array([iou for _, iou in answers], np.float32).reshape(len(named), logits.shape[1])
-        return logits, ious[which]
+        return Answers(logits, ious[which])
 
-    def _none(self, shape: tuple[int, int], multimask: bool) -> np.ndarray:
-        return np.zeros((0, 3 if multimask else 1, *self.logits_shape(shape)), np.float32)
+    def refine(
+        self, features: Features, prompts: PromptBatch, iou: Float32[np.ndarray, "n"], *, tight: bool = False
+    ) -> Refined:
+        """The masks as they are, where the capabilities say that it refines: they are right already."""
+        if not self.capabilities.refines or prompts.mask_logits is None:
+            return super().refine(features, prompts, iou, tight=tight)
+        return Refined([Patch.of(each) for each in prompts.mask_logits], iou)
 
     def _answer(self, whole: np.ndarray, multimask: bool) -> tuple[np.ndarray, list[float]]:
         """Logits (k mh mw) of one object, and their IoU with it."""
@@ -168,12 +156,49 @@ def _logits(mask: np.ndarray, stride: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class TruthNetwork(TruthDecoder, TruthEncoder):
-    """`TruthEncoder` and `TruthDecoder` in one, as `geosam.segment` takes a model."""
+class WatchedNetwork(TruthNetwork):
+    """`TruthNetwork` that keeps what it is given, and may be interrupted.
+
+    Parameters
+    ----------
+    stop_after
+        Windows after which encoding another raises `KeyboardInterrupt`; None for never.
+
+    Attributes
+    ----------
+    windows
+        The pixels of every window that was encoded.
+    batches
+        How many windows were encoded together each time.
+    asked
+        Every batch of prompts, and whether alternatives were wanted.
+    """
+
+    stop_after: int | None = None
+    windows: list[np.ndarray] = field(default_factory=list, init=False, repr=False, compare=False)
+    batches: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
+    asked: list[tuple[PromptBatch, bool]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def encode(self, pixels: Pixels) -> Features:
+        """See `TruthNetwork.encode`."""
+        if len(self.windows) == self.stop_after:
+            raise KeyboardInterrupt
+        self.windows.append(pixels)
+        return super().encode(pixels)
+
+    def encode_many(self, windows: Sequence[AnyPixels]) -> list[Features]:
+        """See `geosam.segmenter.Segmenter.encode_many`."""
+        self.batches.append(len(windows))
+        return super().encode_many(windows)
+
+    def decode(self, features: Features, prompts: PromptBatch, *, multimask: bool = True) -> Answers:
+        """See `TruthNetwork.decode`."""
+        self.asked.append((prompts, multimask))
+        return super().decode(features, prompts, multimask=multimask)
 
 
 @dataclass(frozen=True)
-class StubNetwork:
+class StubNetwork(Segmenter):
     """A network that finds discs on a lattice, at a cost that does not depend on what it sees.
 
     Encoding gives arrays of a real model's size. Decoding gives, for a prompt within a disc, that disc, and for any
@@ -186,7 +211,7 @@ class StubNetwork:
     side
         Longest window side in pixels that it claims to take.
     key
-        Name under which its embeddings are stored.
+        Name under which its embeddings are stored, and what the ``model`` column says.
     channels
         Channels of the embedding, at a sixteenth of the window's sampling.
     """
@@ -194,41 +219,31 @@ class StubNetwork:
     side: int = 1024
     key: str = "stub"
     channels: int = 256
+    name: str = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """What the ``model`` column says."""
-        return self.key
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.key)
 
-    def encode(self, pixels: Pixels) -> tuple[np.ndarray, ...]:
+    def encode(self, pixels: Pixels) -> Features:
         """Features of a sixteenth of the window's sampling, all zero but for where the window lies on the lattice."""
         features = np.zeros((self.channels, -(-pixels.shape[1] // 16), -(-pixels.shape[2] // 16)), np.float16)
         features[:2, 0, 0] = pixels[:2, 0, 0] % (2 * PITCH)
-        return (features,)
+        return Features((features,), (pixels.shape[1], pixels.shape[2]))
 
     def logits_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of the mask logits for a window of `shape` pixels."""
         return -(-shape[0] // 4), -(-shape[1] // 4)
 
-    def decode(
-        self,
-        arrays: tuple[np.ndarray, ...],
-        shape: tuple[int, int],
-        *,
-        points: Points,
-        labels: PointLabels,
-        boxes: Boxes | None = None,
-        mask_logits: AnyMaskLogits | None = None,
-        multimask: bool = True,
-    ) -> tuple[Logits, MaskScores]:
+    def decode(self, features: Features, prompts: PromptBatch, *, multimask: bool = True) -> Answers:
         """The disc under each prompt's first point or box centre, at a quarter of the window's sampling.
 
         The alternatives are one array, seen several times, and only the first is sure of itself, so that an answer
         costs little time and memory.
         """
         k = 3 if multimask else 1
-        middles = points[:, 0] if boxes is None else (boxes[:, :2] + boxes[:, 2:]) / 2
-        origin = arrays[0][:2, 0, 0].astype(np.float32)
+        boxes, shape = prompts.boxes, features.shape
+        middles = prompts.points[:, 0] if boxes is None else (boxes[:, :2] + boxes[:, 2:]) / 2
+        origin = features.maps[0][:2, 0, 0].astype(np.float32)
         cells = np.floor((middles + origin) / PITCH)
         centres = (cells + 0.5) * PITCH - origin
         radii = 24 + cells.sum(axis=1) % 2 * 5
@@ -240,4 +255,4 @@ class StubNetwork:
         np.subtract(np.where(hit, radii, -1)[:, None, None], logits, out=logits)
         logits *= SURE
         scores = hit[:, None] / np.arange(1, k + 1, dtype=np.float32)
-        return np.broadcast_to(logits[:, None], (len(hit), k, mh, mw)), scores
+        return Answers(np.broadcast_to(logits[:, None], (len(hit), k, mh, mw)), scores)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from geosam.sam.blocks import Features
+from geosam.sam.blocks import FeatureMaps
 from geosam.sam.model import Sam
 from geosam.sam.prepared.transfer import send
 from geosam.training.batches import Batch
@@ -41,7 +41,7 @@ class Truth:
 class Asked:
     """Prompts of one kind, on the images of one kind."""
 
-    features: Features
+    features: FeatureMaps
     points: Float[Tensor, "n p 2"]
     labels: Int[Tensor, "n p"]
     boxes: Float[Tensor, "n 4"] | None
@@ -71,7 +71,7 @@ def batch_to_truth(batch: Batch, device: torch.device) -> Truth:
     )
 
 
-def ask(features: Features, truth: Truth) -> list[Asked]:
+def ask(features: FeatureMaps, truth: Truth) -> list[Asked]:
     """Put the first prompts in two groups, without and with boxes; the images come sorted by kind."""
     bare = int((truth.kinds == CLICK).sum())
     groups = []
@@ -79,7 +79,7 @@ def ask(features: Features, truth: Truth) -> list[Asked]:
         if images.start == images.stop:
             continue
         rows = slice(images.start * truth.each, images.stop * truth.each)
-        part = Features(features.coarse[images], tuple(f[images] for f in features.fine))
+        part = FeatureMaps(features.coarse[images], tuple(f[images] for f in features.fine))
         kinds = truth.kinds[images].repeat_interleave(truth.each)  # n
         labels = torch.where(kinds == BOX, -1, 1)[:, None]  # n 1
         boxes = truth.prompts[rows] if images.start else None

@@ -22,8 +22,11 @@ from geosam.evaluation.asking import batches
 from geosam.evaluation.crops import Crop, iou
 from geosam.evaluation.looks import Target
 from geosam.evaluation.sets import LabelledPicture, list_pictures
-from geosam.masks.islands import keep_islands
+from geosam.masks.low_res import keep_components
+from geosam.models import to_predictor
+from geosam.nano.network import NanoSam
 from geosam.sam.model import Predictor, Sam
+from geosam.segmenter import PromptBatch
 from geosam.training.real import SPLIT, open_rows
 
 log = logging.getLogger(__name__)
@@ -32,7 +35,7 @@ OBJECTS = 60
 """Objects asked for of each source, at most."""
 
 
-def calibrated(network: Sam, data: Path) -> Sam:
+def calibrated(network: NanoSam, data: Path) -> NanoSam:
     """Give a copy of a network whose predicted IoUs are right on average.
 
     Parameters
@@ -44,11 +47,11 @@ def calibrated(network: Sam, data: Path) -> Sam:
 
     Returns
     -------
-    Sam
+    NanoSam
         The same masks, other predicted IoUs; unchanged if nothing is held out.
     """
     network = deepcopy(network)
-    difference = gaps(Predictor(network, "in training"), looks(held_out_pictures(data), objects=OBJECTS))
+    difference = gaps(to_predictor(network, "in training"), looks(held_out_pictures(data), objects=OBJECTS))
     log.info("predicted IoUs moved by %s", difference.round(3).tolist())
     move_ious(network, difference)
     return network
@@ -87,14 +90,14 @@ def gaps_of_each(embedding: Embedding, network: Predictor, targets: Sequence[Tar
 
 
 def _gaps(embedding: Embedding, network: Predictor, targets: Sequence[Target]) -> Float64[np.ndarray, "n 4"]:
-    points, boxes = np.stack([each.point for each in targets])[:, None], np.stack([each.box for each in targets])
-    inside = np.ones(points.shape[:2], np.int64)  # clicks are answered as users get them answered, in surroundings
-    window = embedding.arrays, embedding.shape
-    boxed, boxed_iou = network.decode(*window, points=points, labels=-inside, boxes=boxes, multimask=False)
-    clicked, clicked_iou = network.decode_near(*window, points=points, labels=inside)
+    clicks = PromptBatch.of_clicks(np.stack([each.point for each in targets]))
+    boxes = PromptBatch.of_boxes(np.stack([each.box for each in targets]))
+    boxed, boxed_iou = network.decode(embedding.features, boxes, multimask=False)
+    clicked, clicked_iou = network.decode_rois(embedding.features, clicks)  # as users get them answered
     found = np.concatenate([boxed_iou, clicked_iou], 1).astype(np.float64)  # n 4
     for row, target in enumerate(targets):
-        connected = [keep_islands(each, embedding.shape, points[row], inside[row]) for each in clicked[row]]
+        click = clicks.points[row], clicks.labels[row]
+        connected = [keep_components(each, embedding.shape, *click) for each in clicked[row]]
         reached = [iou(Crop.of_logits(each, embedding.shape), target.truth) for each in (boxed[row, 0], *connected)]
         found[row] = reached - found[row]
     return found

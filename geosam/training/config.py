@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from geosam.errors import OptionError
+from geosam.nano.recipe import nano_recipe
+from geosam.nano.spec import NanoSpec
 from geosam.paths import check_regular
 from geosam.rules import SHARE, Rule, above, check, number, several, text, whole
-from geosam.sam.spec import SamSpec, check_spec
 
 STEPS, MANY = whole(1, 10**9), whole(0, 10**9)
 """Rules of numbers of steps: of a run, and within one."""
@@ -74,14 +75,13 @@ GENERAL = {"name": text(200, 1), "seed": whole(0, 1 << 31), "start": text(4096, 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """The network, in the words of `geosam.sam.model.SamSpec`."""
+    """The network, in the words of `geosam.nano.spec.NanoSpec`."""
 
     width: int
     side: int
     drawn: bool
     position_side: int
     focus_px: tuple[int, ...]
-    thresholds: dict[str, Any]
     encoder_sizes: dict[str, Any]
     decoder_sizes: dict[str, Any]
 
@@ -225,7 +225,7 @@ _SECTIONS = {
     "losses": (LossOptions, LOSSES),
     "sharpener": (SharpenerOptions, SHARPENER),
 }
-"""The tables of a file: what they become, and the rules of their values; `SamSpec` knows those of the model."""
+"""The tables of a file: what they become, and the rules of their values; `NanoSpec` knows those of the model."""
 
 
 def read_config(path: str | os.PathLike[str] | None = None) -> TrainConfig:
@@ -272,21 +272,22 @@ def config_from_dict(values: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**parts)
 
 
-def spec_of(config: TrainConfig) -> SamSpec:
+def spec_of(config: TrainConfig) -> NanoSpec:
     """Say what the trained network is."""
-    return SamSpec.from_dict(_spec(config.name, vars(config.model)))
+    return NanoSpec.from_dict(_spec(config.name, vars(config.model)))
 
 
 def _spec(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
     source = "geosam, trained on a procedural world and open imagery"
-    return {"name": name, "encoder": "conv", **model, "licence": "Apache-2.0", "source": source}
+    recipe = nano_recipe(refines=False, scores=False)
+    return {"name": name, "encoder": "conv", **model, "recipe": recipe, "licence": "Apache-2.0", "source": source}
 
 
 def _section(name: str, values: Any) -> Any:
     (kind, rules), values = _SECTIONS[name], _tuples(values)
     _check_names(kind, values, f"[{name}]")
     if kind is ModelOptions:
-        check_spec(_spec("model", values))
+        NanoSpec.check(_spec("model", values))
     else:
         check(values, rules, name)
     return kind(**values)

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geosam.sam.blocks import Features
-from geosam.sam.likeness import distances
+from geosam.nano.likeness import distances
+from geosam.sam.blocks import FeatureMaps
 from geosam.training.losses import cross_entropy, dice
 
 STRIDE = 4
@@ -26,11 +26,11 @@ class DenseHead(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(1.0))
         self.reach = nn.Parameter(torch.tensor(2.0))
 
-    def borders(self, features: Features) -> Float[Tensor, "b q q"]:
+    def borders(self, features: FeatureMaps) -> Float[Tensor, "b q q"]:
         """Logits that a pixel lies on a border."""
         return self.border(features.fine[-1])[:, 0].float()
 
-    def affinity(self, features: Features, clicks: Float[Tensor, "b k 2"]) -> Float[Tensor, "b k q q"]:
+    def affinity(self, features: FeatureMaps, clicks: Float[Tensor, "b k 2"]) -> Float[Tensor, "b k q q"]:
         """Logits that a pixel lies on the object that was clicked, from the distance between their features."""
         embedding = features.fine[-1].float()  # b e q q
         _, e, q, _ = embedding.shape
@@ -43,7 +43,7 @@ class DenseHead(nn.Module):
 
 def dense_loss(
     head: DenseHead,
-    features: Features,
+    features: FeatureMaps,
     *,
     clicks: Float[Tensor, "b k 2"],
     targets: Float[Tensor, "b k q q"],

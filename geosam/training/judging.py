@@ -22,12 +22,15 @@ from geosam.evaluation import Look, looks
 from geosam.evaluation.crops import Crop, iou
 from geosam.evaluation.looks import Target
 from geosam.evaluation.sets import list_pictures
-from geosam.masks.candidates import Candidate
-from geosam.masks.everything import EverythingOptions, find_candidates
-from geosam.masks.judging import measure
-from geosam.masks.sketch import render
-from geosam.sam.mask_judge import MEASURES, MaskJudge
-from geosam.sam.model import Predictor, Sam, SamSpec
+from geosam.masks.everything import find_candidates
+from geosam.masks.low_res import render
+from geosam.masks.quality import measure
+from geosam.masks.suppression import Candidate
+from geosam.models import to_predictor
+from geosam.nano.network import NanoSam
+from geosam.nano.quality_model import MEASURES, QualityModel
+from geosam.nano.spec import NanoSpec
+from geosam.sam.model import Predictor
 from geosam.training.real import SPLIT, open_rows
 
 log = logging.getLogger(__name__)
@@ -45,7 +48,7 @@ Rows = tuple[Float64[np.ndarray, "_ m"], Float64[np.ndarray, "_"]]
 """What masks measure, and the IoU that each reached."""
 
 
-def with_judge(network: Sam, data: Path) -> Sam:
+def with_judge(network: NanoSam, data: Path) -> NanoSam:
     """Give a copy of a network that holds a judge of its masks.
 
     Parameters
@@ -57,23 +60,24 @@ def with_judge(network: Sam, data: Path) -> Sam:
 
     Returns
     -------
-    Sam
+    NanoSam
         The same network and its judge; without one if everything mode finds nothing of what is drawn there.
     """
     network = deepcopy(network)
     network.mask_judge, network.spec = None, _asking(network.spec, judged=False)
     allowed = {row.file for row in open_rows(data)}
     pictures = [each for each in list_pictures(data / SPLIT) if each.file in allowed]
-    rows = rows_of(Predictor(network, "in training"), looks(pictures))
+    rows = rows_of(to_predictor(network, "in training"), looks(pictures))
     if rows:
         network.mask_judge = fit(rows)
         network.spec = _asking(network.spec, judged=True)
     return network
 
 
-def _asking(spec: SamSpec, *, judged: bool) -> SamSpec:
+def _asking(spec: NanoSpec, *, judged: bool) -> NanoSpec:
     """Give a spec by which everything mode asks the judge, or does not."""
-    return replace(spec, thresholds={**spec.thresholds, "judged": judged})
+    quality = replace(spec.recipe.quality, enabled=judged)
+    return replace(spec, judged=judged, recipe=replace(spec.recipe, quality=quality))
 
 
 def rows_of(network: Predictor, seen: Iterable[Look]) -> dict[str, Rows]:
@@ -97,8 +101,8 @@ def rows_of_window(network: Predictor, look: Look) -> Rows:
     """Give the rows of one window."""
     chip = look.chip()
     embedding = embed(chip, network)
-    options = EverythingOptions(**{**network.thresholds, "support": True})
-    found = find_candidates(embedding, network, chip.valid, options)
+    recipe = replace(network.recipe, suppression=replace(network.recipe.suppression, consensus=True))
+    found = find_candidates(embedding, network, chip.valid, recipe)
     targets = [each for each in look.targets if each.exact]
     reached = np.array([_best_iou(one, targets, embedding.shape) for one in found], np.float64)
     counted = [one for one, best in zip(found, reached.tolist(), strict=True) if best > LEAST_IOU]
@@ -113,7 +117,7 @@ def _best_iou(one: Candidate, targets: list[Target], shape: tuple[int, int]) -> 
     return max((iou(crop, each.truth) for each in targets), default=0.0)
 
 
-def fit(rows: dict[str, Rows]) -> MaskJudge:
+def fit(rows: dict[str, Rows]) -> QualityModel:
     """Fit the judge; a source counts as the root of its rows, so that none decides alone.
 
     Examples
@@ -129,7 +133,7 @@ def fit(rows: dict[str, Rows]) -> MaskJudge:
     measures, reached = _joined(list(rows.values()))
     weight = np.concatenate([np.full(len(each[1]), len(each[1]) ** -0.5) for each in rows.values()])  # n
     weight /= weight.sum()
-    judge = MaskJudge()
+    judge = QualityModel()
     centre, scale = measures.mean(0), _deviation(measures)
     lifted = np.pad((measures - centre) / scale, ((0, 0), (1, 0)), constant_values=1.0)  # n m+1
     first, second = (each[1:] for each in np.triu_indices(lifted.shape[1]))  # without the constant alone

@@ -7,7 +7,7 @@ everything is. Objects are taken whole, in pieces, and in other sizes and colour
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from zlib import crc32
 
@@ -20,7 +20,7 @@ from geosam.recognition.description import RegionFeatures, names
 from geosam.recognition.kinds import KINDS
 from geosam.recognition.loading import Encoder
 from geosam.recognition.pooling import pool
-from geosam.training.real import RealRow, open_rows, read_images
+from geosam.training.real import open_rows, read_images
 from geosam.training.samples import recolour
 from geosam.training.world.layout import Layout
 from geosam.training.world.light import shadow_depth
@@ -133,16 +133,14 @@ class Rows:
     @classmethod
     def join(cls, several: list["Rows"]) -> "Rows":
         """All rows, in order."""
-        fields = ("values", "kind", "not_kind", "source", "picture", "whole")
-        return cls(*(np.concatenate([getattr(each, name) for each in several]) for name in fields))
+        return cls(*(np.concatenate([getattr(each, field.name) for each in several]) for field in fields(cls)))
 
     def __len__(self) -> int:
         return len(self.kind)
 
     def __getitem__(self, rows: np.ndarray) -> "Rows":
         """Some of the rows."""
-        fields = ("values", "kind", "not_kind", "source", "picture", "whole")
-        return Rows(*(getattr(self, name)[rows] for name in fields))
+        return Rows(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,8 +260,8 @@ def rows_of(look: Look, rng: np.random.Generator, encoder: Encoder) -> Rows:
         values.reshape(n, len(names())),
         kind[chosen],
         not_kind[chosen],
-        np.full(n, look.source, object),
-        np.full(n, f"{look.source}/{look.name}", object),
+        np.full(n, look.source),
+        np.full(n, f"{look.source}/{look.name}"),
         whole[chosen] & look.plain,
     )
 
@@ -303,8 +301,3 @@ def _mostly(parts: Int32[np.ndarray, "h w"], ground: Int32[np.ndarray, "h w"], c
         ]
     )
     return np.where(share.max(0) > PATTERN, share.argmax(0), -1)
-
-
-def known_rows(data: Path) -> list[RealRow]:
-    """Open rows of sources whose objects' kind is known."""
-    return [row for row in open_rows(data) if row.source in SOURCES]

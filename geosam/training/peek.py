@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from geosam.sam.model import Sam
+from geosam.nano.network import NanoSam
 from geosam.training.answers import Asked, answer, batch_to_truth, choose, is_ambiguous
 from geosam.training.batches import Batch, held_out_pictures, stack
 from geosam.training.config import TrainConfig
@@ -43,7 +43,7 @@ def _keep(found: dict[str, list[Sample]], source: str, sample: Sample | None) ->
 
 
 @torch.no_grad()
-def peek(network: Sam, batches: dict[str, Batch]) -> dict[str, float]:
+def peek(network: NanoSam, batches: dict[str, Batch]) -> dict[str, float]:
     """Measure the mean IoU from a box and from a click on each source, and the mean over real sources."""
     network.eval()
     scores: dict[str, float] = {}

@@ -21,9 +21,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from geosam.sam.mask_sharpener import MaskSharpener, soften
-from geosam.sam.model import Sam
-from geosam.sam.model.close_up import SAMPLING
+from geosam.nano.network import NanoSam
+from geosam.nano.recipe import nano_recipe
+from geosam.nano.refiner import MaskRefiner, soften
+from geosam.nano.roi_crop import SAMPLING
 from geosam.training.answers import Asked, Truth, answer, ask, batch_to_truth, choose, correct, is_ambiguous
 from geosam.training.batches import Batch, iterate
 from geosam.training.checkpoints import Average, Progress, load, save
@@ -79,17 +80,17 @@ class Course:
 
     config: TrainConfig
     options: SharpenerOptions
-    sharpener: MaskSharpener
+    sharpener: MaskRefiner
     optimiser: torch.optim.AdamW
     average: Average
     progress: Progress
 
     @classmethod
-    def begin(cls, network: Sam, config: TrainConfig, options: SharpenerOptions) -> "Course":
+    def begin(cls, network: NanoSam, config: TrainConfig, options: SharpenerOptions) -> "Course":
         """Start from the sharpener that a network has already, or from random weights that the seed decides."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
-            sharpener = MaskSharpener(network.spec.encoder_sizes["fine_channels"][-1], network.spec.width)
+            sharpener = MaskRefiner(network.spec.encoder_sizes["fine_channels"][-1], network.spec.width)
         if network.mask_sharpener is not None:
             sharpener.load_state_dict(network.mask_sharpener.state_dict())
         lay_out(sharpener, torch.channels_last).to(network.pixel_mean.device)
@@ -112,7 +113,7 @@ class Course:
 
 
 def with_sharpener(
-    network: Sam,
+    network: NanoSam,
     config: TrainConfig,
     options: SharpenerOptions,
     *,
@@ -120,7 +121,7 @@ def with_sharpener(
     data: Path | None,
     workers: int,
     device: torch.device | None = None,
-) -> Sam:
+) -> NanoSam:
     """Give a copy of a network that holds a sharpener of its masks.
 
     Parameters
@@ -149,11 +150,12 @@ def with_sharpener(
     course.average.apply(course.sharpener)
     network.mask_sharpener = lay_out(course.sharpener, torch.contiguous_format).eval()
     network.mask_sharpener.requires_grad_(requires_grad=False)
-    network.spec = replace(network.spec, sharpened=True)
+    recipe = nano_recipe(refines=True, scores=network.spec.judged)
+    network.spec = replace(network.spec, sharpened=True, recipe=recipe)
     return network.to(home)
 
 
-def learn(course: Course, network: Sam, *, folder: Path, data: Path | None, workers: int) -> None:
+def learn(course: Course, network: NanoSam, *, folder: Path, data: Path | None, workers: int) -> None:
     """Take the steps that are left, and save the state now and then and at the end."""
     options, progress = course.options, course.progress
     batches = iterate(
@@ -178,12 +180,12 @@ def learn(course: Course, network: Sam, *, folder: Path, data: Path | None, work
     course.save(folder / NAME)
 
 
-def follow(course: Course, network: Sam, batch: Batch, generator: torch.Generator) -> tuple[float, float]:
+def follow(course: Course, network: NanoSam, batch: Batch, generator: torch.Generator) -> tuple[float, float]:
     """Learn from what a fixed network answers on a batch; give the mean IoU before and after."""
     return take_step(course, lesson_of(network, batch, generator, least_iou=course.options.least_iou), generator)
 
 
-def lesson_of(network: Sam, batch: Batch, generator: torch.Generator, *, least_iou: float | int) -> Lesson:
+def lesson_of(network: NanoSam, batch: Batch, generator: torch.Generator, *, least_iou: float | int) -> Lesson:
     """Give what a fixed network answers on a batch; masks worse than ``least_iou`` are there to be compared with."""
     truth = batch_to_truth(batch, network.pixel_mean.device)
     lesson = Lesson(*(torch.cat(each) for each in zip(*lessons(network, truth, generator), strict=True)))
@@ -202,7 +204,7 @@ def data_of(config: TrainConfig, options: SharpenerOptions) -> TrainConfig:
 
 
 @torch.no_grad()
-def lessons(network: Sam, truth: Truth, generator: torch.Generator) -> Iterator[Lesson]:
+def lessons(network: NanoSam, truth: Truth, generator: torch.Generator) -> Iterator[Lesson]:
     """Ask a fixed network for the objects of a batch: with boxes, with a click, with clicks that correct it."""
     device = truth.images.device
     targets = functional.avg_pool2d(truth.targets[:, None], 2)[:, 0]  # n q q
@@ -220,7 +222,7 @@ def lessons(network: Sam, truth: Truth, generator: torch.Generator) -> Iterator[
         yield _lesson(asked, logits[:, choices], iou[:, choices], pixels, truth, generator)
 
 
-def _answers(network: Sam, asked: Asked) -> tuple[Tensor, Tensor]:
+def _answers(network: NanoSam, asked: Asked) -> tuple[Tensor, Tensor]:
     with torch.autocast(network.pixel_mean.device.type, torch.bfloat16):
         return answer(network, asked)
 
@@ -286,7 +288,7 @@ def take_step(course: Course, lesson: Lesson, generator: torch.Generator) -> tup
 
 
 def judge_lesson(
-    sharpener: MaskSharpener, lesson: Lesson, generator: torch.Generator, *, again: bool
+    sharpener: MaskRefiner, lesson: Lesson, generator: torch.Generator, *, again: bool
 ) -> tuple[Tensor, tuple[float, float]]:
     """Sharpen some answers, ``again`` what was made of them, and give the loss, and the mean IoU before and after."""
     device = lesson.logits.device
@@ -315,7 +317,7 @@ def judge_lesson(
     return loss, (float(before), float(reached[:lessons].mean()))
 
 
-def _draw(sharpener: MaskSharpener, given: Lesson, *, learns: bool) -> tuple[Tensor, Tensor]:
+def _draw(sharpener: MaskRefiner, given: Lesson, *, learns: bool) -> tuple[Tensor, Tensor]:
     """Sharper masks of some answers, and the deep maps that go with them, with or without gradients."""
     device = given.logits.device.type
     with torch.set_grad_enabled(learns), torch.autocast(device, torch.bfloat16):

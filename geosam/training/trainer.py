@@ -17,8 +17,8 @@ from rich.progress import Progress as Bar
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from geosam.sam.model import Sam, build
-from geosam.sam.registry import write_sam
+from geosam.models import write_sam
+from geosam.nano.network import NanoSam, build_nano
 from geosam.training.answers import Truth, ask, batch_to_truth, judge
 from geosam.training.batches import Batch, iterate
 from geosam.training.calibration import calibrated
@@ -46,7 +46,7 @@ class Run:
     """Everything that moves during training."""
 
     config: TrainConfig
-    network: Sam
+    network: NanoSam
     head: DenseHead
     optimiser: torch.optim.AdamW
     average: Average
@@ -183,7 +183,7 @@ def start(config: TrainConfig, team: Team = ALONE, *, device: torch.device | Non
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = build(spec_of(config))
+        network = build_nano(spec_of(config))
         head = DenseHead(config.model.encoder_sizes["fine_channels"][-1])
     lay_out(network, torch.channels_last).to(device).train()
     head.to(device)
@@ -193,7 +193,7 @@ def start(config: TrainConfig, team: Team = ALONE, *, device: torch.device | Non
     return Run(config, network, head, optimiser, Average(network, config.optimiser.ema), Progress(), device, team)
 
 
-def _groups(network: Sam, head: DenseHead, config: TrainConfig) -> list[dict[str, Any]]:
+def _groups(network: NanoSam, head: DenseHead, config: TrainConfig) -> list[dict[str, Any]]:
     """Decay matrices and kernels, but not biases, scales and embeddings."""
     named = [*network.named_parameters(), *head.named_parameters()]
     decays = [

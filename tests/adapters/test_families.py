@@ -6,9 +6,8 @@ import torch
 from rasterio.windows import Window
 
 from geosam.adapters.sam_hq import SamHqAdapter
-from geosam.embeddings import ImageEncoder
 from geosam.errors import ModelError
-from geosam.masks import MaskDecoder
+from geosam.segmenter import Features, PromptBatch, Segmenter
 from geosam.store import EmbeddingStore
 
 RNG = np.random.default_rng(11)
@@ -70,7 +69,9 @@ def test_answers_are_the_librarys(adapter, pixels, name, multimask, monkeypatch)
     expected = by_the_library(adapter, prompts, multimask, pixel_values=image)
     monkeypatch.setattr(torch.Tensor, "half", lambda tensor: tensor.float())  # not rounded as in the store
     exact = adapter.encode(pixels)
-    found = adapter.decode(exact, (adapter.side, adapter.side), **prompts, multimask=multimask)
+    found = adapter.decode(
+        Features.of(exact, (adapter.side, adapter.side)), PromptBatch(**prompts), multimask=multimask
+    )
     for mine, theirs in zip(found, expected, strict=True):
         assert mine.shape == theirs.shape
         np.testing.assert_allclose(mine, theirs, atol=1e-4 * max(1.0, np.abs(theirs).max()))
@@ -80,7 +81,7 @@ def test_answers_are_the_librarys(adapter, pixels, name, multimask, monkeypatch)
 def test_rounding_to_half_precision_changes_little(adapter, pixels, arrays):
     image = adapter.image(pixels)[None]
     expected, _ = by_the_library(adapter, CLICKS, multimask=True, pixel_values=image)
-    found, _ = adapter.decode(arrays, (adapter.side, adapter.side), **CLICKS)
+    found, _ = adapter.decode(arrays, PromptBatch(**CLICKS))
     assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
 
 
@@ -94,18 +95,20 @@ def test_embeddings_are_half_precision_fixed_and_the_same_from_a_store(adapter, 
     back = store.get(key)
     assert back is not None
     assert all(np.array_equal(one, other) for one, other in zip(arrays, back, strict=True))
-    fresh, stored = (adapter.decode(each, (adapter.side, adapter.side), **CLICKS)[0] for each in (arrays, back))
+    fresh, stored = (
+        adapter.decode(Features.of(each, (adapter.side, adapter.side)), PromptBatch(**CLICKS))[0]
+        for each in (arrays, back)
+    )
     assert np.array_equal(fresh, stored)
 
 
 def test_padding_of_prompts_is_no_point(adapter, arrays):
-    shape = (adapter.side, adapter.side)
     labels = np.array([[1, -1], [-1, 1], [1, 0], [-1, -1], [1, 1]])
-    together, scores = adapter.decode(arrays, shape, points=POINTS, labels=labels, boxes=BOXES)
+    together, scores = adapter.decode(arrays, PromptBatch(points=POINTS, labels=labels, boxes=BOXES))
     for row in range(5):
         real = labels[row] >= 0
         alone = {"points": POINTS[row : row + 1, real], "labels": labels[row : row + 1, real]}
-        logits, iou = adapter.decode(arrays, shape, **alone, boxes=BOXES[row : row + 1])
+        logits, iou = adapter.decode(arrays, PromptBatch(**alone, boxes=BOXES[row : row + 1]))
         np.testing.assert_allclose(together[row], logits[0], atol=1e-3)
         np.testing.assert_allclose(scores[row], iou[0], atol=1e-4)
 
@@ -113,10 +116,10 @@ def test_padding_of_prompts_is_no_point(adapter, arrays):
 def test_many_prompts_are_answered_as_few(adapter, arrays):
     shape = (adapter.side, adapter.side)
     points, labels = np.tile(POINTS, (8, 1, 1)), np.tile(LABELS, (8, 1))
-    logits, _ = adapter.decode(arrays, shape, points=points, labels=labels, multimask=False)
-    few, _ = adapter.decode(arrays, shape, **CLICKS, multimask=False)
+    logits, _ = adapter.decode(arrays, PromptBatch(points=points, labels=labels), multimask=False)
+    few, _ = adapter.decode(arrays, PromptBatch(**CLICKS), multimask=False)
     np.testing.assert_allclose(logits, np.tile(few, (8, 1, 1, 1)), atol=1e-3)
-    logits, iou = adapter.decode(arrays, shape, points=points[:0], labels=labels[:0])
+    logits, iou = adapter.decode(arrays, PromptBatch(points=points[:0], labels=labels[:0]))
     assert logits.shape == (0, 3, *adapter.logits_shape(shape))
     assert iou.shape == (0, 3)
 
@@ -124,18 +127,17 @@ def test_many_prompts_are_answered_as_few(adapter, arrays):
 @pytest.mark.parametrize("shape", [(128, 128), (40, 120), (120, 40), (300, 90), (3, 3)])
 def test_windows_of_any_shape_are_covered(adapter, shape):
     pixels = RNG.integers(0, 256, (3, *shape), dtype=np.uint8)
-    logits, iou = adapter.decode(adapter.encode(pixels), shape, points=POINTS % 40, labels=LABELS)
+    logits, iou = adapter.decode(adapter.encode(pixels), PromptBatch(points=POINTS % 40, labels=LABELS))
     assert logits.shape == (5, 3, *adapter.logits_shape(shape))
     assert iou.shape == (5, 3)
     assert np.isfinite(logits).all()
 
 
 def test_it_is_the_port_and_refuses_what_is_not_its_own(adapter, arrays):
-    assert isinstance(adapter, ImageEncoder)
-    assert isinstance(adapter, MaskDecoder)
+    assert isinstance(adapter, Segmenter)
     assert adapter.key in repr(adapter)
     with pytest.raises(ModelError, match="encode the window with the same model"):
-        adapter.decode((arrays[0][:, :4],), (64, 64), **CLICKS)
+        adapter.decode(Features.of((arrays[0][:, :4],), (64, 64)), PromptBatch(**CLICKS))
 
 
 def test_reduced_precision_is_part_of_the_key(adapter, pixels, arrays):
@@ -155,6 +157,6 @@ def test_high_quality_masks_are_drawn_on_what_the_transformer_leaves(make_model)
     decoder, seen = model.mask_decoder, []
     decoder.transformer.register_forward_hook(lambda _module, _given, found: seen.append(found[1]))
     decoder.upscale_conv1.register_forward_hook(lambda _module, given, _found: seen.append(given[0]))
-    adapter.decode(arrays, (128, 128), points=POINTS[:1], labels=LABELS[:1])
+    adapter.decode(arrays, PromptBatch(points=POINTS[:1], labels=LABELS[:1]))
     left, drawn = seen
     assert torch.equal(left[0, 0].T.reshape(drawn.shape[1:]), drawn[0])

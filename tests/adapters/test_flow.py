@@ -18,6 +18,7 @@ import geosam
 from geosam.adapters.sam import SamAdapter
 from geosam.adapters.sam2 import Sam2Adapter
 from geosam.prompts import Prompts
+from geosam.segmenter import PromptBatch
 from geosam.store import EmbeddingStore
 
 CELLS = 64
@@ -112,12 +113,14 @@ def test_clicks_boxes_and_masks_land_where_they_should(echo, shape):
     places = rectangles(shape)
     arrays, none = echo.encode(picture(shape, places)), np.zeros((5, 0), np.int64)
     middles = ((places[:, :2] + places[:, 2:]) / 2)[:, None]
-    clicked, _ = echo.decode(arrays, shape, points=middles, labels=np.ones((5, 1), np.int64))
+    clicked, _ = echo.decode(arrays, PromptBatch(points=middles, labels=np.ones((5, 1), np.int64)))
     boxed, _ = echo.decode(
-        arrays, shape, points=np.zeros((5, 0, 2), np.float32), labels=none, boxes=places, multimask=False
+        arrays, PromptBatch(points=np.zeros((5, 0, 2), np.float32), labels=none, boxes=places), multimask=False
     )
     again, _ = echo.decode(
-        arrays, shape, points=np.zeros((5, 0, 2), np.float32), labels=none, mask_logits=boxed[:, 0], multimask=False
+        arrays,
+        PromptBatch(points=np.zeros((5, 0, 2), np.float32), labels=none, mask_logits=boxed[:, 0]),
+        multimask=False,
     )
     step = max(shape) / CELLS  # a cell in window pixels
     least = 1 - 2 * step / min(0.15 * shape[1], 0.25 * shape[0])

@@ -18,8 +18,9 @@ from geosam.adapters.sam import SamAdapter
 from geosam.adapters.sam2 import Sam2Adapter
 from geosam.catalog.job import ModelSpec
 from geosam.errors import GeosamError, ModelError, WeightsError
-from geosam.sam.model import Predictor, SamSpec, build
-from geosam.sam.registry import load_model, models
+from geosam.models import build, load_model, models, to_predictor
+from geosam.sam.model import SamSpec
+from geosam.segmenter import PromptBatch
 
 RNG = np.random.default_rng(2)
 PIXELS = RNG.integers(0, 256, (3, 128, 128), dtype=np.uint8)
@@ -178,7 +179,7 @@ def test_sam_agrees_with_geosams_own(library):
     )
     model = library.SamModel(settings)
     model.load_state_dict(shared_positions(renamed(state, names)), strict=True)
-    mine, theirs = Predictor(own, "own"), SamAdapter(model, name="sam", key="sam")
+    mine, theirs = to_predictor(own, "own"), SamAdapter(model, name="sam", key="sam")
     for shape in ((128, 128), (50, 128)):
         pixels = PIXELS[:, : shape[0], : shape[1]]
         arrays, others = mine.encode(pixels), theirs.encode(pixels)
@@ -187,8 +188,9 @@ def test_sam_agrees_with_geosams_own(library):
         boxes = np.array([[10, 12, 60, 40]] * 4, np.float32)
         masks = RNG.normal(0, 3, (4, *mine.logits_shape(shape))).astype(np.float32)
         for more in ({}, {"boxes": boxes}, {"mask_logits": masks}, {"boxes": boxes, "multimask": False}):
-            asked = {**CLICKS, "points": CLICKS["points"] % 50, **more}
-            pairs = zip(mine.decode(others, shape, **asked), theirs.decode(others, shape, **asked), strict=True)
+            how = {"multimask": more.pop("multimask", True)}
+            asked = PromptBatch(CLICKS["points"] % 50, CLICKS["labels"], **more)
+            pairs = zip(mine.decode(others, asked, **how), theirs.decode(others, asked, **how), strict=True)
             for one, other in pairs:
                 np.testing.assert_allclose(one, other, atol=2e-3 * max(1.0, np.abs(other).max()))
 

@@ -85,7 +85,7 @@ def _prepare() -> None:
 
 def _train(config: object, output: Path, **_: object) -> Path:
     """Take the place of a training: read its configuration and lay out its network, no more."""
-    from geosam.sam.registry.weights import shapes_of
+    from geosam.models.weights import shapes_of
     from geosam.training.config import read_config, spec_of
 
     shapes_of(spec_of(read_config(config)))

@@ -17,8 +17,9 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 import geosam
-from geosam.sam.model import SamSpec, build
-from geosam.sam.registry import write_sam
+from geosam.models import build, write_sam
+from geosam.nano.spec import NanoSpec
+from geosam.segmenter import Everything, Features, Recipe, Suppression
 from geosam.testing import StubNetwork
 
 CRS, RESOLUTION, CORNER = "EPSG:32633", 0.5, (500_000.0, 5_300_000.0)
@@ -41,7 +42,7 @@ class Network(StubNetwork):
     channels: int = 4
     most: int | None = None
 
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+    def encode(self, pixels: np.ndarray) -> Features:
         """Count the windows, and encode."""
         global _encoded  # noqa: PLW0603 - the network is frozen and may be copied
         _encoded += 1
@@ -129,10 +130,10 @@ def write_weights(path: Path) -> None:
     torch.manual_seed(0)
     sizes = {"widths": (8, 8, 16, 16), "depths": (1, 1, 1, 1), "fine_channels": (8, 4)}
     decoder = {"mlp": 32, "heads": 4, "iou_hidden": 16, "activation": "relu"}
-    thresholds = {"spacing_px": 32, "pred_iou_threshold": 0.1, "stability_threshold": 0.0, "overlap": 0.2, "passes": 2}
-    spec = SamSpec(
-        "small", "conv", sizes, side=SIDE, width=32, decoder_sizes=decoder, drawn=True, position_side=SIDE,
-        focus_px=(32,), thresholds=thresholds, licence="free", source="random",
+    everything = Everything(spacing_px=32, pred_iou_threshold=0.1, stability_threshold=0.0)
+    recipe = Recipe(everything=everything, suppression=Suppression(overlap=0.2))
+    spec = NanoSpec("small", "conv", sizes, side=SIDE, width=32, decoder_sizes=decoder, drawn=True, position_side=SIDE,
+        focus_px=(32,), recipe=recipe, licence="free", source="random",
     )  # fmt: skip
     write_sam(build(spec), path)
 
@@ -175,5 +176,5 @@ def write_runs(folder: Path) -> None:
     else:
         raise RuntimeError("the run was not interrupted")
     geosam.plan(scene, model=Network())
-    cache = geosam.sam.registry.cache_folder()
+    cache = geosam.models.cache_folder()
     shutil.copytree(cache, folder / "cache")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from geosam.sam.model import Predictor, Sam, SamSpec, build
+from geosam.models import build, to_predictor
+from geosam.nano.spec import NanoSpec
+from geosam.sam.model import Predictor, Sam, SamSpec
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -72,7 +74,7 @@ def small() -> Sam:
     """The layout of the built-in model, small: convolutions that take any side; prompts are drawn as well."""
     sizes = {"widths": (8, 8, 16, 16), "depths": (1, 1, 1, 1), "fine_channels": (8, 4)}
     sam = build(
-        SamSpec(
+        NanoSpec(
             "small",
             "conv",
             sizes,
@@ -90,4 +92,4 @@ def small() -> Sam:
 
 @pytest.fixture(params=["tiny", "small"], scope="session")
 def predictor(request) -> Predictor:
-    return Predictor(request.getfixturevalue(request.param), f"{request.param}-000000000000")
+    return to_predictor(request.getfixturevalue(request.param), f"{request.param}-000000000000")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from geosam.sam.blocks import Attention, Conv3x3, FourierPositions, LayerNorm2d
-from geosam.sam.image_encoder.vit import PositionedAttention, join_windows, split_windows
+from geosam.sam.image_encoder import PositionedAttention, join_windows, split_windows
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.prompt_encoder import PromptEncoder
 

@@ -15,8 +15,9 @@ from affine import Affine
 from geopandas import GeoDataFrame
 
 import geosam
+from geosam.models import load_model, to_predictor
 from geosam.sam.model import Predictor, Sam
-from geosam.sam.registry import load_model
+from geosam.segmenter import PromptBatch
 from geosam.testing.device import AWAY, counting, on_device
 from geosam.training.world import render
 
@@ -33,7 +34,7 @@ def there(nano) -> Predictor:
 
 def moved(sam: Sam, key: str, dtype: torch.dtype = torch.float32) -> Predictor:
     with counting():
-        return Predictor(sam.to(AWAY), key, dtype=dtype)
+        return to_predictor(sam.to(AWAY), key, dtype=dtype)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_a_window_is_embedded_alike(there, arrays, pixels):
 def test_windows_of_a_shape_are_embedded_together(nano, there):
     """In their order, whatever lies between."""
     windows = [render(seed, side).pixels for seed, side in enumerate((96, 128, 96, 96, 128, 96, 96))]
-    assert (nano.at_once, there.at_once) == (1, 4)
+    assert (nano.capabilities.max_windows, there.capabilities.max_windows) == (1, 4)
     with counting():
         found = there.encode_many(windows)
     waits = cost(lambda: there.encode_many(windows))["waits"]
@@ -101,22 +102,23 @@ def test_windows_of_a_shape_are_embedded_together(nano, there):
 
 
 @pytest.mark.parametrize("asked", [CLICKS, BOXES, PAIRS], ids=["clicks", "boxes", "pairs"])
-@pytest.mark.parametrize("way", ["decode", "decode_near"])
+@pytest.mark.parametrize("way", ["decode", "decode_rois"])
 def test_prompts_are_answered_alike(nano, there, arrays, asked, way):
     multimask = asked is CLICKS
-    wanted = getattr(nano, way)(arrays, SHAPE, **asked, multimask=multimask)
+    wanted = getattr(nano, way)(arrays, PromptBatch(**asked), multimask=multimask)
     with counting():
-        found = getattr(there, way)(arrays, SHAPE, **asked, multimask=multimask)
+        found = getattr(there, way)(arrays, PromptBatch(**asked), multimask=multimask)
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-4)
 
 
 @pytest.mark.parametrize("asked", [CLICKS, BOXES, PAIRS], ids=["clicks", "boxes", "pairs"])
 def test_masks_are_sharpened_alike(nano, there, arrays, asked):
-    logits, iou = nano.decode(arrays, SHAPE, **asked, multimask=False)
-    wanted, expected = nano.sharpen(arrays, SHAPE, logits[:, 0], iou[:, 0], **asked)
+    logits, iou = nano.decode(arrays, PromptBatch(**asked), multimask=False)
+    prompts = PromptBatch(**asked).with_masks(logits[:, 0])
+    wanted, expected = nano.refine(arrays, prompts, iou[:, 0], tight=True)
     with counting():
-        found, expects = there.sharpen(arrays, SHAPE, logits[:, 0], iou[:, 0], **asked)
+        found, expects = there.refine(arrays, prompts, iou[:, 0], tight=True)
     np.testing.assert_allclose(expects, expected, atol=1e-5)
     for a, b in zip(found, wanted, strict=True):
         assert (a.corner, a.shape) == (b.corner, b.shape)
@@ -125,11 +127,11 @@ def test_masks_are_sharpened_alike(nano, there, arrays, asked):
 
 @pytest.mark.parametrize("near", [False, True])
 def test_a_window_is_surveyed_alike(nano, there, arrays, near):
-    asked = grid(32)
-    asked |= {"least_iou": 0.3, "local": np.full(len(asked["points"]), near)}
-    wanted = nano.survey(arrays, SHAPE, **asked, look=lambda *seen: seen)
+    prompts = PromptBatch(**grid(32))
+    how = {"least_iou": 0.3, "rois": np.full(len(prompts), near)}
+    wanted = nano.decode_filtered(arrays, prompts, lambda *seen: seen, **how)
     with counting():
-        found = there.survey(arrays, SHAPE, **asked, look=lambda *seen: seen)
+        found = there.decode_filtered(arrays, prompts, lambda *seen: seen, **how)
     assert len(found) > 10
     assert [each[:2] for each in found] == [each[:2] for each in wanted]
     for a, b in zip(found, wanted, strict=True):
@@ -139,14 +141,14 @@ def test_a_window_is_surveyed_alike(nano, there, arrays, near):
 
 @pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-3), (torch.bfloat16, 5e-2)])
 def test_a_transformer_answers_alike(tiny, dtype, off):
-    here, there = Predictor(tiny, "tiny"), moved(deepcopy(tiny), "tiny", dtype)
+    here, there = to_predictor(tiny, "tiny"), moved(deepcopy(tiny), "tiny", dtype)
     pixels = render(4, 256).pixels
     asked = {"points": np.array([[[60.0, 90]], [[200, 30]]], np.float32), "labels": np.ones((2, 1), int)}
     arrays = here.encode(pixels)
-    wanted = here.decode(arrays, (256, 256), **asked)
+    wanted = here.decode(arrays, PromptBatch(**asked))
     with counting():
         again = there.encode(pixels)
-        found = there.decode(arrays, (256, 256), **asked)
+        found = there.decode(arrays, PromptBatch(**asked))
     for a, b in zip((again[0].astype(float), *found), (arrays[0].astype(float), *wanted), strict=True):
         assert np.linalg.norm(a - b) < off * np.linalg.norm(b)
 
@@ -166,9 +168,9 @@ def side_by_side(count: int) -> dict[str, np.ndarray]:
     return {"points": places[:count], "labels": np.ones((count, 1), int)}
 
 
-@pytest.mark.parametrize("way", ["decode", "decode_near"])
+@pytest.mark.parametrize("way", ["decode", "decode_rois"])
 def test_the_host_waits_for_groups_of_prompts_not_for_each(there, arrays, way):
-    one, every = (cost(lambda n=n: getattr(there, way)(arrays, SHAPE, **side_by_side(n))) for n in (1, 16))
+    one, every = (cost(lambda n=n: getattr(there, way)(arrays, PromptBatch(**side_by_side(n)))) for n in (1, 16))
     assert every == one
     assert one["waits"] <= 3  # predicted IoUs, masks, which are cut
 
@@ -176,8 +178,9 @@ def test_the_host_waits_for_groups_of_prompts_not_for_each(there, arrays, way):
 @pytest.mark.parametrize("near", [False, True])
 def test_of_a_survey_the_host_waits_for_scores_and_for_masks(there, arrays, near):
     def survey(count: int) -> None:
-        asked = side_by_side(count) | {"local": np.full(count, near), "least_iou": 0.0}
-        found.append(len(there.survey(arrays, SHAPE, **asked, look=lambda *seen: seen)))
+        how = {"rois": np.full(count, near), "least_iou": 0.0}
+        prompts = PromptBatch(**side_by_side(count))
+        found.append(len(there.decode_filtered(arrays, prompts, lambda *seen: seen, **how)))
 
     found = []
     one, every = (cost(lambda n=n: survey(n)) for n in (1, 16))
@@ -188,11 +191,9 @@ def test_of_a_survey_the_host_waits_for_scores_and_for_masks(there, arrays, near
 
 def test_masks_of_a_size_are_sharpened_in_one_wait(nano, there, arrays):
     asked = side_by_side(8)
-    logits, iou = (each[:, 0] for each in nano.decode(arrays, SHAPE, **asked, multimask=False))
-    one, every = (
-        cost(lambda n=n: there.sharpen(arrays, SHAPE, logits[:1].repeat(n, 0), iou[:n], **side_by_side(n)))
-        for n in (1, 8)
-    )
+    logits, iou = (each[:, 0] for each in nano.decode(arrays, PromptBatch(**asked), multimask=False))
+    several = {n: PromptBatch(**side_by_side(n)).with_masks(logits[:1].repeat(n, 0)) for n in (1, 8)}
+    one, every = (cost(lambda n=n: there.refine(arrays, several[n], iou[:n])) for n in (1, 8))
     assert every == one
     assert one["waits"] <= 2  # the masks and what they are expected to reach
 
@@ -232,6 +233,7 @@ def objects(nano, scene) -> GeoDataFrame:
     return geosam.segment(scene, model=nano, **PARAMETERS)
 
 
+@pytest.mark.slow
 def test_a_scene_has_the_same_objects(there, scene, objects):
     """Four windows, embedded together and segmented two at a time."""
     with counting():

@@ -11,14 +11,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from geosam.embeddings import ImageEncoder, embed
+from geosam.embeddings import embed
 from geosam.errors import ModelError
-from geosam.masks import MaskDecoder
-from geosam.sam.blocks import Features
-from geosam.sam.model import Canvas, Predictor
+from geosam.models import to_predictor
+from geosam.sam.blocks import FeatureMaps
+from geosam.sam.model import Canvas
 from geosam.sam.model.remembered import Remembered
 from geosam.sam.prepared import View
 from geosam.scene import open_scene
+from geosam.segmenter import Features, PromptBatch, Segmenter
 from geosam.testing import coordinate_scene
 
 shared_model = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -99,7 +100,7 @@ def test_any_window_can_be_encoded_and_asked(predictor, shape):
     arrays = predictor.encode(pixels(*shape))
     assert {array.dtype for array in arrays} == {np.dtype(np.float16)}
     points, labels = clicks(shape, 2)
-    logits, iou = predictor.decode(arrays, shape, points=points, labels=labels)
+    logits, iou = predictor.decode(arrays, PromptBatch(points=points, labels=labels))
     assert logits.shape == (2, 3, *predictor.logits_shape(shape))
     assert logits.dtype == iou.dtype == np.float32
     assert iou.shape == (2, 3)
@@ -123,8 +124,8 @@ def test_pixels_that_may_not_be_written_are_only_read(predictor):
 def test_prompts_do_not_see_each_other(predictor, encoded, order):
     arrays, shape = encoded
     points, labels = clicks(shape, 5, p=2)
-    logits, iou = predictor.decode(arrays, shape, points=points, labels=labels)
-    turned, turned_iou = predictor.decode(arrays, shape, points=points[order], labels=labels[order])
+    logits, iou = predictor.decode(arrays, PromptBatch(points=points, labels=labels))
+    turned, turned_iou = predictor.decode(arrays, PromptBatch(points=points[order], labels=labels[order]))
     np.testing.assert_allclose(turned, logits[order], rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(turned_iou, iou[order], rtol=1e-3, atol=1e-4)
 
@@ -136,10 +137,10 @@ def test_padding_changes_nothing(predictor, encoded, padding, box, where):
     arrays, shape = encoded
     points, labels = clicks(shape, 3, p=2)
     boxes = np.array([[10, 10, 60, 50]] * 3, dtype=np.float32) if box else None
-    plain = predictor.decode(arrays, shape, points=points, labels=labels, boxes=boxes)
+    plain = predictor.decode(arrays, PromptBatch(points=points, labels=labels, boxes=boxes))
     points = np.concatenate([points, np.full((3, padding, 2), where, np.float32)], 1)
     labels = np.concatenate([labels, np.full((3, padding), -1)], 1)
-    padded = predictor.decode(arrays, shape, points=points, labels=labels, boxes=boxes)
+    padded = predictor.decode(arrays, PromptBatch(points=points, labels=labels, boxes=boxes))
     for a, b in zip(plain, padded, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
@@ -148,8 +149,8 @@ def test_many_prompts_equal_few(predictor, encoded):
     """Prompts are decoded in parts; a prompt's place in its part does not show."""
     arrays, shape = encoded
     points, labels = clicks(shape, 37)
-    logits, _ = predictor.decode(arrays, shape, points=points, labels=labels)
-    last, _ = predictor.decode(arrays, shape, points=points[-1:], labels=labels[-1:])
+    logits, _ = predictor.decode(arrays, PromptBatch(points=points, labels=labels))
+    last, _ = predictor.decode(arrays, PromptBatch(points=points[-1:], labels=labels[-1:]))
     assert len(logits) == 37
     np.testing.assert_allclose(logits[-1:], last, rtol=1e-3, atol=1e-4)
 
@@ -157,7 +158,7 @@ def test_many_prompts_equal_few(predictor, encoded):
 def test_no_prompts_no_masks(predictor, encoded):
     arrays, shape = encoded
     points, labels = clicks(shape, 0)
-    logits, iou = predictor.decode(arrays, shape, points=points, labels=labels, multimask=False)
+    logits, iou = predictor.decode(arrays, PromptBatch(points=points, labels=labels), multimask=False)
     assert logits.shape == (0, 1, *predictor.logits_shape(shape))
     assert iou.shape == (0, 1)
 
@@ -179,7 +180,7 @@ def test_every_kind_of_prompt_changes_the_answer(predictor, encoded, multimask):
         plain | {"boxes": boxes, "mask_logits": masks},
         {"points": points[:, :0], "labels": labels[:, :0], "boxes": boxes},
     ]
-    answers = [predictor.decode(arrays, shape, multimask=multimask, **variant)[0] for variant in variants]
+    answers = [predictor.decode(arrays, PromptBatch(**variant), multimask=multimask)[0] for variant in variants]
     for i, answer in enumerate(answers):
         assert answer.shape[1] == (3 if multimask else 1)
         assert all(not np.allclose(answer, other, atol=1e-3) for other in answers[:i])
@@ -187,12 +188,14 @@ def test_every_kind_of_prompt_changes_the_answer(predictor, encoded, multimask):
 
 def test_a_transformer_sees_a_window_by_its_extent_not_its_pixels(tiny):
     """The same place in the same picture gives the same answer, however many pixels the picture came in."""
-    predictor = Predictor(tiny, "tiny")
+    predictor = to_predictor(tiny, "tiny")
     arrays = predictor.encode(pixels(128, 128))
     points, labels = clicks((128, 128), 1)
     box = np.array([[20, 30, 70, 90]], dtype=np.float32)
-    coarse, _ = predictor.decode(arrays, (128, 128), points=points, labels=labels, boxes=box)
-    fine, _ = predictor.decode(arrays, (256, 256), points=points * 2, labels=labels, boxes=box * 2)
+    coarse, _ = predictor.decode(Features.of(arrays, (128, 128)), PromptBatch(points=points, labels=labels, boxes=box))
+    fine, _ = predictor.decode(
+        Features.of(arrays, (256, 256)), PromptBatch(points=points * 2, labels=labels, boxes=box * 2)
+    )
     np.testing.assert_allclose(coarse, fine, rtol=1e-4, atol=1e-4)
 
 
@@ -224,35 +227,34 @@ def test_a_mask_prompt_may_come_at_any_sampling(predictor, encoded):
     mh, mw = predictor.logits_shape(shape)
     rows, cols = (np.arange(mh) * shape[0]) // mh, (np.arange(mw) * shape[1]) // mw
     coarse = np.ascontiguousarray(fine[:, rows][:, :, cols + shape[1] // mw // 2])
-    a, _ = predictor.decode(arrays, shape, points=points, labels=labels, mask_logits=fine)
-    b, _ = predictor.decode(arrays, shape, points=points, labels=labels, mask_logits=coarse)
-    none, _ = predictor.decode(arrays, shape, points=points, labels=labels)
+    a, _ = predictor.decode(arrays, PromptBatch(points=points, labels=labels, mask_logits=fine))
+    b, _ = predictor.decode(arrays, PromptBatch(points=points, labels=labels, mask_logits=coarse))
+    none, _ = predictor.decode(arrays, PromptBatch(points=points, labels=labels))
     assert np.linalg.norm(a - b) < 0.3 * np.linalg.norm(a - none)
 
 
 def test_the_predictor_is_what_the_map_code_asks_for(small, tmp_path):
     """Through the protocols of `embeddings` and `masks`, from a scene to masks."""
-    predictor = Predictor(small, "small")
-    assert isinstance(predictor, ImageEncoder)
-    assert isinstance(predictor, MaskDecoder)
+    predictor = to_predictor(small, "small")
+    assert isinstance(predictor, Segmenter)
     scene = open_scene(coordinate_scene(tmp_path / "scene.tif", (64, 96)))
     embedding = embed(scene.read(Window(0, 0, 96, 64)), predictor)
     points, labels = clicks((64, 96), 3)
-    logits, _ = predictor.decode(embedding.arrays, embedding.shape, points=points, labels=labels)
+    logits, _ = predictor.decode(embedding.features, PromptBatch(points=points, labels=labels))
     assert logits.shape == (3, 3, 16, 24)
 
 
 def test_an_embedding_of_another_window_is_refused(small):
-    predictor = Predictor(small, "small")
+    predictor = to_predictor(small, "small")
     arrays = predictor.encode(pixels(128, 128))
     points, labels = clicks((32, 32), 1)
     with pytest.raises(ModelError, match=r"\(32, 8, 8\) for a window of \(32, 32\) pixels"):
-        predictor.decode(arrays, (32, 32), points=points, labels=labels)
+        predictor.decode(Features.of(arrays, (32, 32)), PromptBatch(points=points, labels=labels))
 
 
 def test_precision_is_part_of_the_key(small):
-    half = Predictor(small, "small-0123456789ab", dtype=torch.bfloat16)
-    full = Predictor(small, "small-0123456789ab")
+    half = to_predictor(small, "small-0123456789ab", dtype=torch.bfloat16)
+    full = to_predictor(small, "small-0123456789ab")
     assert half.key == "small-0123456789ab-bfloat16"
     window = pixels(64, 64)
     rounded, exact = half.encode(window)[0].astype(np.float32), full.encode(window)[0].astype(np.float32)
@@ -264,48 +266,48 @@ def test_precision_is_part_of_the_key(small):
 @shared_model
 def test_small_models_take_any_window_as_it_is(small, h, w):
     assume(h * w > 1)
-    predictor = Predictor(small, "small")
+    predictor = to_predictor(small, "small")
     canvas = predictor.canvas((h, w))
     assert canvas.scaled == (h, w)
     assert predictor.encode(pixels(h, w))[0].shape[1:] == canvas.grid
 
 
 def test_a_window_is_prepared_for_prompts_once_and_forgotten_with_its_features(predictor, monkeypatch):
-    fresh, shape = Predictor(predictor.sam, "fresh"), (90, 128)
+    fresh, shape = to_predictor(predictor.sam, "fresh"), (90, 128)
     points, labels = clicks(shape, 3)
     look, looks = fresh._decoder.look, []
 
-    def count(features: Features) -> View:
+    def count(features: FeatureMaps) -> View:
         looks.append(features)
         return look(features)
 
     monkeypatch.setattr(fresh._decoder, "look", count)
     arrays = fresh.encode(pixels(*shape))
-    first, again = (fresh.decode(arrays, shape, points=points, labels=labels) for _ in range(2))
+    first, again = (fresh.decode(arrays, PromptBatch(points=points, labels=labels)) for _ in range(2))
     assert len(looks) == 1
-    own = tuple(array.copy() for array in arrays)  # whoever may write to features has them read every time
-    anew = [fresh.decode(own, shape, points=points, labels=labels) for _ in range(2)]
+    others = [
+        Features.of(arrays, shape) for _ in range(2)
+    ]  # features are known by what they are, not by what they hold
+    anew = [fresh.decode(other, PromptBatch(points=points, labels=labels)) for other in others]
     assert len(looks) == 3
     for other in (again, *anew):
         assert all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
-    del arrays
+    del arrays, others
     assert not len(fresh._views)
 
 
 def test_other_features_at_the_same_place_in_memory_are_other_features():
     remembered, seen = Remembered[float](2), []
     for number in range(50):
-        arrays = (np.full(8, number, np.float16),)
-        arrays[0].setflags(write=False)
-        seen.append(remembered.of(arrays, lambda arrays=arrays: float(arrays[0][0])))
-        del arrays
+        features = Features((np.full(8, number, np.float16),), (8, 8))
+        seen.append(remembered.of(features, lambda features=features: float(features[0][0])))
+        del features
     assert seen == list(range(50))
 
 
 def test_only_the_latest_windows_stay_prepared():
-    remembered, arrays = Remembered[int](2), [(np.zeros(1),) for _ in range(3)]
+    remembered, arrays = Remembered[int](2), [Features((np.zeros(1, np.float16),), (8, 8)) for _ in range(3)]
     for number, each in enumerate(arrays):
-        each[0].setflags(write=False)
         remembered.of(each, lambda number=number: number)
     assert len(remembered) == 2
     assert [remembered.of(each, lambda: 9) for each in reversed(arrays)] == [2, 1, 9]
@@ -313,12 +315,12 @@ def test_only_the_latest_windows_stay_prepared():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_of_what_is_laid_out_for_the_machine_memory_holds_nothing_twice(tiny, dtype):
-    window, plain = pixels(90, 128), Predictor(tiny, "tiny", dtype=dtype)
+    window, plain = pixels(90, 128), to_predictor(tiny, "tiny", dtype=dtype)
     wanted = plain.encode(window)
     assert plain.copy_network() is not plain.sam
     mine = deepcopy(tiny)
     held = weakref.ref(mine.image_encoder.blocks[0].attn.qkv.weight)
-    lean = Predictor(mine, "tiny", dtype=dtype, again=lambda: deepcopy(tiny))
+    lean = to_predictor(mine, "tiny", dtype=dtype, again=lambda: deepcopy(tiny))
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lean.encode, [window] * 4))
     assert all(np.array_equal(one, other) for each in found for one, other in zip(each, wanted, strict=True))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from geosam.models import SPECS
+from geosam.models.weights import shapes_of
 from geosam.sam.model import Sam
-from geosam.sam.registry import SPECS
-from geosam.sam.registry.weights import shapes_of
 
 from .conftest import REFERENCE
 
@@ -87,7 +87,7 @@ def test_all_four_masks_at_once_are_the_single_one_and_the_three(tiny):
         assert torch.equal(every, torch.cat([one, three], 1))
 
 
-@pytest.mark.parity
+@pytest.mark.slow
 def test_vit_b_agrees_for_every_kind_of_prompt(make_reference):
     check_all(make_reference("vit_b"), "vit_b", step=8)
 

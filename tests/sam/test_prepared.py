@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from geosam.masks.decoder import SurveyDecoder
-from geosam.sam.blocks import Features
+from geosam.models import load_model, to_predictor
+from geosam.nano.drawing import PreparedDrawing
+from geosam.nano.network import NanoSam
+from geosam.sam.blocks import FeatureMaps
 from geosam.sam.model import Predictor, Sam
-from geosam.sam.model.groups import Parts
+from geosam.sam.model.groups import RoiViews
 from geosam.sam.prepared import PreparedDecoder, Question, exchange
 from geosam.sam.prepared.memory import Growth, give_back, resident, scratch
 from geosam.sam.prepared.precision import quick_dtype
 from geosam.sam.prepared.vit import PreparedVit
 from geosam.sam.prepared.workers import map_alone
-from geosam.sam.registry import load_model
+from geosam.segmenter import Features, PromptBatch
 
 INSIDE = torch.ones(3, 1, dtype=torch.long)
 CLICKS = torch.tensor([[[16.0, 16.0]], [[40.0, 24.0]], [[33.3, 17.7]]])
@@ -43,21 +45,23 @@ def sam(request) -> Sam:
 
 
 @pytest.fixture(scope="module")
-def features(sam) -> Features:
+def features(sam) -> FeatureMaps:
     gh, gw = (16, 16) if sam.spec.resamples else (4, 8)
     draw = torch.Generator().manual_seed(3)
     fine = [] if sam.spec.resamples else [(8, 2 * gh, 2 * gw), (4, 4 * gh, 4 * gw)]
     coarse, *fine = (torch.randn(1, *shape, generator=draw) for shape in [(sam.spec.width, gh, gw), *fine])
-    return Features(coarse, tuple(fine))
+    return FeatureMaps(coarse, tuple(fine))
 
 
 def prepare(sam: Sam, dtype: torch.dtype = torch.float32) -> PreparedDecoder:
-    drawing = (sam.prompt_map, sam.likeness_map) if sam.spec.drawn else None
-    side = sam.spec.position_side
+    drawing = PreparedDrawing(sam.prompt_map, sam.likeness_map, dtype) if isinstance(sam, NanoSam) else None
+    side = sam.position_side
     return PreparedDecoder(sam.prompt_encoder, sam.mask_decoder, drawing=drawing, position_side=side, dtype=dtype)
 
 
-def answers(decoder: PreparedDecoder, features: Features, asked: dict, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+def answers(
+    decoder: PreparedDecoder, features: FeatureMaps, asked: dict, size: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and predicted IoUs of all masks, asked for `size` prompts at a time."""
     view, question = decoder.look(features), Question(**asked)
     logits, iou = [], []
@@ -131,11 +135,11 @@ def test_a_predictor_in_half_precision_encodes_alike_on_any_number_of_threads(ti
     for count in (1, 2):
         try:
             torch.set_num_threads(count)
-            found.append(Predictor(tiny, "tiny", dtype=torch.bfloat16).encode(pixels)[0].astype(np.float32))
+            found.append(to_predictor(tiny, "tiny", dtype=torch.bfloat16).encode(pixels)[0].astype(np.float32))
         finally:
             torch.set_num_threads(threads)
     assert np.array_equal(*found)
-    wanted = Predictor(tiny, "tiny").encode(pixels)[0].astype(np.float32)
+    wanted = to_predictor(tiny, "tiny").encode(pixels)[0].astype(np.float32)
     assert 0 < np.linalg.norm(found[0] - wanted) < 8e-2 * np.linalg.norm(wanted)
 
 
@@ -164,19 +168,20 @@ def test_precision_is_chosen_by_what_the_machine_has(monkeypatch):
 
 @pytest.fixture(scope="module")
 def window(sam) -> tuple[Predictor, tuple, tuple[int, int], np.ndarray]:
-    predictor, shape = Predictor(sam, "test"), (90, 128)
+    predictor, shape = to_predictor(sam, "test"), (90, 128)
     arrays = predictor.encode(np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8))
     points = np.stack(np.meshgrid(np.arange(8, 128, 16), np.arange(8, 90, 16)), -1).reshape(-1, 1, 2)
     return predictor, arrays, shape, points.astype(np.float32)
 
 
 def test_a_survey_sees_what_decode_gives(window):
-    predictor, arrays, shape, points = window
-    assert isinstance(predictor, SurveyDecoder)
+    predictor, arrays, _, points = window
     labels = np.ones((len(points), 1), np.int64)
-    logits, iou = predictor.decode(arrays, shape, points=points, labels=labels)
+    logits, iou = predictor.decode(arrays, PromptBatch(points=points, labels=labels))
     least = float(np.median(iou))
-    seen = predictor.survey(arrays, shape, points=points, labels=labels, least_iou=least, look=lambda *each: each)
+    seen = predictor.decode_filtered(
+        arrays, PromptBatch(points=points, labels=labels), lambda *each: each, least_iou=least
+    )
     assert [(row, choice) for row, choice, *_ in seen] == [tuple(place) for place in np.argwhere(iou >= least).tolist()]
     for row, choice, predicted, patch in seen:
         assert predicted == iou[row, choice]
@@ -188,19 +193,19 @@ def test_a_local_answer_is_that_of_the_surroundings_alone(small):
     """Cutting the embedding itself gives the same masks, wherever the surroundings lie; those that are cut are gone."""
     sam = copy.copy(small)
     sam.spec = replace(small.spec, focus_px=(64,))
-    predictor, shape = Predictor(sam, "test"), (120, 128)
+    predictor, shape = to_predictor(sam, "test"), (120, 128)
     arrays = predictor.encode(np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8))
     points = np.stack(np.meshgrid(np.arange(8, 128, 24), np.arange(8, 120, 24)), -1).reshape(-1, 1, 2).astype("float32")
     labels = np.ones((len(points), 1), np.int64)
     local = np.arange(len(points)) % 3 > 0
     asked = {"points": points, "labels": labels}
-    whole, _ = predictor.decode(arrays, shape, **asked)
-    seen = predictor.survey(arrays, shape, **asked, least_iou=-9.0, look=lambda *each: each, local=local)
+    whole, _ = predictor.decode(arrays, PromptBatch(**asked))
+    seen = predictor.decode_filtered(arrays, PromptBatch(**asked), lambda *each: each, least_iou=-9.0, rois=local)
     rows = np.array([row for row, *_ in seen])
     assert np.bincount(rows, minlength=len(points))[~local].tolist() == [3] * int((~local).sum())
     shown = 0
     gh, gw = arrays[0].shape[1:]
-    parts = Parts(predictor._look(arrays))
+    parts = RoiViews(predictor._decoder.look(predictor.feature_maps(arrays)))
     for row, choice, iou, patch in seen:
         if not local[row]:
             np.testing.assert_allclose(patch.logits, whole[row, choice], rtol=1e-4, atol=1e-4)
@@ -211,7 +216,9 @@ def test_a_local_answer_is_that_of_the_surroundings_alone(small):
         assert y0 * 16 <= points[row, 0, 1] < y1 * 16
         part = [a[:, y0 * f : y1 * f, x0 * f : x1 * f] for a in arrays for f in [a.shape[1] // gh]]
         there = {"points": points[row : row + 1] - np.float32([x0 * 16, y0 * 16]), "labels": labels[:1]}
-        expected, expected_iou = predictor.decode(tuple(map(np.ascontiguousarray, part)), (64, 64), **there)
+        expected, expected_iou = predictor.decode(
+            Features.of(tuple(map(np.ascontiguousarray, part)), (64, 64)), PromptBatch(**there)
+        )
         assert iou == pytest.approx(expected_iou[0, choice], abs=1e-4)
         assert (patch.corner, patch.shape) == ((x0 * 4, y0 * 4), whole.shape[2:])
         inside = patch.logits
@@ -228,7 +235,7 @@ def test_a_local_answer_is_that_of_the_surroundings_alone(small):
 def test_prompts_asked_together_get_the_answers_that_each_gets_alone(small, boxed):
     sam = copy.copy(small)
     sam.spec = replace(small.spec, focus_px=(64, 96))
-    predictor, shape = Predictor(sam, "test"), (200, 240)
+    predictor, shape = to_predictor(sam, "test"), (200, 240)
     arrays = predictor.encode(np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8))
     points = np.stack(np.meshgrid(np.arange(8, 240, 16), np.arange(8, 200, 16)), -1).reshape(-1, 1, 2).astype("float32")
     labels = np.ones((len(points), 1), np.int64)
@@ -236,28 +243,28 @@ def test_prompts_asked_together_get_the_answers_that_each_gets_alone(small, boxe
     if boxed:
         corners = points - 7, points + np.array([9, 16])
         asked |= {"labels": -labels, "boxes": np.concatenate(corners, 2)[:, 0].astype("float32")}
-    given = Parts(predictor._look(arrays)).lots
-    question = predictor._to_input(points, asked["labels"], asked.get("boxes"), None, canvas=predictor.canvas(shape))
+    given = RoiViews(predictor._decoder.look(predictor.feature_maps(arrays))).batches
+    question = predictor._to_input(PromptBatch(**asked), predictor.canvas(shape))
     lots = given(question, np.full(len(points), 64), predictor._decoder, together=True)
     assert sorted(row for lot in lots for row in lot.rows) == list(range(len(points)))
     assert max(len(lot.rows) for lot in lots) > 4
-    alone, together = (predictor.decode_near(arrays, shape, **asked, together=each) for each in (False, True))
+    alone, together = (predictor.decode_rois(arrays, PromptBatch(**asked), batched=each) for each in (False, True))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
-    again = predictor.decode_near(arrays, shape, **asked, together=True)
+    again = predictor.decode_rois(arrays, PromptBatch(**asked), batched=True)
     assert all(np.array_equal(one, other) for one, other in zip(together, again, strict=True))
 
 
 def test_number_of_threads_and_company_change_no_bit(window):
-    predictor, arrays, shape, points = window
+    predictor, arrays, _, points = window
     labels = np.ones((len(points), 1), np.int64)
     asked = {"points": points, "labels": labels}
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        alone = predictor.decode(arrays, shape, **asked)
+        alone = predictor.decode(arrays, PromptBatch(**asked))
         torch.set_num_threads(2)
-        together = predictor.decode(arrays, shape, **asked)
+        together = predictor.decode(arrays, PromptBatch(**asked))
     finally:
         torch.set_num_threads(threads)
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))

@@ -5,7 +5,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,14 +14,23 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from geosam import models as registry
 from geosam.errors import ModelError, WeightsError
-from geosam.masks import EverythingOptions
-from geosam.rules import check
-from geosam.sam import registry
-from geosam.sam.registry import SPECS, downloads, load_model, models, read_sam, spec, weights_path, write_sam
-from geosam.sam.registry.downloads import download, hash_file
-from geosam.sam.registry.weights import differences, recognise, shapes_of
-from geosam.sam.spec import THRESHOLDS
+from geosam.models import (
+    SPECS,
+    downloads,
+    load_model,
+    models,
+    read_sam,
+    spec,
+    to_predictor,
+    weights_path,
+    write_sam,
+)
+from geosam.models.downloads import download, hash_file
+from geosam.models.weights import differences, recognise, shapes_of
+from geosam.nano.recipe import nano_recipe
+from geosam.segmenter import Clicks, PromptBatch
 from geosam.training.config import read_config, spec_of
 
 
@@ -72,14 +81,15 @@ def test_published_specs_are_complete():
 def test_nano_is_what_its_training_makes():
     """The registry's sizes and the training configuration's are the same; and the weights, once they are here, load."""
     made, listed = spec_of(read_config()), SPECS["nano"]
-    made = replace(made, thresholds={**made.thresholds, "judged": True}, sharpened=True)  # both come at its end
+    recipe = nano_recipe(refines=True, scores=True)
+    made = replace(made, judged=True, sharpened=True, recipe=recipe)  # these come at its end
     assert shapes_of(made) == shapes_of(listed)
-    for name in ("side", "width", "drawn", "position_side", "focus_px", "sharpened", "thresholds"):
+    for name in ("side", "width", "drawn", "position_side", "focus_px", "sharpened", "judged", "recipe"):
         assert getattr(made, name) == getattr(listed, name), name
     if weights_path(listed).exists():
         assert load_model("nano").name == "nano"
         assert weights_path(listed).stat().st_size <= 25e6
-        assert load_model(weights_path(listed)).thresholds == listed.thresholds
+        assert load_model(weights_path(listed)).recipe == listed.recipe
 
 
 # files
@@ -101,15 +111,14 @@ def test_a_written_model_is_read_back_by_its_path(small, weights_file):
 
 def test_a_loaded_model_computes(weights_file, small):
     """Buffers that no file holds must not stay without storage."""
-    from geosam.sam.model import Predictor
 
     window = np.random.default_rng(1).integers(0, 256, (3, 64, 96), dtype=np.uint8)
-    found, expected = load_model(weights_file).encode(window), Predictor(small, "small").encode(window)
+    found, expected = load_model(weights_file).encode(window), to_predictor(small, "small").encode(window)
     for a, b in zip(found, expected, strict=True):
         difference = np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(b.astype(np.float64))
         assert difference < 1e-2
     points, labels = np.full((1, 1, 2), 30, np.float32), np.ones((1, 1), np.int64)
-    logits, _ = load_model(weights_file).decode(found, (64, 96), points=points, labels=labels)
+    logits, _ = load_model(weights_file).decode(found, PromptBatch(points=points, labels=labels))
     assert np.isfinite(logits).all()
 
 
@@ -119,7 +128,7 @@ def test_a_file_is_loaded_once_until_it_changes(small, tmp_path):
     first = load_model(str(path))
     assert load_model(path) is first
     changed = {name: value + 0.5 for name, value in small.state_dict().items()}
-    save_file(changed, path, metadata={"geosam_spec": json.dumps({**vars(small.spec), "name": "other"})})
+    save_file(changed, path, metadata={"geosam_spec": json.dumps({**small.spec.to_dict(), "name": "other"})})
     assert load_model(path).name == "other"
 
 
@@ -163,7 +172,7 @@ def test_a_wrong_file_says_which_parameters_differ(small, tmp_path):
     state.pop("image_encoder.stem.bias")
     state |= {f"extra.{i}": torch.zeros(1) for i in range(9)}
     path = tmp_path / "wrong.safetensors"
-    save_file(state, path, metadata={"geosam_spec": json.dumps(vars(small.spec))})
+    save_file(state, path, metadata={"geosam_spec": json.dumps(small.spec.to_dict())})
     with pytest.raises(WeightsError) as raised:
         load_model(path)
     message = str(raised.value)
@@ -260,6 +269,19 @@ WRONG = {
         {"spacing_px": "16"},
         {"overlap": 2},
     ],
+    "recipe": [
+        None,
+        "x",
+        [],
+        {"everything": None},
+        {"everything": {"passes": 10**9}},
+        {"everything": {"colour": 1}},
+        {"clicks": {"jitter_px": [[1, 2, 3]]}},
+        {"clicks": {"reach": "far"}},
+        {"second_pass": {"iou_weights": [1]}},
+        {"quality": {"enabled": 1}},
+        {"colour": {}},
+    ],
     "colour": [1],
 }
 """Values that the fields of a specification must not hold; those of a table take the place of its own."""
@@ -273,7 +295,8 @@ def test_every_field_of_a_specification_is_typed_and_bounded(small, tmp_path, fi
     for value in WRONG[field]:
         before = described.get(field)
         given = {**before, **value} if isinstance(before, dict) and value and isinstance(value, dict) else value
-        save_file(small.state_dict(), path, metadata={"geosam_spec": json.dumps({**described, field: given})})
+        rest = {name: each for name, each in described.items() if name != "recipe" or field != "thresholds"}
+        save_file(small.state_dict(), path, metadata={"geosam_spec": json.dumps({**rest, field: given})})
         with pytest.raises(
             WeightsError, match=field if field != "encoder" or value != "vit" else "vit|width"
         ) as raised:
@@ -296,11 +319,27 @@ def test_what_a_header_says_is_held_against_the_specification_before_anything_is
             read_sam(path)
 
 
-def test_options_of_everything_mode_have_rules_that_it_would_accept():
-    """Specifications bound the very options that there are."""
-    assert set(THRESHOLDS) == {each.name for each in fields(EverythingOptions)}
-    defaults = asdict(EverythingOptions())
-    check(defaults, THRESHOLDS)
+def test_weights_of_earlier_versions_are_treated_as_they_were(small, tmp_path, caplog):
+    """What ``thresholds`` said stands in the recipe; a mask refiner brought all that is done with clicks."""
+    path = tmp_path / "mine.safetensors"
+    described = {name: value for name, value in asdict(small.spec).items() if name not in ("recipe", "judged")}
+    thresholds = {"spacing_px": 16, "passes": 1, "overlap": 0.2, "support": True, "redraw": True, "spare": False}
+    old = {**described, "object_px": 0.0, "thresholds": thresholds}
+    save_file(small.state_dict(), path, metadata={"geosam_spec": json.dumps(old)})
+    recipe = read_sam(path).spec.recipe
+    assert (recipe.everything.spacing_px, recipe.everything.passes, recipe.everything.relax) == (16, 1, 0.1)
+    assert (recipe.suppression.overlap, recipe.suppression.consensus) == (0.2, True)
+    assert recipe.second_pass.everything
+    assert (recipe.clicks, recipe.refinement.enabled, recipe.quality.enabled) == (Clicks(), False, False)
+    assert not caplog.records
+    save_file(small.state_dict(), path, metadata={"geosam_spec": json.dumps({**old, "object_px": 112.0})})
+    read_sam(path)
+    assert "object_px=112.0 of these weights is outdated" in caplog.text
+
+
+def test_the_built_in_model_reads_alike_by_name_and_by_path():
+    """Its file is of an earlier version, and is treated by the recipe of today."""
+    assert load_model(weights_path(SPECS["nano"])).recipe == SPECS["nano"].recipe == load_model("nano").recipe
 
 
 @pytest.mark.parametrize(

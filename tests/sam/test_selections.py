@@ -13,8 +13,10 @@ from rasterio.transform import from_origin
 
 import geosam
 from geosam.errors import ModelError
+from geosam.models import to_predictor
 from geosam.sam.model import Predictor
-from geosam.sam.model.given import check_pixels, check_prompts
+from geosam.segmenter import PromptBatch
+from geosam.segmenter.prompts import check_pixels, check_prompts
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def near(small) -> Predictor:
     """A network that answers clicks in their surroundings."""
     sam = copy.copy(small)
     sam.spec = replace(small.spec, focus_px=(32, 64))
-    return Predictor(sam, "near-000000000000")
+    return to_predictor(sam, "near-000000000000")
 
 
 @settings(max_examples=8)
@@ -33,13 +35,13 @@ def test_as_many_masks_are_looked_at_as_pass(near, h, w, count, local, seed):
     points = (rng.uniform(0, 1, (count, 1, 2)) * [w, h]).astype(np.float32)
     asked = {"points": points, "labels": np.ones((count, 1), np.int64)}
     flags = np.full(count, local)
-    every = near.survey(arrays, (h, w), **asked, least_iou=-1e9, look=lambda *seen: seen[:3], local=flags)
+    every = near.decode_filtered(arrays, PromptBatch(**asked), lambda *seen: seen[:3], least_iou=-1e9, rois=flags)
     scores = sorted((score for *_, score in every), reverse=True)
     if not local:
         assert len(every) == 3 * count
     bounds = [2e9, *(float(np.mean(pair)) for pair in itertools.pairwise(scores[:4])), -1e9]  # none, 1, 2, 3, all
     for least in bounds:
-        seen = near.survey(arrays, (h, w), **asked, least_iou=least, look=lambda *seen: seen, local=flags)
+        seen = near.decode_filtered(arrays, PromptBatch(**asked), lambda *seen: seen, least_iou=least, rois=flags)
         assert len(seen) == sum(score >= least for score in scores)
         assert [each[:2] for each in seen] == [each[:2] for each in every if each[2] >= least]
         assert all(each[3].shape == near.logits_shape((h, w)) for each in seen)
@@ -114,7 +116,7 @@ def test_prompts_that_do_not_fit_are_named(name, value):
 def test_no_prompts_at_all_have_no_masks(near):
     arrays = near.encode(np.zeros((3, 20, 30), np.uint8))
     logits, iou = near.decode(
-        arrays, (20, 30), points=np.zeros((0, 1, 2), np.float32), labels=np.zeros((0, 1), np.int64)
+        arrays, PromptBatch(points=np.zeros((0, 1, 2), np.float32), labels=np.zeros((0, 1), np.int64))
     )
     assert logits.shape == (0, 3, *near.logits_shape((20, 30)))
     assert iou.shape == (0, 3)

@@ -3,7 +3,7 @@
 from zlib import crc32
 
 from geosam.evaluation import looks
-from geosam.sam.model import Predictor
+from geosam.models import to_predictor
 from geosam.training import trainer
 from geosam.training.calibration import calibrated, gaps, held_out_pictures
 from geosam.training.real import HELD_OUT
@@ -19,8 +19,8 @@ def test_predicted_ious_are_right_on_average_and_masks_stay(data, tiny):
     before = trainer.start(tiny).network
     after = calibrated(before, data)
     seen = list(looks(held_out_pictures(data)))
-    assert abs(gaps(Predictor(before, "a"), seen)).max() > 0.01
-    assert abs(gaps(Predictor(after, "b"), seen)).max() < 0.01
+    assert abs(gaps(to_predictor(before, "a"), seen)).max() > 0.01
+    assert abs(gaps(to_predictor(after, "b"), seen)).max() < 0.01
     changed = [name for name, value in after.state_dict().items() if not value.equal(before.state_dict()[name])]
     assert changed == ["mask_decoder.iou_prediction_head.layers.2.bias"]
 

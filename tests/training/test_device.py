@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from geosam.sam.model.close_up import SAMPLING
+from geosam.nano.roi_crop import SAMPLING
 from geosam.testing.device import AWAY, counting
 from geosam.training import sharpening, trainer
 from geosam.training.answers import batch_to_truth

@@ -17,8 +17,10 @@ import geosam
 from geosam.cli import app
 from geosam.errors import ModelError, OptionError, PromptError
 from geosam.execute import Progress
-from geosam.sam.model import Predictor, SamSpec, build
-from geosam.sam.registry import load_model, write_sam
+from geosam.models import build, load_model, write_sam
+from geosam.nano.spec import NanoSpec
+from geosam.sam.model import Predictor
+from geosam.segmenter import Everything, Recipe
 from geosam.testing import TruthNetwork
 from geosam.training import finetuning
 from geosam.training.checkpoints import Average
@@ -28,13 +30,14 @@ from geosam.training.finetuning.loop import blend, calibrate, look_with, set_lea
 from geosam.training.finetuning.tiles import SMALLEST_PX, best_side, cut_tiles, hold_out, starts
 
 SIDE = 256
+RECIPE = Recipe(everything=Everything(pred_iou_threshold=0.3))
 
 
-def tiny_spec(**changes) -> SamSpec:
+def tiny_spec(**changes) -> NanoSpec:
     sizes = {"widths": (16, 16, 32, 32), "depths": (1, 1, 1, 1), "fine_channels": (16, 8)}
     decoder = {"heads": 2, "mlp": 32, "iou_hidden": 16}
     how = {"side": 128, "width": 32, "decoder_sizes": decoder, "drawn": True, "position_side": 64, **changes}
-    return SamSpec("tiny", "conv", sizes, thresholds={"pred_iou_threshold": 0.3}, **how)
+    return NanoSpec("tiny", "conv", sizes, recipe=RECIPE, **how)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,7 @@ def tiles_of(town, **how):
     return cut_tiles([geosam.open_scene(town[0])], town[1], **how)
 
 
+@pytest.mark.slow
 def test_it_learns_and_the_weights_say_how_much(town, weights, tmp_path, monkeypatch):
     before = weights.read_bytes()
     monkeypatch.setattr(finetuning.loop, "RATES", {"decoder": 5e-3, "all": 5e-3})  # from random weights,
@@ -79,7 +83,7 @@ def test_it_learns_and_the_weights_say_how_much(town, weights, tmp_path, monkeyp
     assert done.trained_on + done.held_out == town[2]
     model = load_model(done.path)
     assert model.name == "my_roofs"
-    assert model.thresholds == {"pred_iou_threshold": 0.3}
+    assert model.recipe == RECIPE
     with safe_open(done.path, "pt") as file:
         story = json.loads(file.metadata()[METADATA_KEY])
     assert story["before"]["box"] == pytest.approx(done.before.box)
@@ -103,6 +107,7 @@ def test_the_encoder_stays_unless_all_is_to_learn(town, weights, tmp_path, monke
     assert "mask_decoder" in parts
 
 
+@pytest.mark.slow
 def test_where_masks_are_made_sharper_only_that_is_learned(town, tmp_path, monkeypatch):
     torch.manual_seed(0)
     weights = tmp_path / "sharp.safetensors"

@@ -6,10 +6,8 @@ import pytest
 from geosam.embeddings import embed
 from geosam.evaluation import looks
 from geosam.evaluation.sets import list_pictures
-from geosam.masks import EverythingOptions
 from geosam.masks.everything import find_candidates
-from geosam.sam.model import Predictor
-from geosam.sam.registry import load_model
+from geosam.models import load_model, to_predictor
 from geosam.training import judging
 
 
@@ -19,21 +17,22 @@ def network():
     return load_model("nano").sam
 
 
+@pytest.mark.slow
 def test_the_rows_are_masks_on_objects_and_the_judge_is_asked_from_then_on(data, network):
     after = judging.with_judge(network, data)
     assert after.spec.judged
     assert not after.mask_judge.form.equal(network.mask_judge.form)
-    model = Predictor(after, "judging")
+    model = to_predictor(after, "judging")
     seen = list(looks(list_pictures(data / "train")))
     rows = judging.rows_of(model, seen)
     assert set(rows) == {"fields", "roofs"}
     measures, reached = (np.concatenate(each) for each in zip(*rows.values(), strict=True))
     assert ((reached > judging.LEAST_IOU) & (reached <= 1)).all()
-    assert abs(np.mean(model.judge(measures) - reached)) < 0.05
+    assert abs(np.mean(model.score(measures) - reached)) < 0.05
     chip = seen[0].chip()
-    found = find_candidates(embed(chip, model), model, chip.valid, EverythingOptions(**model.thresholds))
+    found = find_candidates(embed(chip, model), model, chip.valid, model.recipe)
     assert found
-    assert all(one.worth == one.expected_iou for one in found)
+    assert all(one.ranking_score == one.expected_iou for one in found)
 
 
 def test_a_network_that_finds_nothing_of_what_is_drawn_gets_no_judge(data, network, monkeypatch):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from geosam.sam.blocks import Features
+from geosam.sam.blocks import FeatureMaps
 from geosam.training.dense import DenseHead, dense_loss
 from geosam.training.losses import (
     answer_loss,
@@ -71,9 +71,9 @@ def test_a_share_of_the_judgement_on_a_lone_click_goes_to_what_a_user_gets():
     assert answer_loss(losses, **asked, chosen=0.5).tolist() == [3.5, 4.0]
 
 
-def features_with(embedding: torch.Tensor) -> Features:
-    """Features whose finest level is given."""
-    return Features(torch.zeros(len(embedding), 8, 4, 4), (torch.zeros(len(embedding), 6, 8, 8), embedding))
+def features_with(embedding: torch.Tensor) -> FeatureMaps:
+    """FeatureMaps whose finest level is given."""
+    return FeatureMaps(torch.zeros(len(embedding), 8, 4, 4), (torch.zeros(len(embedding), 6, 8, 8), embedding))
 
 
 @torch.no_grad()
@@ -88,7 +88,7 @@ def test_affinity_costs_little_where_features_tell_objects_apart():
     assert costs[1] < costs[0] / 2
 
 
-def dense_cost(head: DenseHead, features: Features, edges: torch.Tensor, *, known: bool) -> torch.Tensor:
+def dense_cost(head: DenseHead, features: FeatureMaps, edges: torch.Tensor, *, known: bool) -> torch.Tensor:
     count = len(edges)
     return dense_loss(
         head, features, clicks=torch.full((count, 1, 2), 30.0), targets=TRUTH[:count, None],

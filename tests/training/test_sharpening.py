@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geosam.errors import WeightsError
-from geosam.sam.registry import read_sam
+from geosam.models import read_sam
 from geosam.training import sharpening, trainer
 from geosam.training.answers import batch_to_truth
 from geosam.training.checkpoints import NAME
@@ -15,6 +15,7 @@ from geosam.training.losses import reached_iou
 QUIET = {"workers": 0, "peek_minutes": 0.0}
 
 
+@pytest.mark.slow
 def test_it_learns_to_undo_what_it_is_shown(tiny, options, tmp_path):
     network = trainer.start(tiny).network.eval().requires_grad_(requires_grad=False)
     course = sharpening.Course.begin(network, tiny, replace(options, steps=10_000))

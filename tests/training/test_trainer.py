@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geosam.errors import WeightsError
-from geosam.sam.registry import read_sam
+from geosam.models import read_sam
 from geosam.training import trainer
 from geosam.training.answers import ask, batch_to_truth, judge
 from geosam.training.batches import Batch, iterate, make_batch
@@ -37,6 +37,7 @@ def blobs(count: int = 2, side: int = 64) -> Batch:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_batch_is_overfitted_in_seconds(tiny):
     config = replace(tiny, optimiser=replace(tiny.optimiser, steps=10_000, dense_steps=0))
     run, batch = trainer.start(config), blobs()

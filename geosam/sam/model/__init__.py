@@ -1,8 +1,7 @@
 """Segment Anything put together.
 
 `network`: `Sam` computes with tensors. `canvas`: how a window lies on its input.
-`groups`: prompts that have been asked, and their masks. `close_up`: what a sharpener of masks is shown of a window.
-`sharpening`: masks of a window in their close-ups, made sharper.
+`groups`: prompts that have been asked, and their masks. `remembered`: what was prepared of features.
 `predictor`: `Predictor` is what the map code gets, numpy in and numpy out.
 """
 

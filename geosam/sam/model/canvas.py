@@ -8,8 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from geosam.errors import ModelError
-from geosam.sam.image_encoder.conv import SIDE_MULTIPLE
 from geosam.sam.spec import STRIDE
+
+SIDE_MULTIPLE = 32
+"""Sides of an input that is not resampled are multiples of this many pixels."""
 
 SAMPLING = 4
 """Input pixels to a side of one cell of the mask logits."""

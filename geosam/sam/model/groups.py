@@ -17,21 +17,21 @@ from geosam.sam.prepared.transfer import fetch
 from geosam.sam.spec import STRIDE
 
 PARTS = 16
-"""Parts of a view that are kept while it is asked."""
+"""RoiViews of a view that are kept while it is asked."""
 
 FINE = STRIDE // SAMPLING
 """Cells of the mask logits to a side of one of the image embedding."""
 
 
-Place = tuple[int, int, int, int]
-"""Surroundings: a box of cells of the image embedding, ``x0 y0 x1 y1``."""
+Roi = tuple[int, int, int, int]
+"""A RoI crop: a box of cells of the image embedding, ``x0 y0 x1 y1``."""
 
 
-class Lot(NamedTuple):
-    """Prompts that are put together: their places among all, and the surroundings that they share, None for all."""
+class Batch(NamedTuple):
+    """Prompts that are decoded together: their places among all, and their common RoI crop; None for the window."""
 
     rows: Sequence[int]
-    place: Place | None
+    place: Roi | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Group:
     rows
         Their places among all prompts.
     place
-        The surroundings in which they were put; None for the whole window.
+        The RoI crop in which they were decoded; None for the whole window.
     """
 
     rows: Sequence[int]
@@ -54,7 +54,7 @@ class Group:
     decoder: PreparedDecoder
     view: View
     asked: Asked
-    place: Place | None = None
+    place: Roi | None = None
 
     @cached_property
     def iou(self) -> np.ndarray:
@@ -62,9 +62,9 @@ class Group:
         return fetch(self.asked.iou.float())[0]
 
     def draw_and_tell(self, place: int, masks: list[int]) -> tuple[np.ndarray, Bool[np.ndarray, "k"]]:
-        """Logits of some masks of one of the prompts, ``k mh mw``, and which the edge of the surroundings cuts.
+        """Logits of some masks of one of the prompts, ``k mh mw``, and which the edge of the crop cuts.
 
-        They cover the window; around the surroundings is nothing.
+        They cover the window; around the crop is nothing.
         """
         if self._one_by_one:
             seen = self.decoder.draw(self.view, self.asked, place, masks)  # k 4h 4w
@@ -74,7 +74,7 @@ class Group:
         return logits[place, masks], cut[place, masks]
 
     def patches(self, wanted: Bool[np.ndarray, "n k"]) -> list[list[Patch | None]]:
-        """Logits of the masks that are wanted of each prompt; None for those that the edge of the surroundings cuts."""
+        """Logits of the masks that are wanted of each prompt; None for those that the edge of the crop cuts."""
         masks = [np.flatnonzero(row).tolist() for row in wanted]
         if self.place is None and self._one_by_one:
             drawn = [self.draw_and_tell(row, some)[0] if some else () for row, some in enumerate(masks)]
@@ -104,8 +104,8 @@ class Group:
         return logits.reshape(*cut.shape, *logits.shape[1:]), cut
 
     def _patch(self, seen: np.ndarray) -> Patch:
-        """What was drawn in the surroundings, as far as the window goes."""
-        (mh, mw), (x0, y0, *_) = self.canvas.logits, cast(Place, self.place)
+        """What was drawn in the crop, as far as the window goes."""
+        (mh, mw), (x0, y0, *_) = self.canvas.logits, cast(Roi, self.place)
         x, y = x0 * FINE, y0 * FINE
         return Patch(seen[: mh - y, : mw - x], (x, y), (mh, mw))
 
@@ -119,7 +119,7 @@ class Group:
         return self.canvas.crop(seen[None])[0]
 
     def _cut(self, seen: Tensor) -> Tensor:
-        """Which of the masks ``*k 4h 4w`` reach an edge of the surroundings beyond which the window goes on."""
+        """Which of the masks ``*k 4h 4w`` reach an edge of the crop beyond which the window goes on."""
         cut = seen.new_zeros(seen.shape[:-2], dtype=torch.bool)
         if self.place is None:
             return cut
@@ -131,8 +131,8 @@ class Group:
         return cut
 
 
-class Parts:
-    """Parts of one view, each around some prompts; the latest few are kept, for prompts mostly come side by side.
+class RoiViews:
+    """RoI crops of one view, each around some prompts; the latest few are kept, for prompts mostly come side by side.
 
     Parameters
     ----------
@@ -144,26 +144,28 @@ class Parts:
         self.whole = view
         self.view = lru_cache(PARTS)(view.part)
 
-    def lots(self, question: Question, sides: np.ndarray, decoder: PreparedDecoder, *, together: bool) -> list[Lot]:
-        """Sort prompts by the surroundings of ``sides`` pixels in which each is answered; 0 is the window.
+    def batches(
+        self, question: Question, sides: np.ndarray, decoder: PreparedDecoder, *, together: bool
+    ) -> list[Batch]:
+        """Batch prompts by the RoI crop of ``sides`` pixels in which each is decoded; 0 is the window.
 
-        ``together`` puts many of those that share small surroundings at once; their answers agree up to rounding.
+        ``together`` decodes many of those that share a small crop at once; their answers agree up to rounding.
         """
-        shared: dict[Place | None, list[int]] = {}
+        shared: dict[Roi | None, list[int]] = {}
         for row, side in enumerate(sides.tolist()):
             marks = question.points[row][question.labels[row] >= 0]  # p 2
             if question.boxes is not None:
                 marks = torch.cat([marks, question.boxes[row].reshape(2, 2)])  # p+2 2
             shared.setdefault(self.around(marks, side // STRIDE), []).append(row)
-        lots = []
+        batches = []
         for place, rows in shared.items():
             cells = None
             if place is not None and together:
                 cells = (place[2] - place[0]) * (place[3] - place[1])
-            lots += [Lot(some, place) for some in decoder.groups(rows, cells=cells)]
-        return lots
+            batches += [Batch(some, place) for some in decoder.groups(rows, cells=cells)]
+        return batches
 
-    def around(self, points: Tensor, side: int) -> Place | None:
+    def around(self, points: Tensor, side: int) -> Roi | None:
         """Box of ``side`` by ``side`` cells around points, ``p 2`` in pixels, of a few that neighbours share.
 
         None where it would be all of the view, or the points lie too far apart.

@@ -7,21 +7,19 @@ The readable modules are the definition; this is what is run. What an image give
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from geosam.sam.blocks import Features
+from geosam.sam.blocks import FeatureMaps
 from geosam.sam.mask_decoder import MaskDecoder
-from geosam.sam.prepared.drawing import PreparedDrawing, Surroundings, kinds, likeness, lone_places
 from geosam.sam.prepared.nesting import nest
 from geosam.sam.prepared.transfer import send
 from geosam.sam.prepared.two_way import PreparedTransformer
 from geosam.sam.prepared.upscaling import DEPTH, Hints, PreparedUpscaling, SharedMaps, pick
 from geosam.sam.prompt_encoder import PromptEncoder
-from geosam.sam.prompt_map import PromptMap
 
 GROUP_HIDDEN = 512
 """One more prompt for each of these hidden units goes through the tokens' layers together: large weights are read once
@@ -36,6 +34,31 @@ GPU_GROUP = 64
 
 STRIDE = 16
 """Input pixels to a side of one cell of the image embedding."""
+
+
+class Around(Protocol):
+    """What a model whose prompts are drawn prepares of one image."""
+
+    def part(self, place: tuple[int, int, int, int]) -> "Around":
+        """That of a box of cells, ``x0 y0 x1 y1``."""
+        ...
+
+
+class Drawing(Protocol):
+    """What a model adds whose prompts are also drawn as maps, such as `geosam.nano.drawing`."""
+
+    def look(self, finest: Tensor, grid: tuple[int, int]) -> Around:
+        """Prepare the finest features ``e 16N`` of an image, in nested order, once for all prompts."""
+        ...
+
+    def draw(
+        self, cells: Tensor, around: Any, question: "Question", prompts: tuple[Tensor, Tensor, Tensor | None]
+    ) -> tuple[Tensor, Hints]:
+        """Draw ``n`` prompts over cells ``m N c``: ``n N c``, and maps that join the upscaling.
+
+        ``question`` is in the processor's memory, ``prompts`` are its points, labels and boxes on the device.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +78,7 @@ class View:
     shared
         What the image adds to the upscaling.
     around
-        The finest features, for a model whose prompts are drawn.
+        What `Drawing.look` prepared, for a model whose prompts are drawn.
     """
 
     grid: tuple[int, int]
@@ -63,7 +86,7 @@ class View:
     cells: Tensor
     pe: Tensor
     shared: SharedMaps
-    around: Surroundings | None = None
+    around: Around | None = None
 
     def part(self, place: tuple[int, int, int, int]) -> "View":
         """What lies in a box of cells, ``x0 y0 x1 y1``, as if it were an image of its own, its corner at (0, 0)."""
@@ -159,7 +182,7 @@ class PreparedDecoder:
     prompt_encoder, mask_decoder
         The modules to follow, with their weights; later changes to these are not seen.
     drawing
-        `PromptMap` and the projection of likeness, for a model whose prompts are drawn.
+        For a model whose prompts are drawn.
     position_side
         Pixels that the positional encoding takes as its unit; 0 for the input's own side.
     dtype
@@ -171,7 +194,7 @@ class PreparedDecoder:
         prompt_encoder: PromptEncoder,
         mask_decoder: MaskDecoder,
         *,
-        drawing: tuple[PromptMap, nn.Conv2d] | None = None,
+        drawing: Drawing | None = None,
         position_side: int = 0,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -180,18 +203,18 @@ class PreparedDecoder:
         self.transformer = PreparedTransformer(mask_decoder.transformer, dtype)
         self.upscaling = PreparedUpscaling(mask_decoder, dtype)
         self.iou_head = mask_decoder.iou_prediction_head
-        self.drawing = None if drawing is None else PreparedDrawing(*drawing, dtype)
+        self.drawing = drawing
         self.position_side = position_side
         self.group = max(1, self.transformer.hidden // GROUP_HIDDEN)
         self.dtype = dtype
 
-    def look(self, features: Features) -> View:
+    def look(self, features: FeatureMaps) -> View:
         """Prepare one image for its prompts."""
         gh, gw = features.coarse.shape[-2:]
         side = self.position_side or STRIDE * max(gh, gw)
         pe = self.prompts.pe_layer.grid(gh, gw, cells=side / STRIDE)  # c gh gw
         fine = tuple(nest(maps[0], depth) for depth, maps in enumerate(features.fine, start=1))  # c8 4N, c4 16N
-        around = None if self.drawing is None else Surroundings.of(fine[-1], (gh, gw))
+        around = None if self.drawing is None else self.drawing.look(fine[-1], (gh, gw))
         return View(
             (gh, gw),
             side,
@@ -223,9 +246,7 @@ class PreparedDecoder:
         present = None if full else torch.cat([everywhere, present], 1)  # n 1+k+t
         cells, hints = view.cells + dense.flatten(2).mT.to(self.dtype), None  # m N c
         if self.drawing is not None and view.around is not None:
-            hints = likeness(view.around, points, labels, boxes, kinds=kinds(question.labels))
-            lone = lone_places(question.points, question.labels, question.boxes)
-            cells = self.drawing.add(cells, view.around, hints, prompts=(points, labels, boxes), lone=lone)  # n N c
+            cells, hints = self.drawing.draw(cells, view.around, question, (points, labels, boxes))  # n N c
         tokens, pixels = self.transformer(tokens, self._parts(cells, n), view.pe, present)  # n 1+k+t c, n N c
         outputs = len(self.outputs)
         iou = self.iou_head(tokens[:, :outputs])[:, 0]  # n 1+k

@@ -1,4 +1,4 @@
-"""The vision transformer on a processor: the same function as `geosam.sam.image_encoder.vit.VitEncoder`.
+"""The vision transformer on a processor: the same function as `geosam.sam.image_encoder.VitEncoder`.
 
 Everything but attention concerns each patch alone, so some rows of patches at a time go through all of it while they
 are in a core's cache. Attention goes head by head, and of its scores, patches times patches, only a few rows exist at a
@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from geosam.sam.blocks import Features
-from geosam.sam.image_encoder.vit import Block, VitEncoder, join_windows, split_windows
+from geosam.sam.blocks import FeatureMaps
+from geosam.sam.image_encoder import Block, VitEncoder, join_windows, split_windows
 from geosam.sam.prepared.precision import Linear
 from geosam.sam.prepared.workers import map_alone
 
@@ -46,10 +46,10 @@ class PreparedVit:
         self.blocks = [PreparedBlock(cast(Block, block), dtype, self.positions.shape[0]) for block in encoder.blocks]
         self.neck = encoder.neck
 
-    def __call__(self, images: Float[Tensor, "b 3 side side"]) -> Features:
+    def __call__(self, images: Float[Tensor, "b 3 side side"]) -> FeatureMaps:
         """Embed normalised, padded images."""
         with torch.autocast("cpu", enabled=False):  # the precision of every step is said here; threads have no autocast
-            return Features(torch.cat([self._embed(image) for image in images]))  # b out h w
+            return FeatureMaps(torch.cat([self._embed(image) for image in images]))  # b out h w
 
     def _embed(self, image: Tensor) -> Tensor:
         h, w, _ = self.positions.shape
@@ -63,7 +63,7 @@ class PreparedVit:
 
 
 class PreparedBlock:
-    """Attention, then an MLP, as in `geosam.sam.image_encoder.vit.Block`."""
+    """Attention, then an MLP, as in `geosam.sam.image_encoder.Block`."""
 
     def __init__(self, block: Block, dtype: torch.dtype, grid: int) -> None:
         attn, self.window = block.attn, block.window

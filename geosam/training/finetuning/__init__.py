@@ -21,9 +21,9 @@ from geosam import __version__
 from geosam.display import printable
 from geosam.errors import ModelError, OptionError
 from geosam.execute import Progress
+from geosam.models import write_sam
 from geosam.pipeline.request import to_network
 from geosam.sam.model import Predictor, Sam
-from geosam.sam.registry import write_sam
 from geosam.scene import Scene, open_scene
 from geosam.sinks import input_files
 from geosam.sinks.places import check_path
@@ -139,9 +139,10 @@ def finetune(
             hint="nano, vit_b, vit_l, vit_h, or weights that were fine-tuned from one of them",
         )
     spec, several = predictor.sam.spec, isinstance(scenes, list | tuple)
-    if part == "sharpener" and not spec.sharpened:
+    refines = predictor.capabilities.refines
+    if part == "sharpener" and not refines:
         raise OptionError("part='sharpener' of a model without one", expected="'decoder' or 'all'")
-    part = part or ("sharpener" if spec.sharpened else "decoder")
+    part = part or ("sharpener" if refines else "decoder")
     opened: list[Scene] = [open_scene(each) for each in (scenes if several else [scenes])]
     side = spec.side if spec.resamples else min(SIDE, spec.side)
     tiles = hold_out(cut_tiles(opened, labels, layer=layer, side=side, resamples=spec.resamples), share, seed)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from geosam.sam.blocks import Features
+from geosam.sam.blocks import FeatureMaps
 from geosam.sam.model import Predictor
+from geosam.segmenter import Features
 from geosam.training.batches import Batch
 from geosam.training.finetuning.tiles import Tile
 from geosam.training.samples import STRIDE, box_of, cover, draw_click, jitter_boxes
@@ -70,19 +71,21 @@ def draw_lesson(rng: np.random.Generator, tile: Tile, position: int, cell: int =
 
 
 class Kept:
-    """Features of tiles, computed when they are first asked for and read from a folder ever after."""
+    """FeatureMaps of tiles, computed when they are first asked for and read from a folder ever after."""
 
     def __init__(self, predictor: Predictor, folder: Path) -> None:
         self.predictor, self.folder = predictor, folder
 
-    def arrays(self, name: str, pixels: UInt8[np.ndarray, "3 s s"]) -> tuple[np.ndarray, ...]:
+    def encoded(self, name: str, pixels: UInt8[np.ndarray, "3 s s"]) -> Features:
         """Features as `Predictor.encode` gives them."""
         path = self.folder / f"{name}.npz"
         if not path.exists():
             np.savez(path, *self.predictor.encode(pixels))
         with np.load(path) as file:
-            return tuple(file[key] for key in file.files)
+            arrays = [file[key] for key in file.files]
+        _, h, w = pixels.shape
+        return Features.of(arrays, (h, w), picture=self.predictor.capabilities.picture)
 
-    def features(self, name: str, pixels: UInt8[np.ndarray, "3 s s"]) -> Features:
+    def features(self, name: str, pixels: UInt8[np.ndarray, "3 s s"]) -> FeatureMaps:
         """The same as tensors for a batch of one image."""
-        return self.predictor.features(self.arrays(name, pixels))
+        return self.predictor.feature_maps(self.encoded(name, pixels))

@@ -10,8 +10,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from affine import Affine
-from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -20,9 +18,11 @@ from geosam.embeddings import Embedding
 from geosam.evaluation.asking import ask_boxes, ask_clicks
 from geosam.evaluation.crops import iou
 from geosam.execute import Progress
-from geosam.sam.blocks import Features
+from geosam.models import to_predictor
+from geosam.nano.network import NanoSam
+from geosam.nano.roi_crop import SAMPLING
+from geosam.sam.blocks import FeatureMaps
 from geosam.sam.model import Predictor, Sam
-from geosam.sam.model.close_up import SAMPLING
 from geosam.training.answers import ask, batch_to_truth, judge
 from geosam.training.calibration import gaps_of_each, move_ious
 from geosam.training.checkpoints import Average
@@ -118,7 +118,7 @@ def learn(
     progress
         Shows how far it is.
     """
-    frozen = Kept(Predictor(deepcopy(sam), "start"), folder) if part != "all" else None
+    frozen = Kept(to_predictor(deepcopy(sam), "start"), folder) if part != "all" else None
     learning = set_learning(sam, part)
     optimiser = torch.optim.AdamW(learning, lr=RATES[part], weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98))
     average, known = Average(sam, DECAY), [tile for tile in tiles if not tile.held_out]
@@ -167,17 +167,17 @@ def step_loss(sam: Sam, tiles: Sequence[Tile], frozen: Kept | None, rng: np.rand
     batch = draw_lesson(rng, tiles[number], position)
     truth = batch_to_truth(batch, sam.pixel_mean.device)
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    if sam.spec.position_side:  # so that no place on the tile is learned by heart
+    if sam.position_side:  # so that no place on the tile is learned by heart
         sam.prompt_encoder.pe_layer.origin.copy_(3 * torch.rand(2, generator=generator))
     with sdpa_kernel(SDPBackend.MATH):  # its backward is the quickest on a CPU
-        features: Features = (
+        features: FeatureMaps = (
             frozen.features(f"{tiles[number].name}-{position}", batch.pixels[0])
             if frozen is not None
             else sam.encode_images(sam.normalise(truth.images))
         )
         how = {"rounds": 1, "late": False, "generator": generator, "chosen": CHOSEN}
         judged = [judge(sam, each, truth, **how) for each in ask(features, truth)]
-    if sam.spec.position_side:
+    if sam.position_side:
         sam.prompt_encoder.pe_layer.origin.zero_()
     return torch.stack([masks + ious for masks, ious, _ in judged]).sum() / (2 * len(truth.targets))
 
@@ -188,8 +188,9 @@ def sharpening_step(sam: Sam, tiles: Sequence[Tile], rng: np.random.Generator, *
     tile = crop(rng, tiles[int(rng.choice(len(tiles), p=weights / weights.sum()))], CROP)
     batch = draw_lesson(rng, tile, int(rng.integers(POSITIONS)), SAMPLING)
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    assert isinstance(sam, NanoSam)  # `finetune` has seen to it
     sharpener = sam.mask_sharpener
-    assert sharpener is not None  # `finetune` has seen to it
+    assert sharpener is not None  # likewise
     lesson = lesson_of(sam, batch, generator, least_iou=LEAST_IOU)
     return judge_lesson(sharpener, lesson, generator, again=again)[0]
 
@@ -219,7 +220,7 @@ def blend(sam: Sam, begun: dict[str, Tensor], share: float) -> None:
 
 def calibrate(sam: Sam, tiles: Sequence[Tile], frozen: Kept | None = None) -> None:
     """Bring the predicted IoUs in line with those reached, on average over the footprints of all tiles."""
-    predictor = Predictor(deepcopy(sam), "calibration")
+    predictor = to_predictor(deepcopy(sam), "calibration")
     difference = np.concatenate(
         [gaps_of_each(_embedding(predictor, each, frozen), predictor, each.targets()) for each in tiles]
     )
@@ -242,7 +243,7 @@ def weights_of(sam: Sam) -> dict[str, Tensor]:
 
 def look(sam: Sam, tiles: Sequence[Tile], frozen: Kept | None = None, *, most: int = 0) -> Score:
     """Score a network on the footprints that are held out; on at most so many, 0 for all."""
-    predictor, kept = Predictor(sam, "look"), [tile for tile in tiles if tile.held_out]
+    predictor, kept = to_predictor(sam, "look"), [tile for tile in tiles if tile.held_out]
     stride = math.ceil(sum(len(tile.labels) for tile in kept) / most) if most else 1
     scores = [each for tile in kept for each in _reached(predictor, tile, frozen, stride)]
     box, click, clicks3 = np.mean(scores, axis=0).tolist()
@@ -259,7 +260,6 @@ def _reached(predictor: Predictor, tile: Tile, frozen: Kept | None, stride: int)
 
 
 def _embedding(predictor: Predictor, tile: Tile, frozen: Kept | None) -> Embedding:
-    arrays = frozen.arrays(f"{tile.name}-0", tile.pixels) if frozen else predictor.encode(tile.pixels)
+    features = frozen.encoded(f"{tile.name}-0", tile.pixels) if frozen else predictor.encode(tile.pixels)
     side = tile.ids.shape[0]
-    place = GeoBox((side, side), Affine.identity(), None)
-    return Embedding(arrays, (side, side), Window(0, 0, side, side), place, predictor.key)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
+    return Embedding(features, Window(0, 0, side, side))  # pyright: ignore[reportCallIssue]  # attrs class without stubs

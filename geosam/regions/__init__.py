@@ -1,0 +1,59 @@
+"""The region tree of a scene and its cuts: every pixel in a segment, in memory that does not grow with the scene.
+
+===========  ==================================================================================
+module       responsibility
+===========  ==================================================================================
+features     the encoder's finest features, and how they lie over a window
+gradients    boundary strength, in units of the whole scene
+leaves       basins of the boundary strength, by steepest descent; grains
+graph        regions and their neighbours, as sums that add up
+merging      neighbours become one region, in rounds of reciprocal nearest neighbours
+measures     what tells an object from other nodes
+scoring      the chance of a node to be an object
+cuts         the cut that promises most, by dynamic programming; levels
+block        a block of a scene: its grains and its edges
+tiles        blocks put together, without seams
+tree         one step up: merged, measured, scored, cut
+scene_tree   the tree of a scene, tile by tile
+coverage     the cut as a partition of the valid pixels; the mapping unit
+===========  ==================================================================================
+"""
+
+from geosam.regions.block import Block, Place, empty_block, make_block
+from geosam.regions.coverage import Coverage, Segments, cover
+from geosam.regions.cuts import LEVELS, CutOptions
+from geosam.regions.features import FineFeatures
+from geosam.regions.gradients import Scale, measure_scale
+from geosam.regions.measures import measure_nodes
+from geosam.regions.merging import MergeOptions, Merges, merge
+from geosam.regions.scene_tree import TileGrid, grow_kept, grow_scene
+from geosam.regions.scoring import ScoreHead, load_head
+from geosam.regions.tiles import Spot
+from geosam.regions.tree import Grown, Growth
+
+__all__ = [
+    "LEVELS",
+    "Block",
+    "Coverage",
+    "CutOptions",
+    "FineFeatures",
+    "Grown",
+    "Growth",
+    "MergeOptions",
+    "Merges",
+    "Place",
+    "Scale",
+    "ScoreHead",
+    "Segments",
+    "Spot",
+    "TileGrid",
+    "cover",
+    "empty_block",
+    "grow_kept",
+    "grow_scene",
+    "load_head",
+    "make_block",
+    "measure_nodes",
+    "measure_scale",
+    "merge",
+]

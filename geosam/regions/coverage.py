@@ -1,0 +1,273 @@
+"""A cut of a scene's tree as a coverage: every valid pixel in exactly one segment.
+
+The cut is handed down from the root through the tiles to the grains (`hand_down`). Segments smaller than the mapping
+unit join the neighbour that they are most like (`absorb`), and what is left is numbered from the top of the scene.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from geosam.regions.cuts import follow
+from geosam.regions.graph import AREA, BOTTOM, LEFT, TOP, add_up, sum_links
+from geosam.regions.merging import MergeOptions, appearance
+from geosam.regions.scene_tree import Keep, TileGrid, load_labels, load_stage
+from geosam.regions.tiles import Spot
+
+STRIP_PX = 1 << 22
+"""Pixels of a strip of labels, unless a single row has more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """The segments of a cut.
+
+    Attributes
+    ----------
+    sums
+        ``n d``, as of `geosam.regions.graph.RegionGraph`.
+    chance
+        ``n``, to be an object.
+    parents
+        ``levels n``: for each coarser level the segment there that each is part of.
+    parent_chance
+        For each coarser level, the chances of its segments.
+    """
+
+    sums: Float64[np.ndarray, "n d"]
+    chance: Float32[np.ndarray, "n"]
+    parents: Int64[np.ndarray, "l n"]
+    parent_chance: tuple[Float32[np.ndarray, "_"], ...]
+
+    def __len__(self) -> int:
+        return len(self.sums)
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """Segments that partition the valid pixels of a scene.
+
+    Attributes
+    ----------
+    grid
+        The blocks of the scene.
+    keep
+        Where their grains are.
+    number
+        The segment, from 1, of each that `hand_down` had found.
+    segments
+        The segments, in order.
+    """
+
+    grid: TileGrid
+    keep: Keep
+    number: Int64[np.ndarray, "m"]
+    segments: Segments
+
+    @property
+    def stops(self) -> Int64[np.ndarray, "n"]:
+        """The row below the last pixel of each segment."""
+        return self.segments.sums[:, BOTTOM].astype(np.int64)
+
+    def coarser(self, depth: int) -> tuple["Coverage", Int64[np.ndarray, "n"]]:
+        """The coverage of a coarser cut, and which of its segments, from 1, each of these is part of; 0 is this one."""
+        if depth == 0:
+            return self, np.arange(1, len(self.segments) + 1)
+        _, first, group = np.unique(self.segments.parents[depth - 1], return_index=True, return_inverse=True)
+        sums = add_up(self.segments.sums, group, len(first))
+        rank = _from_top(sums)
+        above = self.segments.parents[depth:, first]
+        chance = self.segments.parent_chance[depth - 1][self.segments.parents[depth - 1, first]]
+        order = np.argsort(rank)
+        kept = Segments(sums[order], chance[order], above[:, order], self.segments.parent_chance[depth:])
+        part_of = rank[group] + 1
+        return Coverage(self.grid, self.keep, part_of[self.number - 1], kept), part_of
+
+    def strips(self) -> Iterator[tuple[int, np.ndarray]]:
+        """``(row_off, labels)`` from top to bottom: the segment of every pixel, 0 where there is no data."""
+        rows, cols = self.grid.shape(0)
+        lookup = np.concatenate([[0], self.number]).astype(np.int32)
+        for row in range(rows):
+            spots = [(row, col) for col in range(cols)]
+            grains = [load_labels(self.keep, spot) for spot in spots]
+            found = [lookup[np.concatenate([[-1], load_cut(self.keep, spot)]) + 1] for spot in spots]
+            top, height = self.grid.place((row, 0)).row, len(grains[0])
+            step = max(1, STRIP_PX // self.grid.plan.shape[1])
+            for first in range(0, height, step):
+                parts = [of[labels[first : first + step]] for of, labels in zip(found, grains, strict=True)]
+                yield top + first, np.concatenate(parts, axis=1)
+
+
+def cover(
+    grid: TileGrid, keep: Keep, *, levels: int = 1, least_px: float | int = 0.0, colour: float | int = 1.0
+) -> Coverage:
+    """Cut the tree of a scene.
+
+    Parameters
+    ----------
+    grid, keep
+        As `geosam.regions.scene_tree.grow_scene` was given.
+    levels
+        How many cuts there are.
+    least_px
+        Segments of fewer pixels join a neighbour, if they have one.
+    colour
+        `Scale.colour` of the scene.
+    """
+    found = hand_down(grid, keep, levels=levels, least_px=least_px)
+    group, segments = absorb(found, least_px, colour)
+    rank = _from_top(segments.sums)
+    order = np.argsort(rank)
+    ordered = Segments(segments.sums[order], segments.chance[order], segments.parents[:, order], segments.parent_chance)
+    return Coverage(grid, keep, rank[group] + 1, ordered)
+
+
+def _from_top(sums: Float64[np.ndarray, "n d"]) -> Int64[np.ndarray, "n"]:
+    """The place of each segment in reading order of their boxes' corners."""
+    order = np.lexsort((-sums[:, LEFT], -sums[:, TOP]))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was found on the way down: the segments, and the links of those that are small."""
+
+    segments: Segments
+    ends: Int64[np.ndarray, "e 2"]
+    borders: Float64[np.ndarray, "e 2"]
+
+
+class _Way:
+    """The way down: segments of all levels as they are met, and links of the small ones."""
+
+    def __init__(self, keep: Keep, levels: int, least_px: float | int) -> None:
+        self.keep, self.levels, self.least_px = keep, levels, least_px
+        self.counts = [0] * levels
+        self.sums: list[np.ndarray] = []
+        self.parents: list[np.ndarray] = []
+        self.chances: list[list[np.ndarray]] = [[] for _ in range(levels)]
+        self.small = np.zeros(0, bool)
+        self.ends: list[np.ndarray] = []
+        self.borders: list[np.ndarray] = []
+
+    def descend(self, grid: TileGrid, level: int, spot: Spot, given: Int64[np.ndarray, "l r"]) -> None:
+        """Hand segments down from a tile's roots; -1 where these are cut."""
+        stage, region_of = load_stage(self.keep, level, spot)
+        whole = np.full((self.levels, len(stage.chance)), -1)
+        whole[:, stage.roots] = given
+        for depth in reversed(range(self.levels)):  # the coarsest first: its segments hold those of the finer ones
+            start = self.counts[depth]
+            nodes = follow(stage.children, stage.rounds, stage.take[depth], whole[depth], first_id=start)
+            self._add(stage.sums, stage.chance, depth, nodes, whole)
+        self._link(whole[0], stage.ends, stage.borders)
+        if level == 0:
+            self.keep.put(cut_name(spot), {"segment": whole[0, : stage.rounds[0]].astype(np.int32)})
+        for member, regions in region_of.items():
+            self.descend(grid, level - 1, member, whole[:, regions])
+
+    def begin(self, grid: TileGrid) -> None:
+        """Begin with the roots of the whole."""
+        stage, _ = load_stage(self.keep, grid.top, (0, 0))
+        given = np.full((self.levels, len(stage.roots)), -1)
+        for depth in reversed(range(self.levels)):
+            rows = np.flatnonzero(stage.take[depth, stage.roots])
+            given[depth, rows] = np.arange(len(rows))
+            whole = np.full((self.levels, len(stage.chance)), -1)
+            whole[:, stage.roots] = given
+            self._add(stage.sums, stage.chance, depth, stage.roots[rows], whole)
+        self.descend(grid, grid.top, (0, 0), given)
+
+    def finish(self) -> _Found:
+        """All that was found."""
+        chance = [np.concatenate([np.zeros(0, np.float32), *parts]) for parts in self.chances]
+        segments = Segments(
+            np.concatenate(self.sums), chance[0], np.concatenate(self.parents, axis=1), tuple(chance[1:])
+        )
+        ends = np.concatenate([np.zeros((0, 2), np.int64), *self.ends])
+        return _Found(segments, *sum_links(ends, np.concatenate([np.zeros((0, 2)), *self.borders])))
+
+    def _add(self, sums: np.ndarray, chance: np.ndarray, depth: int, nodes: np.ndarray, whole: np.ndarray) -> None:
+        self.counts[depth] += len(nodes)
+        self.chances[depth].append(chance[nodes])
+        if depth == 0:
+            self.sums.append(sums[nodes])
+            self.parents.append(whole[1:, nodes])
+            self.small = np.concatenate([self.small, sums[nodes, AREA] < self.least_px])
+
+    def _link(self, segment: np.ndarray, ends: np.ndarray, borders: np.ndarray) -> None:
+        between = segment[ends]
+        known = (between >= 0).all(1) & (between[:, 0] != between[:, 1])
+        known[known] = self.small[between[known]].any(1)
+        self.ends.append(between[known])
+        self.borders.append(borders[known])
+
+
+def hand_down(grid: TileGrid, keep: Keep, *, levels: int, least_px: float | int) -> _Found:
+    """Hand the cut down to the grains, and keep for each block which segment each grain is part of."""
+    way = _Way(keep, levels, least_px)
+    way.begin(grid)
+    return way.finish()
+
+
+def absorb(found: _Found, least_px: float | int, colour: float | int) -> tuple[Int64[np.ndarray, "m"], Segments]:
+    """Let small segments join the neighbour that they are most like, until none has a neighbour that it could join.
+
+    Returns
+    -------
+    For each segment that was found, the one that it is part of now; and these.
+    """
+    segments, ends, borders = found.segments, found.ends, found.borders
+    group = np.arange(len(segments))
+    sums = segments.sums
+    head = np.arange(len(segments))  # the segment that a group has its chance and its parents from
+    while True:
+        small = sums[:, AREA] < least_px
+        chosen = _most_alike(small, ends, borders, appearance(sums, colour, MergeOptions()))
+        joining = np.flatnonzero(chosen >= 0)
+        if not len(joining):
+            break
+        joins = sparse.coo_array((np.ones(len(joining), np.int8), (joining, chosen[joining])), shape=(len(sums),) * 2)
+        count, became = connected_components(joins, directed=False)
+        order = np.lexsort((np.arange(len(sums)), -sums[:, AREA], became))
+        largest = order[np.searchsorted(became[order], np.arange(count))]
+        head = head[largest]
+        sums = add_up(sums, became.astype(np.int64), count)
+        group = became[group]
+        ends, borders = sum_links(became[ends].astype(np.int64), borders)
+    kept = Segments(sums, segments.chance[head], segments.parents[:, head], segments.parent_chance)
+    return group.astype(np.int64), kept
+
+
+def _most_alike(
+    small: Bool[np.ndarray, "n"], ends: Int64[np.ndarray, "e 2"], borders: Float64[np.ndarray, "e 2"], means: np.ndarray
+) -> Int64[np.ndarray, "n"]:
+    """For each small segment the neighbour that merging with costs least; -1 for none."""
+    apart = np.sqrt(np.square(means[ends[:, 0]] - means[ends[:, 1]]).sum(1))
+    share = MergeOptions().border
+    cost = share * borders[:, 1] / borders[:, 0] + (1 - share) * apart
+    chosen = np.full(len(small), -1)
+    here, there = np.concatenate([ends, ends[:, ::-1]]).T
+    cost = np.concatenate([cost, cost])
+    asks = np.flatnonzero(small[here])
+    order = asks[np.lexsort((there[asks], cost[asks], here[asks]))][::-1]  # the last to be written is the cheapest
+    chosen[here[order]] = there[order]
+    return chosen
+
+
+def load_cut(keep: Keep, spot: Spot) -> np.ndarray:
+    """The segment of each grain of a block."""
+    arrays = keep.get(cut_name(spot))
+    if arrays is None:
+        raise ValueError(f"no {cut_name(spot)}")  # it was kept a moment ago
+    return arrays["segment"]
+
+
+def cut_name(spot: Spot) -> str:
+    """The name under which the segments of a block's grains are kept."""
+    return f"cut-{spot[0]:04d}-{spot[1]:04d}"

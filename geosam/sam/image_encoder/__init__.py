@@ -1,1 +1,0 @@
-"""Image encoders: the vision transformer of the published checkpoints (`vit`), a small convolutional one (`conv`)."""
