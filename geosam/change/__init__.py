@@ -11,11 +11,13 @@ radiometry     bringing the colours of one date to those of the other
 unseen         no data, clouds, masks: what nobody saw
 ground         ground that has changed; shares of it in and around objects
 measures       how each object looks on both dates, in numbers that carry over
+outlines       outlines decoded on both dates
 objects        known objects, each id once
 status         kept, changed, gone, new, unseen
 damage         ordinal, calibrated grades, fitted on labels of one's own or the package's
 newcomers      what stands on the date after only, learned from the known objects
 growing        an extent that grows from outlines
+indices        spectral indices and their thresholds
 extents        how far water, fire or a slide reached
 summary        consequences per unit
 result         `Comparison`: the tables and how they came about

@@ -7,7 +7,8 @@ from os import PathLike
 from typing import Any
 
 from geosam.change.damage import FATES, GRADES, OrdinalModel, default_fates, default_grades
-from geosam.change.extents import METHODS, MMU_M2
+from geosam.change.extents import MMU_M2
+from geosam.change.indices import METHODS
 from geosam.errors import OptionError
 
 OUTLINES = "outlines"

@@ -20,6 +20,7 @@ from geosam.change.measures import MEASURES, Measured, feature_measures, measure
 from geosam.change.newcomers import LEAST_KNOWN, SURE, ground_beside, learn_likeness, plausible, spread
 from geosam.change.objects import Objects, read_objects
 from geosam.change.options import OUTLINES, CompareOptions, ExtentOptions
+from geosam.change.outlines import Outlines
 from geosam.change.pair import Pair, open_pair
 from geosam.change.radiometry import Radiometry, match
 from geosam.change.registration import register
@@ -170,7 +171,7 @@ class Look:
         inside = shapely.intersects(placed, shapely.box(0, 0, w, h))
         return placed[inside]
 
-    def measured(self, objects: Objects, *, decode: bool = True) -> tuple[Measured, "Outlines"]:
+    def measured(self, objects: Objects, *, decode: bool = True) -> tuple[Measured, Outlines]:
         """Measures of objects, and their outlines on both dates."""
         shapes = solid_shapes(objects)
         if decode:
@@ -191,7 +192,7 @@ class Look:
         return feature_measures(shapes_px, self.pair, self.describer)
 
     def frames(
-        self, objects: Objects, measured: Measured, outlines: "Outlines", told: tuple[Fates, np.ndarray]
+        self, objects: Objects, measured: Measured, outlines: Outlines, told: tuple[Fates, np.ndarray]
     ) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame, gpd.GeoDataFrame]:
         """The tables of objects and of their outlines on both dates."""
         scene = self.pair.before
@@ -230,27 +231,6 @@ class Look:
         less = np.zeros(0, object) if asked.before is None else read_objects(asked.before, self.pair).shapes_px
         less = less[~shapely.is_empty(less)]
         return extents.outline_extent(self.pair, found, less, event=asked.event, scores=sure, mmu_m2=asked.mmu_m2)
-
-
-class Outlines:
-    """Outlines of objects on both dates in pixels of the grid, empty where none was found, and their scores."""
-
-    def __init__(self, before: np.ndarray, scores: np.ndarray, after: np.ndarray, scores_after: np.ndarray) -> None:
-        self.before, self.scores, self.after, self.scores_after = before, scores, after, scores_after
-
-    @classmethod
-    def nothing(cls, count: int) -> "Outlines":
-        """Of none."""
-        empty = np.full(count, None, object)
-        empty[:] = shapely.Polygon()
-        return cls(empty, np.full(count, np.nan), empty.copy(), np.full(count, np.nan))
-
-    def with_new(self, after: np.ndarray) -> "Outlines":
-        """With objects that have an outline after only."""
-        more = Outlines.nothing(len(after))
-        joined = [np.concatenate(each) for each in ((self.before, more.before), (self.scores, more.scores))]
-        last = [np.concatenate(each) for each in ((self.after, after), (self.scores_after, more.scores_after))]
-        return Outlines(*joined, *last)
 
 
 def known_objects(prompts: Any, look: Look, asked: CompareOptions) -> Objects:
