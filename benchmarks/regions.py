@@ -176,7 +176,7 @@ def summed(tally: Tally) -> dict[str, float | str]:
     for least, name in ((0.5, "50"), (0.75, "75")):
         row[f"mean{name}"] = float(np.mean([np.mean(np.concatenate(each) >= least) for each in by_source.values()]))
         row[f"pooled{name}"] = float((best >= least).mean())
-        row[f"pooled{name}_90"] = " – ".join(f"{v:.3f}" for v in interval(tally, least))
+        row[f"pooled{name}_90"] = " to ".join(f"{v:.3f}" for v in interval(tally, least))
     for low, high in zip((0, *LENGTHS), (*LENGTHS, np.inf), strict=True):
         some = (length >= low) & (length < high)
         row[f"l{low}"] = float((best[some] >= 0.5).mean()) if some.any() else float("nan")

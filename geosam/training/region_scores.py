@@ -110,12 +110,12 @@ def observe(
     merges = merge(block.graph, scale.colour)
     ious, share = node_ious(merges, block.labels, labels)
     area = merges.sums[:, AREA]
-    known: Bool[np.ndarray, n] = (area >= LEAST_PX) & (area <= LARGEST * h * w)
+    known = (area >= LEAST_PX) & (area <= LARGEST * h * w)
     if not covered:
         known &= share > LABELLED
     if not known.any():
         return None
-    measures = measure_nodes(merges, scale.colour)[known]
+    measures = measure_nodes(merges, scale.colour, np.flatnonzero(known))
     return Nodes(measures, ious.max(1)[known], np.full(known.sum(), max(known.sum(), 30) ** -0.5, np.float32))
 
 
