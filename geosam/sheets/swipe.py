@@ -8,6 +8,7 @@ import base64
 import html
 import io
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,40 +28,6 @@ MOST_PX = 1800
 """Longest side of the pictures in a page."""
 
 JPEG_QUALITY = 88
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>{title}</title><style>
-body{{margin:0;font:15px/1.5 system-ui,sans-serif;color:#222;background:#f4f4f2}}
-header,footer{{max-width:{width}px;margin:auto;padding:12px 16px}}h1{{font-size:20px;margin:0}}
-figure{{position:relative;margin:auto;width:min(100vw,{width}px);aspect-ratio:{width}/{height};overflow:hidden;
-touch-action:none;user-select:none}}
-figure>img,figure>svg,figure>div>img{{position:absolute;inset:0;width:100%;height:100%;display:block}}
-#first{{position:absolute;inset:0;clip-path:inset(0 calc(100% - var(--at)) 0 0)}}
-#line{{position:absolute;top:0;bottom:0;left:var(--at);width:3px;margin-left:-1.5px;background:#fff;
-box-shadow:0 0 4px #000;cursor:ew-resize}}
-.tag{{position:absolute;top:8px;padding:2px 8px;background:#000a;color:#fff;border-radius:3px}}
-input{{width:100%;box-sizing:border-box}}
-ul{{list-style:none;padding:0;margin:6px 0;display:flex;gap:14px;flex-wrap:wrap}}
-i{{display:inline-block;width:13px;height:13px;margin-right:5px;vertical-align:-2px;border:2px solid}}
-</style></head><body>
-<header><h1>{title}</h1><p>{text}</p></header>
-<figure id="view" style="--at:50%"><img alt="after" src="{after}"><div id="first"><img alt="before" src="{before}">
-</div><svg viewBox="0 0 {width} {height}" preserveAspectRatio="none">{shapes}</svg><div id="line"></div>
-<span class="tag" style="left:8px">before {date_before}</span>
-<span class="tag" style="right:8px">after {date_after}</span></figure>
-<footer><input id="slide" type="range" min="0" max="100" value="50" aria-label="share of the picture before">
-<label><input id="show" type="checkbox" checked style="width:auto"> outlines</label><ul>{legend}</ul>
-<p>{note}</p></footer><script>
-const view=document.getElementById('view'),slide=document.getElementById('slide');
-const put=v=>{{view.style.setProperty('--at',v+'%');slide.value=v}};
-slide.oninput=()=>put(slide.value);
-const move=e=>{{const b=view.getBoundingClientRect();put(Math.max(0,Math.min(100,100*(e.clientX-b.left)/b.width)))}};
-view.onpointerdown=e=>{{view.setPointerCapture(e.pointerId);move(e);view.onpointermove=move}};
-view.onpointerup=()=>view.onpointermove=null;
-document.getElementById('show').onchange=e=>view.querySelector('svg').style.display=e.target.checked?'':'none';
-</script></body></html>
-"""
 
 
 def swipe_page(
@@ -104,7 +71,8 @@ def page(result: Comparison, title: str) -> str:
     h, w = before.shape[:2]
     counts = {name: count for name, count in result.counts().items() if count}
     dates = [html.escape(str(each)) for each in result.source["date"]]
-    return _PAGE.format(
+    template = (files("geosam.sheets") / "swipe.html").read_text(encoding="utf-8")
+    return template.format(
         title=html.escape(title),
         text=html.escape(", ".join(f"{count:,} {name}" for name, count in counts.items()) or "no objects"),
         width=w,
