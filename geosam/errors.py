@@ -12,6 +12,7 @@
     ├── StoreError       (OSError)      the embedding store
     ├── SinkError        (OSError)      an output that cannot be written
     ├── CatalogError     (ValueError)   a catalog without usable scenes, or a run folder that is none
+    ├── LandcoverError   (ValueError)   legends, samples, references or areas that make no map of classes
     └── ClusterError     (OSError)      workers or a scheduler that cannot be reached
 
 Every message says what was given, what was expected and what to do next, without secrets and without signs that a
@@ -87,6 +88,10 @@ class SinkError(GeosamError, OSError):
 
 class CatalogError(GeosamError, ValueError):
     """A source that names no usable scenes, or a folder that holds no finished run."""
+
+
+class LandcoverError(GeosamError, ValueError):
+    """A legend, samples, a reference or areas that cannot serve for a map of classes."""
 
 
 class ClusterError(GeosamError, OSError):

@@ -30,6 +30,7 @@ layer       `merge`: the parts of a run as one layer
 maps        footprints coloured by status
 page        the page about a run
 summary     `report`: what became of each scene
+landcover   land-cover maps of all scenes by one model
 ==========  ===========================================================================
 """
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from geosam.catalog.folder import RunFolder as RunFolder
     from geosam.catalog.items import Item as Item
     from geosam.catalog.job import View as View
+    from geosam.catalog.landcover import LandcoverRun as LandcoverRun
+    from geosam.catalog.landcover import landcover_catalog as landcover_catalog
     from geosam.catalog.layer import Merged as Merged
     from geosam.catalog.layer import merge as merge
     from geosam.catalog.manifest import Manifest as Manifest
@@ -57,6 +60,7 @@ _HOMES = {
     "CatalogReport": "run",
     "Execution": "run",
     "Item": "items",
+    "LandcoverRun": "landcover",
     "Manifest": "manifest",
     "Merged": "layer",
     "Row": "manifest",
@@ -66,6 +70,7 @@ _HOMES = {
     "View": "job",
     "encode_catalog": "run",
     "find_items": "sources",
+    "landcover_catalog": "landcover",
     "merge": "layer",
     "report": "summary",
     "segment_catalog": "run",

@@ -1,4 +1,4 @@
-"""The command line: ``geosam info | segment | similar | plan | encode | catalog | models | train | finetune | …``.
+"""The command line: ``geosam info | segment | landcover | sample | accuracy | similar | plan | encode | …``.
 
 Each command is a thin door to one library call. An error is one line on stderr and exit code 1, wrong usage exit
 code 2; set ``GEOSAM_DEBUG=1`` for a traceback. Ctrl-C, a polite kill and a closed terminal end with 130 and leave what
@@ -18,6 +18,7 @@ from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
 from geosam.cli.finetune import finetune
 from geosam.cli.info import info
+from geosam.cli.landcover import accuracy, landcover, landcover_catalog, sample
 from geosam.cli.log import log_handler
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
@@ -32,8 +33,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (info, segment, plan, encode, models, demo, train, finetune, evaluate, similar, change):
+for command in (info, segment, landcover, sample, accuracy, similar, change):
     app.command()(command)
+for command in (plan, encode, models, demo, train, finetune, evaluate):
+    app.command()(command)
+catalog.command("landcover")(landcover_catalog)
 app.add_typer(catalog)
 
 

@@ -14,8 +14,8 @@ from geosam.change.schemas import EMS_DAMAGE, SCHEMAS, to_schema
 from geosam.errors import OptionError, SinkError
 from geosam.pipeline.compare import compare
 from geosam.sheets import MAP_FORMATS, PAGE_FORMATS, Titles, situation_map, swipe_page
-from geosam.sinks.categories import Category, qml_of
 from geosam.sinks.layers import write_layers
+from geosam.sinks.outlined import Category, qml_of
 from geosam.sinks.places import check_path
 
 

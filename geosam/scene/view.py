@@ -184,14 +184,16 @@ class Scene:
             valid &= self._inside(window)
         return Chip(np.repeat(pixels, 3 // len(pixels), axis=0), valid, window, self._geobox_of(window))
 
-    def values(self, window: Window) -> tuple[Float[np.ndarray, "b h w"], Bool[np.ndarray, "b h w"]]:
-        """Source values of the scene's bands in a window, before the stretch, and which of them are data.
+    def values(
+        self, window: Window, bands: tuple[int, ...] | None = None
+    ) -> tuple[Float[np.ndarray, "b h w"], Bool[np.ndarray, "b h w"]]:
+        """Source values in a window, before the stretch, of some bands or the scene's own, and which of them are data.
 
         On a coarser grid than the raster's these are means of the source pixels with data; a pixel is data if at
         least half of it is. The area of interest plays no part.
         """
         rows, cols = self._axes(self._clipped(window))
-        parts = [self._read_strip(strip, cols) for strip in strips(rows, cols)]
+        parts = [self._read_strip(strip, cols, bands or self.bands) for strip in strips(rows, cols)]
         if len(parts) == 1:
             return parts[0]
         values, known = zip(*parts, strict=True)
@@ -337,8 +339,8 @@ class Scene:
         rows = Axis(top, top + round(window.height), h / self.whole[0], h)
         return rows, Axis(left, left + round(window.width), w / self.whole[1], w)
 
-    def _read_strip(self, rows: Axis, cols: Axis) -> tuple[np.ndarray, np.ndarray]:
-        values, known = self.raster.read(self.bands, span(rows, cols), self._level)
+    def _read_strip(self, rows: Axis, cols: Axis, bands: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        values, known = self.raster.read(bands, span(rows, cols), self._level)
         return resample(values, known, rows, cols)
 
     @cached_property

@@ -8,6 +8,7 @@ file name              what is written
 ``.fgb``               FlatGeobuf with its index
 ``.geojson``           GeoJSON as in RFC 7946: longitude and latitude, cut at the antimeridian
 ``.tif``, ``.tiff``    labels: int32 cloud-optimized GeoTIFF, overviews by mode (`LabelSink`)
+``.tif``, ``.tiff``    classes: cloud-optimized GeoTIFF with colours and names (`write_classes`)
 ``.png``               a picture of the scene with its polygons (`picture`)
 =====================  ======================================================================================
 
@@ -26,6 +27,8 @@ from pyproj import CRS
 
 from geosam.errors import SinkError
 from geosam.paths import for_gdal
+from geosam.sinks.categories import Category, categorized
+from geosam.sinks.classes import write_classes
 from geosam.sinks.geojson import read_foreign_member, write_geojson
 from geosam.sinks.geopackage import check_layer, copy_others, layer_of
 from geosam.sinks.inputs import input_files
@@ -38,13 +41,18 @@ from geosam.sinks.picture import picture
 from geosam.sinks.places import check_path, check_together, is_pending
 from geosam.sinks.staging import Outputs, Place, named_errors, placed
 from geosam.sinks.table import Table, spool
+from geosam.sinks.text import POINT_FORMATS, TABLE_FORMATS, write_points, write_text
 
 __all__ = [
     "LABEL_FORMATS",
     "PICTURE_FORMATS",
+    "POINT_FORMATS",
     "POLYGON_FORMATS",
+    "TABLE_FORMATS",
+    "Category",
     "LabelSink",
     "Outputs",
+    "categorized",
     "check_together",
     "check_writable",
     "input_files",
@@ -54,7 +62,10 @@ __all__ = [
     "read_layer",
     "read_metadata",
     "write",
+    "write_classes",
+    "write_points",
     "write_table",
+    "write_text",
 ]
 
 POLYGON_FORMATS = (".gpkg", ".parquet", ".fgb", ".geojson")
@@ -76,7 +87,7 @@ def write(
     layer: str | None = None,
     metadata: Mapping[str, object] | None = None,
     crs: object = None,
-    style: bool = True,
+    style: bool | str = True,
     overwrite: bool = True,
     outputs: Outputs | None = None,
 ) -> Path:
@@ -98,7 +109,8 @@ def write(
     crs
         CRS of the layer where the frames carry none, anything that pyproj understands.
     style
-        Whether a GeoPackage gets the table `layer_styles`, with which QGIS opens the layer styled.
+        Whether a GeoPackage gets the table `layer_styles`, with which QGIS opens the layer styled; a QML document, such
+        as `categorized` writes, is the style itself.
     overwrite
         Whether an existing file, in a GeoPackage a layer of the same name, may be replaced.
     outputs
@@ -144,7 +156,7 @@ def write_table(
     *,
     layer: str | None = None,
     metadata: Mapping[str, object] | None = None,
-    style: bool = True,
+    style: bool | str = True,
     overwrite: bool = True,
     inputs: Iterable[str | os.PathLike[str]] = (),
 ) -> Path:
@@ -176,7 +188,7 @@ def _write(
     layer: str | None,
     metadata: Mapping[str, object] | None,
     *,
-    style: bool,
+    style: bool | str,
     overwrite: bool,
 ) -> None:
     """Write a table in the format of its file."""

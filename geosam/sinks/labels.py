@@ -95,7 +95,7 @@ class LabelSink:
         with ExitStack() as stack:
             self._part = stack.enter_context(placed(self.path, self._outputs, overwrite=self._overwrite)).part
             self._strips = self._part.with_name("strips.tif")
-            with named_errors(self.path), _quiet():
+            with named_errors(self.path), quiet():
                 self._dataset = self._create()
             stack.push(self._complete)
             self._closing = stack.pop_all()
@@ -127,7 +127,7 @@ class LabelSink:
             raise SinkError(given, expected=f"{self._width} columns from row {expected_row} to at most {self._height}")
         rows = np.concatenate([self._held, labels]) if len(self._held) else labels
         whole = len(rows) if row_off + len(labels) == self._height else len(rows) // _BLOCK_ROWS * _BLOCK_ROWS
-        with named_errors(self.path), _quiet():
+        with named_errors(self.path), quiet():
             self._dataset.write(rows[:whole], 1, window=((self._written, self._written + whole), (0, self._width)))
         self._written += whole
         self._held = rows[whole:].copy()
@@ -171,7 +171,7 @@ class LabelSink:
         GDAL leaves nodata out when it takes the mode, which would let objects grow from overview to overview. So the
         overviews are built while 0 is an ordinary label, and it becomes nodata afterwards.
         """
-        with named_errors(self.path), _quiet():
+        with named_errors(self.path), quiet():
             self._dataset.close()
             if self._written < self._height:
                 missing = f"rows {self._written + len(self._held)} to {self._height} were never written"
@@ -184,7 +184,7 @@ class LabelSink:
 
     def _complete(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close what is open; make the file if all went well and it is not made yet."""
-        with named_errors(self.path), _quiet():
+        with named_errors(self.path), quiet():
             self._dataset.close()
         if kind is None and not self._part.exists():
             self.finish()
@@ -192,7 +192,7 @@ class LabelSink:
 
 def read_tag(path: str) -> dict[str, object]:
     """Read the metadata of a file of `LabelSink`."""
-    with _quiet(), rasterio.open(path) as labels:
+    with quiet(), rasterio.open(path) as labels:
         return json.loads(labels.tags().get("geosam", "{}"))
 
 
@@ -202,7 +202,7 @@ def _factors(height: int, width: int) -> list[int]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """A bounded block cache, and no word about a scene that has no place in the world: its labels have none either."""
     with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings(), _libtiff_noted():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

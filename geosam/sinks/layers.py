@@ -10,11 +10,11 @@ import pandas as pd
 import pyogrio
 
 from geosam.errors import SinkError
-from geosam.sinks.categories import add_categories
 from geosam.sinks.geopackage import check_name
 from geosam.sinks.ogr import STAMP, fixed_date, write_geopackage
 from geosam.sinks.places import check_path
 from geosam.sinks.staging import Outputs, named_errors, placed
+from geosam.sinks.style import add_style
 from geosam.sinks.table import spool
 
 
@@ -77,5 +77,5 @@ def write_layers(
                     pyogrio.write_dataframe(frame, place.part, layer=name, driver="GPKG")
         for name, qml in (styles or {}).items():
             if name in layers:
-                add_categories(place.part, name, qml, stamp=STAMP, about="Categories")
+                add_style(place.part, name, stamp=STAMP, document=qml)
     return target

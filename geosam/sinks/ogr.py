@@ -33,7 +33,9 @@ _INCOMPLETE = {"GPKG": {}, "FlatGeobuf": {"SPATIAL_INDEX": "NO"}}
 """What changes if a row has no geometry, which the index of a FlatGeobuf does not allow."""
 
 
-def write_geopackage(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str, style: bool) -> None:
+def write_geopackage(
+    table: Table, path: Path, metadata: Mapping[str, object], *, layer: str, style: bool | str
+) -> None:
     """Write polygons as a layer of a GeoPackage, with a spatial index and a default style.
 
     Parameters
@@ -47,13 +49,13 @@ def write_geopackage(table: Table, path: Path, metadata: Mapping[str, object], *
     layer
         Name of the layer.
     style
-        Whether to add the table `layer_styles`, with which QGIS opens the layer styled.
+        Whether to add the table `layer_styles`, with which QGIS opens the layer styled; a QML document is that style.
     """
     with fixed_date():
         rows = _write(table, path, metadata, layer=layer, driver="GPKG")
     _check_whole(path, layer, rows, bool(metadata))
     if style:
-        add_style(path, layer, stamp=STAMP)
+        add_style(path, layer, stamp=STAMP, document=style if isinstance(style, str) else None)
 
 
 def write_flatgeobuf(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str) -> None:

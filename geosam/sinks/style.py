@@ -68,7 +68,7 @@ def qml() -> str:
     symbol = ElementTree.SubElement(
         symbols, "symbol", type="fill", name="0", alpha="1", clip_to_extent="1", force_rhr="0"
     )
-    _layer(
+    add_symbol_layer(
         symbol,
         "SimpleLine",
         line_color=_CASING,
@@ -77,7 +77,7 @@ def qml() -> str:
         line_width_unit="MM",
         joinstyle="round",
     )
-    _layer(
+    add_symbol_layer(
         symbol,
         "SimpleFill",
         color=_FILL,
@@ -100,7 +100,7 @@ def qml() -> str:
     )
 
 
-def add_style(path: Path, layer: str, *, stamp: str) -> None:
+def add_style(path: Path, layer: str, *, stamp: str, document: str | None = None) -> None:
     """Put the style into a GeoPackage, as the default of one of its layers.
 
     Parameters
@@ -111,6 +111,8 @@ def add_style(path: Path, layer: str, *, stamp: str) -> None:
         The layer to style, with the geometry column `geom`.
     stamp
         Date of the change, ISO 8601.
+    document
+        The style as QML; None: `qml`.
     """
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(_TABLE)
@@ -123,10 +125,10 @@ def add_style(path: Path, layer: str, *, stamp: str) -> None:
             "f_table_name": layer,
             "f_geometry_column": "geom",
             "styleName": NAME,
-            "styleQML": qml(),
+            "styleQML": qml() if document is None else document,
             "styleSLD": "",
             "useAsDefault": 0 if other else 1,
-            "description": "Outline over a translucent fill",
+            "description": "Outline over a translucent fill" if document is None else "A colour for each class",
             "owner": "",
             "update_time": stamp,
         }
@@ -142,7 +144,7 @@ def add_style(path: Path, layer: str, *, stamp: str) -> None:
         )
 
 
-def _layer(symbol: ElementTree.Element, kind: str, **options: str) -> None:
+def add_symbol_layer(symbol: ElementTree.Element, kind: str, **options: str) -> None:
     """Add one symbol layer; QGIS ≥ 3.26 reads the options as a map, older releases as properties."""
     layer = ElementTree.SubElement(symbol, "layer", {"class": kind, "enabled": "1", "locked": "0", "pass": "0"})
     listed = ElementTree.SubElement(layer, "Option", type="Map")
