@@ -58,7 +58,9 @@ def cases(folder: Path) -> Iterator[Case]:
         for row in manifest[manifest.file.str.startswith(name)].itertuples():
             with rasterio.open(folder / str(row.labels)) as file:
                 mask = file.read(1)
-            yield Case(name, geosam.open_scene(str(folder / str(row.file))), 1 + (mask > 127), ("other", "forest"))
+            yield Case(
+                name, geosam.open_scene(str(folder / str(row.file))), 1 + (mask > mask.max() / 2), ("other", "forest")
+            )
     for row in manifest[manifest.file.str.contains("S2Hand")].itertuples():
         with rasterio.open(folder / str(row.labels)) as file:
             mask = file.read(1)
@@ -231,7 +233,11 @@ def written(rows: list[dict[str, object]]) -> pd.DataFrame:
     """The table of means over seeds, written down as far as it goes."""
     keys = ["source", "scene", "method", "segments", "measure"]
     mean = pd.DataFrame(rows).groupby(keys, sort=False).value.agg(["mean", "std"]).round(4).reset_index()
-    mean.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+    path = Path(__file__).with_suffix(".csv")
+    if path.exists():  # sources that were not measured now stay
+        former = pd.read_csv(path)
+        mean = pd.concat([former[~former.source.isin(mean.source)], mean], ignore_index=True)
+    mean.to_csv(path, index=False)
     return mean
 
 
