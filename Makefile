@@ -7,7 +7,7 @@ BIN := .venv/bin
 # speed and memory, beside peers or the machine's limits
 SPEED := engine nano tiled vectorize scene memory sinks stitching catalog
 # what the model finds, and how it came to be; trains candidates anew
-QUALITY := model_quality contact_sheet finetune seams simple_methods encoders
+QUALITY := model_quality contact_sheet finetune seams simple_methods encoders recognition
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist worksteal
 SHAPES := --jaxtyping-packages=geosam,beartype.beartype

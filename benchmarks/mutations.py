@@ -1,89 +1,129 @@
-"""Are the tuned constants seen by a test? Change one at a time in a copy of the package and run the golden net.
+"""Are the tuned constants seen by a test? Change a field of the built-in model's recipe, and ask the golden net.
 
     python benchmarks/mutations.py
 
-Writes `mutations.csv` beside itself: constant, change, whether a test noticed, seconds. A constant that nobody notices
-is either idle or has no test.
+Writes `mutations.csv` beside itself: field, value, change, where the golden net noticed, seconds. A constant that
+nobody notices is either idle or has no test.
 """
 
+import copy
 import csv
-import os
-import re
-import shutil
-import subprocess
-import sys
-import tempfile
+import importlib.util
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import geopandas as gpd
+
+import geosam
+from geosam.segmenter import Segmenter
 
 HERE = Path(__file__).resolve().parent
 
-MUTATIONS = (
-    ("jitter_px", "(4.25, 4.25)", "(9.0, 9.0)"),
-    ("clicks.clip", "clip=8.0", "clip=2.0"),
-    ("clicks.ambiguity", "ambiguity=0.05", "ambiguity=0.5"),
-    ("clicks.refined_weight", "refined_weight=0.5", "refined_weight=0.0"),
-    ("clicks.central_weight", "central_weight=0.3", "central_weight=0.0"),
-    ("clicks.reach", "reach=2.0", "reach=4.0"),
-    ("clicks.in_turn", "in_turn=True", "in_turn=False"),
-    ("boxes.bias", "Boxes(bias=0.5", "Boxes(bias=1.0"),
-    ("boxes.loose", "loose=7.5", "loose=15.0"),
-    ("boxes.pull", "pull=20.0", "pull=5.0"),
-    ("boxes.outside", "outside=10.0", "outside=3.0"),
-    ("refinement.passes", "passes=2,", "passes=1,"),
-    ("refinement.margin", "margin=0.25", "margin=0.5"),
-    ("refinement.edge", "edge=-1.0", "edge=-4.0"),
-    ("refinement.cut", "cut=1 / 6", "cut=1 / 3"),
-    ("refinement.nms_iou", "nms_iou=0.7", "nms_iou=0.5"),
-    ("refinement.hidden", "hidden=0.5", "hidden=0.9"),
-    ("refinement.batch", "batch=64", "batch=8"),
-    ("refinement.sure", "sure=4.0", "sure=1.0"),
-    ("second_pass.expand", "expand=0.08", "expand=0.2"),
-    ("second_pass.bias", "bias=0.5,  # as", "bias=1.0,  # as"),
-    ("second_pass.spill", "spill=0.1", "spill=0.4"),
-    ("second_pass.iou_weights", "0.55, 0.41, 0.42, 0.33", "0.55, 0.41, 0.2, 0.11"),
-    ("everything.spacing_px", "spacing_px=16", "spacing_px=24"),
-    ("everything.whole_every", "whole_every=8", "whole_every=4"),
-    ("everything.pred_iou_threshold", "pred_iou_threshold=0.3", "pred_iou_threshold=0.4"),
-    ("suppression.overlap", "overlap=0.2", "overlap=0.35"),
-    ("quality.weight", "enabled=scores, weight=2 / 3", "enabled=scores, weight=1 / 3"),
-)
-"""Field of the built-in model's recipe, what stands in it, what is put in its place."""
 
-RECIPE = "nano/recipe.py"
+def golden_net() -> ModuleType:
+    """The module of the golden net, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location("test_golden", HERE.parent / "tests" / "test_golden.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def noticed(old: str, new: str) -> bool:
-    """Whether the golden net fails on a copy of the package with one change."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("geosam", "tests", "sample_data"):
-            shutil.copytree(HERE.parent / name, Path(folder, "copy", name))
-        shutil.copy(HERE.parent / "pyproject.toml", Path(folder, "copy"))
-        if (shared := HERE.parent.parent / "shared").is_dir():
-            Path(folder, "shared").symlink_to(shared)
-        place = Path(folder, "copy", "geosam", RECIPE)
-        text = place.read_text()
-        if len(re.findall(re.escape(old), text)) != 1:
-            raise SystemExit(f"{RECIPE}: {old!r} does not stand there once")
-        place.write_text(text.replace(old, new))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests/test_golden.py"]
-        environment = {**os.environ, "PYTHONPATH": str(Path(folder, "copy"))}
-        run = subprocess.run(command, cwd=Path(folder, "copy"), env=environment, capture_output=True, check=False)
-        return run.returncode == 1
+golden = golden_net()
+
+MUTATIONS = {
+    "clicks.in_turn": False,
+    "clicks.jitter_px": ((0.0, 0.0), (9.0, 9.0), (-4.25, -4.25)),
+    "clicks.clip": 2.0,
+    "clicks.ambiguity": 0.5,
+    "clicks.refined_weight": 0.0,
+    "clicks.central_weight": 0.0,
+    "clicks.reach": 4.0,
+    "boxes.bias": 1.0,
+    "boxes.loose": 15.0,
+    "boxes.pull": 5.0,
+    "boxes.outside": 3.0,
+    "refinement.passes": 1,
+    "refinement.margin": 0.5,
+    "refinement.edge": -4.0,
+    "refinement.cut": 1 / 3,
+    "refinement.nms_iou": 0.5,
+    "refinement.hidden": 0.9,
+    "refinement.batch": 8,
+    "refinement.sure": 1.0,
+    "second_pass.clicks": False,
+    "second_pass.everything": False,
+    "second_pass.expand": 0.2,
+    "second_pass.bias": 1.0,
+    "second_pass.spill": 0.4,
+    "second_pass.iou_weights": (0.55, 0.41, 0.2, 0.11),
+    "everything.spacing_px": 24,
+    "everything.whole_every": 4,
+    "everything.pred_iou_threshold": 0.4,
+    "suppression.overlap": 0.35,
+    "suppression.consensus": False,
+    "quality.enabled": False,
+    "quality.weight": 1 / 3,
+}
+"""Field of the recipe, and what is put in its place."""
+
+EVERYTHING = ("everything",)
+
+KINDS = {
+    "clicks": ("click", "click aside", "three clicks"),
+    "boxes": ("box", "polygon"),
+    **dict.fromkeys(("everything", "suppression", "quality"), EVERYTHING),
+    **dict.fromkeys(("nms_iou", "hidden", "batch", "sure", "spill"), EVERYTHING),
+}
+"""What a step, or a field of another step, has a say in; all kinds of prompts where it stands not here."""
+
+
+def changed(model: Segmenter, field: str, value: Any) -> Segmenter:
+    """The same model with one field of its recipe changed."""
+    step, name = field.split(".")
+    other = copy.copy(model)
+    other.recipe = replace(model.recipe, **{step: replace(getattr(model.recipe, step), **{name: value})})
+    return other
+
+
+def noticed(model: Segmenter, kinds: tuple[str, ...], dev: Path | None) -> str:
+    """Where the golden net fails first: crop and kind; empty if nowhere."""
+    for crop, (file, *_) in golden.CROPS.items():
+        if file is not None and dev is None:
+            continue
+        array, boxes = golden.crop_of(crop, dev)
+        scene, stored = geosam.open_scene(array), gpd.read_parquet(golden.GOLDEN / f"{crop}.parquet")
+        for kind in kinds:
+            prompts = None if kind == "everything" else golden.prompts_of(kind, boxes, scene)
+            now = geosam.segment(scene, prompts, model=model, window=golden.SIDE).reset_index(drop=True)
+            then = stored[stored.kind == kind].reset_index(drop=True)
+            try:
+                golden.same_objects(now, then) if prompts is None else golden.same_answers(now, then, kind)
+            except AssertionError:
+                return f"{crop}, {kind}"
+    return ""
 
 
 def main() -> None:
-    """Change each constant in turn; a line for each."""
+    """Change each field in turn; a line for each."""
+    model = geosam.load_model("nano", device="cpu", dtype="float32")
+    dev = HERE.parent.parent / "shared" / "data" / "dev"
     with open(HERE / "mutations.csv", "w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["field", "constant", "changed to", "noticed", "seconds"])
-        for name, old, new in MUTATIONS:
+        table.writerow(["field", "value", "changed to", "noticed", "seconds"])
+        for field, value in MUTATIONS.items():
             begin = time.perf_counter()
-            seen = noticed(old, new)
-            row = [name, old, new, seen, round(time.perf_counter() - begin)]
+            step, name = field.split(".")
+            kinds = KINDS.get(step) or KINDS.get(name) or golden.KINDS
+            seen = noticed(changed(model, field, value), kinds, dev if dev.is_dir() else None)
+            row = [field, getattr(getattr(model.recipe, step), name), value, seen, round(time.perf_counter() - begin)]
             table.writerow(row)
             file.flush()
-            print(*row)
+            print(*row, flush=True)
 
 
 if __name__ == "__main__":

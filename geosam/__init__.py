@@ -19,6 +19,8 @@ _HOMES = {
     "GeosamError": "geosam.errors",
     "Prompts": "geosam.prompts",
     "SegmentOptions": "geosam.pipeline",
+    "compare": "geosam.pipeline.compare",
+    "compare_to_file": "geosam.pipeline.publish",
     "encode": "geosam.pipeline",
     "encode_catalog": "geosam.catalog",
     "load_model": "geosam.models",
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from geosam.pipeline import segment as segment
     from geosam.pipeline import segment_to_file as segment_to_file
     from geosam.pipeline import similar as similar
+    from geosam.pipeline.compare import compare as compare
+    from geosam.pipeline.publish import compare_to_file as compare_to_file
     from geosam.prompts import Prompts as Prompts
     from geosam.scene import open_scene as open_scene
     from geosam.sinks import write as write

@@ -4,6 +4,7 @@ The layers in ``tests/golden`` are what the model gave when they were written. `
 for a model or a recipe that is meant to give something else.
 """
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -147,6 +148,14 @@ def test_the_model_finds_what_it_found(name, model, request):
             same_objects(now, then)
         else:
             same_answers(now, then, kind)
+
+
+def test_the_recipe_is_the_one_of_the_stored_layers(model):
+    """Whoever changes a constant on purpose writes the layers anew, with the recipe beside them."""
+    stored, recipe = GOLDEN / "recipe.json", json.dumps(model.recipe.to_dict(), indent=1)
+    if os.environ.get("GEOSAM_GOLDEN") == "write":
+        stored.write_text(recipe + "\n")
+    assert json.loads(stored.read_text()) == json.loads(recipe)
 
 
 def same_answers(now: gpd.GeoDataFrame, then: gpd.GeoDataFrame, kind: str) -> None:

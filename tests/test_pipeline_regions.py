@@ -6,7 +6,6 @@ import shapely
 
 import geosam
 from geosam.errors import OptionError
-from geosam.pipeline import regions
 from geosam.sinks import read_layer
 from geosam.testing import TruthNetwork, blob_labels, label_scene
 
@@ -45,7 +44,7 @@ def test_objects_are_segments(found):
 
 def test_the_same_bytes_whatever_works_beside_and_however_strips_are_cut(scene, found, monkeypatch):
     for abreast, strip in ((0, 1 << 22), (3, 5000)):
-        monkeypatch.setattr(regions, "ABREAST", abreast)
+        monkeypatch.setattr("geosam.pipeline.regions.ABREAST", abreast)
         monkeypatch.setattr("geosam.regions.coverage.STRIP_PX", strip)
         again = geosam.segment(scene, model=NETWORK, coverage=True).sort_values("object_id")
         first = found.sort_values("object_id")
@@ -115,3 +114,9 @@ def test_prompts_have_no_coverage(scene):
     prompts = geosam.Prompts.from_points([(50, 50)], geosam.open_scene(scene), crs="px")
     with pytest.raises(OptionError, match="coverage with prompts"):
         geosam.segment(scene, prompts, model=NETWORK, coverage=True)
+
+
+def test_a_plan_counts_the_blocks_of_the_tree(scene):
+    told = geosam.plan(scene, model=NETWORK, coverage=True)
+    assert (told.windows, told.points, told.empty) == (6, 0, 0)
+    assert told.seconds > 0

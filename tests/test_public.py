@@ -12,6 +12,8 @@ PUBLIC = [
     "Prompts",
     "SegmentOptions",
     "__version__",
+    "compare",
+    "compare_to_file",
     "encode",
     "encode_catalog",
     "load_model",

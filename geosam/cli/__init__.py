@@ -12,6 +12,7 @@ import typer
 
 import geosam
 from geosam.cli.catalog import catalog
+from geosam.cli.change import change
 from geosam.cli.demo import demo
 from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (info, segment, landcover, sample, accuracy, similar):
+for command in (info, segment, landcover, sample, accuracy, similar, change):
     app.command()(command)
 for command in (plan, encode, models, demo, train, finetune, evaluate):
     app.command()(command)

@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
-from geosam.cli.options import GroupColumn, IdColumn, LabelColumn, PromptsCrs, PromptsLayer, Spacing, prompt_names
+from geosam.cli.options import (
+    Coverage,
+    GroupColumn,
+    IdColumn,
+    LabelColumn,
+    PromptsCrs,
+    PromptsLayer,
+    Spacing,
+    Speed,
+    prompt_names,
+)
 from geosam.cli.scenes import (
     Aoi,
     AoiCrs,
@@ -46,6 +56,8 @@ def plan(
     window: Window = None,
     overlap: Overlap = None,
     spacing: Spacing = None,
+    speed: Speed = None,
+    coverage: Coverage = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
     threads: Threads = None,
@@ -61,7 +73,16 @@ def plan(
     how = prompt_names(prompts_layer, id_column, group_column, label_column)
     asked = joined(read_prompts(opened, prompts, crs=prompts_crs, how=how))
     network = open_model(model, device=device, dtype=dtype, threads=threads)
-    forecast = geosam.plan(opened, asked, model=network, window=window, overlap=overlap, spacing_px=spacing)
+    forecast = geosam.plan(
+        opened,
+        asked,
+        model=network,
+        window=window,
+        overlap=overlap,
+        spacing_px=spacing,
+        speed=speed,
+        coverage=coverage,
+    )
     show_forecast(forecast, Console(soft_wrap=True))
 
 

@@ -8,10 +8,12 @@ import numpy as np
 from rasterio.windows import Window
 
 from geosam.masks.everything import grid_points
-from geosam.pipeline.calibration import NOTHING, calibrated
+from geosam.pipeline.calibration import NOTHING, calibrated, peak_bytes
 from geosam.pipeline.hierarchy import VIEWS
 from geosam.pipeline.prompted import on_level, pyramid
+from geosam.pipeline.regions import tree_grid, tree_seconds
 from geosam.pipeline.request import Request
+from geosam.regions import TileGrid
 from geosam.windows import WindowPlan
 
 
@@ -52,6 +54,11 @@ class Forecast:
 def forecast(request: Request) -> Forecast:
     """Count the windows, points or prompts of a run, and say what they will take on this machine."""
     plan = request.options.plan(request.scene.shape, side=request.network.side)
+    if request.prompts is None and request.options.grows_tree:
+        grid = tree_grid(request)
+        return Forecast(
+            shape=request.scene.shape, window=grid.plan.size, overlap=grid.plan.overlap, **_tree(request, grid)
+        )
     counted = _everything(request, plan) if request.prompts is None else _prompted(request, plan)
     return Forecast(shape=request.scene.shape, window=plan.size, overlap=plan.overlap, **counted)
 
@@ -73,6 +80,20 @@ def _everything(request: Request, plan: WindowPlan) -> dict[str, Any]:
         "prompts": 0,
         "seconds": cost.seconds(passes=passes, points=points),
         "peak_bytes": cost.peak_bytes,
+    }
+
+
+def _tree(request: Request, grid: TileGrid) -> dict[str, Any]:
+    """What the region tree of the scene takes, by one of its windows."""
+    full = [spot for spot in grid.blocks() if request.scene.has_data(grid.planned(spot).window)]
+    seconds = tree_seconds(request, grid, full[len(full) // 2]) if full else 0.0
+    return {
+        "windows": grid.plan.count,
+        "empty": grid.plan.count - len(full),
+        "points": 0,
+        "prompts": 0,
+        "seconds": seconds * len(full),
+        "peak_bytes": peak_bytes(),
     }
 
 

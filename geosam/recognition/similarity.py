@@ -9,9 +9,9 @@ probability density function and mode"): five examples are too few to learn more
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
-from geosam.arrays import Ids, Scores
+from geosam.arrays import Scores
 from geosam.errors import OptionError
 from geosam.recognition.backbone import CHANNELS, STRIDES
 from geosam.recognition.description import COLOUR, SHAPE, TEXTURE, RegionFeatures
@@ -58,8 +58,8 @@ class Examples:
         If none is right, or a row is both.
     """
 
-    right: Ids
-    wrong: Ids
+    right: Int64[np.ndarray, "r"]
+    wrong: Int64[np.ndarray, "w"]
 
     def __post_init__(self) -> None:
         both = np.intersect1d(self.right, self.wrong)

@@ -1,12 +1,12 @@
 """The encoder's finest features, and how they lie over a window."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float16, Float32
 
 from geosam.embeddings import Embedding
+from geosam.segmenter import Segmenter
 
 STRIDE = 4
 """Window pixels to a cell of the mask logits, by which `logits_shape` tells how a window lies on a network's input."""
@@ -28,7 +28,7 @@ class FineFeatures:
     extent: tuple[float, float]
 
     @classmethod
-    def of(cls, embedding: Embedding, network: Any) -> "FineFeatures":
+    def of(cls, embedding: Embedding, network: Segmenter) -> "FineFeatures":
         """The finest features of an embedding, cut to the window.
 
         Parameters
@@ -86,7 +86,7 @@ class FineFeatures:
         return values
 
 
-def _extent(grid: tuple[int, ...], shape: tuple[int, int], network: Any) -> tuple[float, float]:
+def _extent(grid: tuple[int, ...], shape: tuple[int, int], network: Segmenter) -> tuple[float, float]:
     """``(h, w)`` of a window in cells of a grid that may reach beyond it, where the input was padded."""
     gh, gw = grid
     for stride in (1, 2, 4, 8, 16):  # not resampled: padded to a multiple of 32 pixels

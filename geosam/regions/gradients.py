@@ -93,7 +93,9 @@ class Scale:
         self, values: Float32[np.ndarray, "c gh gw"], seen: Float32[np.ndarray, "gh gw"]
     ) -> Float32[np.ndarray, "gh gw k"]:
         """The features by their components, as regions are compared by; the mean where there is nothing to be seen."""
-        return (np.moveaxis(values, 0, -1).dot(self.basis) - self.mean @ self.basis) * seen[..., None]
+        c, h, w = values.shape
+        parts = self.basis.T @ values.reshape(c, h * w) - (self.mean @ self.basis)[:, None]
+        return np.ascontiguousarray(parts.T).reshape(h, w, -1) * seen[..., None]
 
 
 def measure_scale(windows: Sequence[tuple[AnyPixels, FineFeatures, AnyValid]]) -> Scale:

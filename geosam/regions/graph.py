@@ -87,8 +87,9 @@ def sum_links(
     >>> ends.tolist(), borders.tolist()
     ([[0, 1], [0, 2]], [[2.0, 2.0], [1.0, 1.0]])
     """
-    apart = ends[:, 0] != ends[:, 1]
-    low, high, borders = ends[apart].min(1), ends[apart].max(1), borders[apart]
+    one, other = ends.T
+    apart = one != other
+    low, high, borders = np.minimum(one, other)[apart], np.maximum(one, other)[apart], borders[apart]
     if not len(low):
         return np.zeros((0, 2), np.int64), borders
     key = low << 32 | high

@@ -4,7 +4,7 @@ All measures come from sums that the tree keeps; no node is looked at pixel by p
 """
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from geosam.regions.graph import (
     AREA,
@@ -42,8 +42,10 @@ WIDE = 8
 """A node's surroundings are the first ancestor of at least so many times its area."""
 
 
-def measure_nodes(merges: Merges, colour_scale: float) -> Float32[np.ndarray, "nm m"]:
-    """Measures of every node, by `NAMES`.
+def measure_nodes(
+    merges: Merges, colour_scale: float, rows: Int64[np.ndarray, "r"] | None = None
+) -> Float32[np.ndarray, "r m"]:
+    """Measures of nodes, by `NAMES`.
 
     Parameters
     ----------
@@ -51,39 +53,46 @@ def measure_nodes(merges: Merges, colour_scale: float) -> Float32[np.ndarray, "n
         The tree.
     colour_scale
         `Scale.colour`.
+    rows
+        Which nodes; all if not given.
     """
-    sums, m = merges.sums, len(merges.sums)
-    parent = merges.parent
+    m = len(merges.sums)
+    rows = np.arange(m) if rows is None else rows
+    area, height, parent = merges.sums[:, AREA], merges.height, merges.parent
     above = np.where(parent < 0, np.arange(m), parent)
-    grand = above[above]
-    wide = _wide(above, sums[:, AREA])
-    sibling = _siblings(merges)
-    past, border = merges.past, merges.outline
-    seams, within = past[:, LAST:BALANCE], past[:, WITHIN:LAST]
+    grand, wide, sibling = above[above][rows], _wide(above, area)[rows], _siblings(merges)[rows]
+    up = np.where(parent < 0, 1.0, height[above])[rows]
+    far_up = np.where(parent[above] < 0, 1.0, height[above[above]])[rows]
+    above, parent = above[rows], parent[rows]
+    sums, past, border = merges.sums[rows], merges.past[rows], merges.outline[rows]
     own = _Appearance(sums, colour_scale)
-    of_sibling, beyond, far = own.of(sums[sibling]), own.of(sums[grand] - sums), own.of(sums[wide] - sums)
-    area = sums[:, AREA]
+    of_sibling = own.of(merges.sums[sibling])
+    beyond, far = own.of(merges.sums[grand] - sums), own.of(merges.sums[wide] - sums)
+    size = area[rows]
     width, length = sums[:, RIGHT] + sums[:, LEFT], sums[:, BOTTOM] + sums[:, TOP]
     rim = sums[:, RIM] + sums[:, EDGE]
     perimeter = border[:, 0] + rim
-    height = merges.height
     rectangle, elongation = _shape(sums)
-    mean = sums[:, COLOUR:SQUARES] / area[:, None] / 255
-    spread = own.band_spread
-    up, seam_level = np.where(parent < 0, 1.0, height[above]), within[:, 1] / np.maximum(within[:, 0], 1)
-    edge = border[:, 1] / np.maximum(border[:, 0], 1)
+    mean, spread = sums[:, COLOUR:SQUARES] / size[:, None] / 255, own.band_spread
+    edge, seams = _mean_strength(border), _mean_strength(past[:, WITHIN:LAST])
     columns = [
-        np.log2(area), np.abs(np.log(width / length)), area / (width * length), np.log(perimeter**2 / area),
-        rim / perimeter, edge, seam_level, height, up,
-        height / (up + 0.02), np.log(area[sibling] / area), parent < 0, own.apart(of_sibling), own.away(of_sibling),
-        own.colour_spread, own.feature_spread, sums[:, INNER] / area, seams[:, 1] / np.maximum(seams[:, 0], 1),
-        past[:, BALANCE], rectangle, elongation, np.where(parent[above] < 0, 1.0, height[grand]),
-        np.log(area[above] / area), np.log(area[grand] / area), own.apart(beyond), own.away(beyond), height[sibling],
-        seam_level[sibling], mean.mean(1), mean[:, 0] - mean[:, 1], mean[:, 1] - mean[:, 2],
-        spread[:, 0], spread[:, 1], spread[:, 2], edge / (seam_level + 0.05), past[:, CHILD_HEIGHT],
-        np.log(area[wide] / area), own.apart(far), own.away(far), own.colour_spread[sibling], np.log1p(within[:, 0]),
+        np.log2(size), np.abs(np.log(width / length)), size / (width * length), np.log(perimeter**2 / size),
+        rim / perimeter, edge, seams, height[rows], up,
+        height[rows] / (up + 0.02), np.log(area[sibling] / size), parent < 0, own.apart(of_sibling),
+        own.away(of_sibling), own.colour_spread, own.feature_spread, sums[:, INNER] / size,
+        _mean_strength(past[:, LAST:BALANCE]), past[:, BALANCE], rectangle, elongation, far_up,
+        np.log(area[above] / size), np.log(area[grand] / size), own.apart(beyond), own.away(beyond), height[sibling],
+        _mean_strength(merges.past[sibling, WITHIN:LAST]), mean.mean(1), mean[:, 0] - mean[:, 1],
+        mean[:, 1] - mean[:, 2], spread[:, 0], spread[:, 1], spread[:, 2], edge / (seams + 0.05),
+        past[:, CHILD_HEIGHT], np.log(area[wide] / size), own.apart(far), own.away(far), of_sibling.colour_spread,
+        np.log1p(past[:, WITHIN]),
     ]  # fmt: skip
     return np.stack(columns, 1).astype(np.float32)
+
+
+def _mean_strength(borders: np.ndarray) -> np.ndarray:
+    """Mean boundary strength along borders; 0 where there are none."""
+    return borders[:, 1] / np.maximum(borders[:, 0], 1)
 
 
 class _Appearance:

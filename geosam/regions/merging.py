@@ -120,7 +120,7 @@ def merge(graph: RegionGraph, colour_scale: float, options: MergeOptions | None 
     while len(chosen := _reciprocal(ends, costs, forest.frozen, forest.made)):
         became = forest.join(ends[chosen], borders[chosen], costs[chosen])
         moved = became[ends]
-        touched = (moved != ends).any(1)
+        touched = (moved[:, 0] != ends[:, 0]) | (moved[:, 1] != ends[:, 1])
         fresh, summed = sum_links(moved[touched], borders[touched])
         ends = np.concatenate([ends[~touched], fresh])
         borders = np.concatenate([borders[~touched], summed])

@@ -201,6 +201,6 @@ def grow_joined(joined: Joined, below: Mapping[Spot, Grown], how: Growth) -> Gro
 def node_chances(merges: Merges, how: Growth) -> Float32[np.ndarray, "n 2"]:
     """Chances of all nodes; 0 for those too small to be objects."""
     chances = np.zeros((len(merges.sums), 2), np.float32)
-    large = merges.sums[:, AREA] >= LEAST_PX
-    chances[large] = how.head.score(measure_nodes(merges, how.colour)[large])
+    large = np.flatnonzero(merges.sums[:, AREA] >= LEAST_PX)
+    chances[large] = how.head.score(measure_nodes(merges, how.colour, large))
     return chances

@@ -7,7 +7,7 @@ are bounded: a network is laid out only of a specification that holds.
 import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from geosam.errors import OptionError
 from geosam.rules import Rule, check, one_of, several, text, whole
@@ -114,7 +114,7 @@ class SamSpec:
         self.check(vars(self))
 
     @classmethod
-    def from_dict(cls, values: object) -> Self:
+    def from_dict(cls, values: object) -> "SamSpec":
         """Make a specification of named values, as a file of this or an earlier version holds them; checked before."""
         return cls(**cls.check(modernised(values, cls.former(values)) if isinstance(values, Mapping) else values))
 

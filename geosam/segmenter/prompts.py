@@ -115,7 +115,11 @@ def check_prompts(points: Any, labels: Any, boxes: Any, masks: Any) -> None:
             f"points: {described(points)}", expected="finite numbers of shape (n, p, 2), x and y in pixels"
         )
     n, p = points.shape[:2]
-    if not _is(labels, (n, p)) or labels.dtype.kind not in "iu" or not np.isin(labels, (-1, 0, 1)).all():
+    if (
+        not _is(labels, (n, p))
+        or labels.dtype.kind not in "iu"
+        or not -1 <= labels.min(initial=0) <= labels.max(initial=0) <= 1
+    ):
         expected = f"whole numbers of shape {(n, p)}: 1 inside, 0 outside, -1 for no point"
         raise ModelError(f"labels: {described(labels)}", expected=expected)
     if boxes is not None and not _is(boxes, (n, 4)):

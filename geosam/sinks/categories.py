@@ -8,15 +8,28 @@ from geosam.sinks.style import add_symbol_layer
 
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 _EDGE = "35,35,35,60"
-_OPACITY = 235  # lets a scene below be guessed without changing the colours that people know
 
 
 class Category(NamedTuple):
-    """A value of a column, what the legend calls it, and its colour as ``#rrggbb``."""
+    """A value of a column, what the legend calls it, and its colour.
+
+    Attributes
+    ----------
+    value, label
+        What stands in the column, and in the legend.
+    colour
+        ``#rrggbb``.
+    opacity
+        Of the fill; the usual one lets a scene below be guessed without changing the colours that people know.
+    outlined
+        Whether the outline has the colour too; 0 as opacity and an outline is an outline alone.
+    """
 
     value: str
     label: str
     colour: str
+    opacity: float = 0.92
+    outlined: bool = False
 
 
 def categorized(column: str, categories: Sequence[Category]) -> str:
@@ -25,7 +38,7 @@ def categorized(column: str, categories: Sequence[Category]) -> str:
     Parameters
     ----------
     column
-        Name of the column whose text decides the colour.
+        Name of the column whose text decides the colour; an expression such as ``'x'`` gives all objects one.
     categories
         The values, in the order of the legend.
 
@@ -43,7 +56,7 @@ def categorized(column: str, categories: Sequence[Category]) -> str:
     for number, category in enumerate(categories):
         told = {"value": category.value, "label": category.label, "symbol": str(number), "render": "true"}
         ElementTree.SubElement(listed, "category", {**told, "type": "string"})
-        _symbol(symbols, str(number), category.colour)
+        _symbol(symbols, str(number), category)
     ElementTree.SubElement(renderer, "rotation")
     ElementTree.SubElement(renderer, "sizescale")
     for name, text in (("blendMode", "0"), ("featureBlendMode", "0"), ("layerGeometryType", "2")):
@@ -52,19 +65,19 @@ def categorized(column: str, categories: Sequence[Category]) -> str:
     return _DOCTYPE + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _symbol(symbols: ElementTree.Element, name: str, colour: str) -> None:
+def _symbol(symbols: ElementTree.Element, name: str, category: Category) -> None:
     symbol = ElementTree.SubElement(
         symbols, "symbol", type="fill", name=name, alpha="1", clip_to_extent="1", force_rhr="0"
     )
-    rgb = ",".join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))
+    rgb = ",".join(str(int(category.colour[at : at + 2], 16)) for at in (1, 3, 5))
     add_symbol_layer(
         symbol,
         "SimpleFill",
-        color=f"{rgb},{_OPACITY}",
-        style="solid",
-        outline_color=_EDGE,
+        color=f"{rgb},{round(255 * category.opacity)}",
+        style="solid" if category.opacity else "no",
+        outline_color=f"{rgb},255" if category.outlined else _EDGE,
         outline_style="solid",
-        outline_width="0.1",
+        outline_width="0.36" if category.outlined else "0.1",
         outline_width_unit="MM",
         joinstyle="bevel",
     )

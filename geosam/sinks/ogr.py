@@ -19,7 +19,7 @@ from geosam.sinks.table import GEOMETRY, Table
 
 _log = logging.getLogger(__name__)
 
-_STAMP = "1970-01-01T00:00:00.000Z"
+STAMP = "1970-01-01T00:00:00.000Z"
 """Date of change inside the file: always the same, so that equal layers are equal bytes."""
 
 _OPTIONS = {
@@ -51,11 +51,11 @@ def write_geopackage(
     style
         Whether to add the table `layer_styles`, with which QGIS opens the layer styled; a QML document is that style.
     """
-    with _fixed_date():
+    with fixed_date():
         rows = _write(table, path, metadata, layer=layer, driver="GPKG")
     _check_whole(path, layer, rows, bool(metadata))
     if style:
-        add_style(path, layer, stamp=_STAMP, document=style if isinstance(style, str) else None)
+        add_style(path, layer, stamp=STAMP, document=style if isinstance(style, str) else None)
 
 
 def write_flatgeobuf(table: Table, path: Path, metadata: Mapping[str, object], *, layer: str) -> None:
@@ -162,10 +162,10 @@ def _in_ogr(kind: pa.DataType) -> pa.DataType:
 
 
 @contextmanager
-def _fixed_date() -> Iterator[None]:
+def fixed_date() -> Iterator[None]:
     """Let GDAL date its changes with the same date in every run."""
     before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _STAMP})
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": STAMP})
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ from rasterio.windows import Window
 from torch import nn
 from torch.nn import functional
 
-from geosam.embeddings import recall
+from geosam.embeddings import embed
 from geosam.models import load_model
 from geosam.regions import FineFeatures, ScoreHead, make_block, measure_nodes, measure_scale, merge
 from geosam.regions.graph import AREA
@@ -104,7 +104,7 @@ def observe(
     valid = np.ones((h, w), bool)
     window = Window(0, 0, w, h)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
     chip = Chip(pixels, valid, window, None)  # pyright: ignore[reportArgumentType]  # a window of nowhere
-    fine = FineFeatures.of(recall(chip, network.encode(pixels), network.key), network)
+    fine = FineFeatures.of(embed(chip, network), network)
     scale = measure_scale([(pixels, fine, valid)])
     block = make_block(pixels, valid, fine, scale)
     merges = merge(block.graph, scale.colour)
@@ -115,7 +115,7 @@ def observe(
         known &= share > LABELLED
     if not known.any():
         return None
-    measures = measure_nodes(merges, scale.colour)[known]
+    measures = measure_nodes(merges, scale.colour, np.flatnonzero(known))
     return Nodes(measures, ious.max(1)[known], np.full(known.sum(), max(known.sum(), 30) ** -0.5, np.float32))
 
 

@@ -7,7 +7,7 @@ The readable modules are the definition; this is what is run. What an image give
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -36,6 +36,7 @@ STRIDE = 16
 """Input pixels to a side of one cell of the image embedding."""
 
 
+@runtime_checkable
 class Around(Protocol):
     """What a model whose prompts are drawn prepares of one image."""
 
@@ -44,6 +45,7 @@ class Around(Protocol):
         ...
 
 
+@runtime_checkable
 class Drawing(Protocol):
     """What a model adds whose prompts are also drawn as maps, such as `geosam.nano.drawing`."""
 

@@ -1,0 +1,186 @@
+"""How well change and damage are told, on the bundled pair and on labelled pairs.
+
+``python benchmarks/change.py [--pairs FOLDER] [--scenes N] [--csv benchmarks/change.csv]``
+
+The bundled pair has its truth. FOLDER holds pairs as ``NAME_pre_disaster.tif`` / ``NAME_post_disaster.tif`` with
+``.geojson`` beside them whose ``uid`` joins both dates and whose ``damage`` is a word of the Joint Damage Scale; a name
+begins with its event. Models are fitted on every event but one and told on that one; beside them the mean colour
+difference and SSIM inside the footprint, without alignment, learned by ridge regression on the same objects.
+"""
+
+import argparse
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+from scipy.stats import rankdata
+
+import geosam
+from geosam.change.damage import GRADES, default_grades, fit_ordinal, level_of
+from geosam.change.fitting import WORDS
+from geosam.change.ground import ssim
+from geosam.change.measures import MEASURES, crops, feature_measures, measure_objects
+from geosam.change.pair import open_pair
+from geosam.change.radiometry import match
+from geosam.change.registration import register
+from geosam.recognition import Describer
+
+ROOT = Path(__file__).parents[1]
+DECODED = ("outline_change", "area_change")
+
+
+@dataclass
+class Scene:
+    """A labelled pair, measured."""
+
+    event: str
+    grades: np.ndarray
+    values: np.ndarray
+    baseline: np.ndarray
+    seen: np.ndarray
+
+
+def measured(post: Path, describer: Describer) -> Scene | None:
+    truth, known = (gpd.read_file(post.with_name(post.name.replace("post", when))) for when in ("post", "pre"))
+    if not len(truth):
+        return None
+    words = dict(zip(truth["uid"], truth["damage"], strict=True))
+    known = known[known["uid"].isin(words)]
+    grades = np.array([grade(words[uid]) for uid in known["uid"]])
+    pre, later = (post.with_name(post.name.replace("post", when)).with_suffix(".tif") for when in ("pre", "post"))
+    plain = open_pair(pre, later)
+    shapes = plain.before.to_px(known)
+    pair = plain.shifted(register(plain).shift_px)
+    found = measure_objects(shapes, pair, match(pair))
+    values = found.values.copy()
+    values[:, -4:] = feature_measures(shapes, pair, describer)
+    return Scene(post.name.split("_")[0], grades, values, colour_and_ssim(shapes, plain), np.isfinite(values[:, 0]))
+
+
+def grade(word: str) -> int:
+    found = WORDS.get(word, word)
+    return GRADES.index(found) if found in GRADES else -1
+
+
+def colour_and_ssim(shapes: np.ndarray, pair) -> np.ndarray:
+    found = np.full((len(shapes), 2), np.nan)
+    for row, (both, inside) in crops(shapes, pair):
+        first, second = both.before.astype(np.float32), both.after.astype(np.float32)
+        colour = np.linalg.norm((first - second)[:, inside].mean(1)) / 255
+        found[row] = colour, (1 - ssim(first.mean(0), second.mean(0))[inside].mean()) / 2
+    return found
+
+
+def auc(truth: np.ndarray, score: np.ndarray) -> float:
+    positive = int(truth.sum())
+    if positive in (0, len(truth)):
+        return float("nan")
+    ranks = rankdata(score)
+    return float((ranks[truth].sum() - positive * (positive + 1) / 2) / (positive * (len(truth) - positive)))
+
+
+def f1(truth: np.ndarray, told: np.ndarray, count: int) -> list[float]:
+    table = np.zeros((count, count))
+    np.add.at(table, (truth, told), 1)
+    return [float(2 * table[k, k] / max(table[k].sum() + table[:, k].sum(), 1)) for k in range(count)]
+
+
+def ridge(train: np.ndarray, truth: np.ndarray, test: np.ndarray) -> np.ndarray:
+    centre, scale = np.nanmean(train, axis=0), np.nanstd(train, axis=0)
+    a, b = (np.nan_to_num((each - centre) / scale) for each in (train, test))
+    return b @ np.linalg.solve(a.T @ a + np.eye(a.shape[1]), a.T @ (truth - truth.mean()))
+
+
+def bundled() -> list[dict]:
+    """Status of the bundled pair's buildings with the package's own models."""
+    folder = ROOT / "sample_data"
+    truth = gpd.read_file(folder / "village_truth.gpkg", layer="changes")
+    known = truth[truth["status"] != "new"]
+    words = known.set_index("id")["status"].map({"unchanged": "kept", "damaged": "changed", "gone": "gone"})
+    scenes = (folder / "village_before.tif", folder / "village_after.tif")
+    found = geosam.compare(*scenes, known.drop(columns="status"), find_new=False).change
+    found = found[found["status"] != "unseen"]
+    levels = ["kept", "changed", "gone"]
+    right, told = (
+        np.array([levels.index(each) for each in column]) for column in (found["source_id"].map(words), found["status"])
+    )
+    scores = f1(right, told, 3)
+    either = f1((right > 0).astype(int), (told > 0).astype(int), 2)[1]
+    rows = [
+        ("status right", float((right == told).mean())),
+        ("changed or gone, F1", either),
+        ("macro-F1", float(np.mean(scores))),
+    ]
+    return [{"set": "bundled", "what": what, "value": value, "objects": len(found)} for what, value in rows]
+
+
+def told_on(name: str, model, scene: Scene) -> list[dict]:
+    damaged = scene.grades >= 2
+    score, chance = model.score(scene.values), model.probabilities(scene.values)
+    rows = [
+        ("AUC", auc(damaged, score)),
+        ("four-grade macro-F1", float(np.mean(f1(scene.grades, level_of(chance), 4)))),
+        ("calibration error", calibration_error(chance[:, 2:].sum(axis=1), damaged)),
+    ]
+    return [
+        {"set": scene.event, "what": f"{name}, {what}", "value": value, "objects": len(damaged)} for what, value in rows
+    ]
+
+
+def calibration_error(chance: np.ndarray, truth: np.ndarray, bins: int = 10) -> float:
+    bin_of = np.minimum((chance * bins).astype(int), bins - 1)
+    parts = [bin_of == number for number in range(bins)]
+    return float(sum(abs(chance[p].mean() - truth[p].mean()) * p.mean() for p in parts if p.any()))
+
+
+def joined(scenes: list[Scene]) -> Scene:
+    kept = [scene.seen & (scene.grades >= 0) for scene in scenes]
+    columns = [
+        np.concatenate([getattr(scene, name)[ok] for scene, ok in zip(scenes, kept, strict=True)])
+        for name in ("grades", "values", "baseline", "seen")
+    ]
+    return Scene(scenes[0].event, *columns)
+
+
+def labelled(folders: list[Path], most: int) -> list[dict]:
+    describer, scenes = Describer(), []
+    for post in sorted(path for folder in folders for path in folder.glob("*_post_disaster.geojson"))[: most or None]:
+        scene = measured(post, describer)
+        scenes += [scene] if scene is not None else []
+        print(post.stem, flush=True)
+    names = [name for name in MEASURES if name not in DECODED]
+    rows: list[dict] = []
+    for event in sorted({scene.event for scene in scenes}):
+        test = joined([scene for scene in scenes if scene.event == event])
+        rows += told_on("package's model", default_grades(), test)
+        others = [scene for scene in scenes if scene.event != event]
+        if not others:
+            continue
+        train = joined(others)
+        rows += told_on("fitted on other events", fit_ordinal(train.values, train.grades, names=names), test)
+        plain = ridge(train.baseline, train.grades >= 2, test.baseline)
+        rows.append(
+            {"set": event, "what": "colour + SSIM, AUC", "value": auc(test.grades >= 2, plain), "objects": len(plain)}
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=Path, action="append", default=[])
+    parser.add_argument("--scenes", type=int, default=0)
+    parser.add_argument("--csv", type=Path, default=ROOT / "benchmarks" / "change.csv")
+    asked = parser.parse_args()
+    rows = bundled() + (labelled(asked.pairs, asked.scenes) if asked.pairs else [])
+    with asked.csv.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["set", "what", "value", "objects"])
+        writer.writeheader()
+        writer.writerows({**row, "value": f"{row['value']:.3f}"} for row in rows)
+    for row in rows:
+        print(f"{row['set']:24} {row['what']:44} {row['value']:.3f}  ({row['objects']})")
+
+
+if __name__ == "__main__":
+    main()

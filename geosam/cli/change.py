@@ -1,0 +1,191 @@
+"""``geosam change``: two scenes and known objects in, what became of them out."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
+from geosam.cli.options import OUTPUT, PROMPTS, IdColumn, PromptsCrs, PromptsLayer
+from geosam.cli.scenes import Bands, Quiet, Store, open_asked
+
+_DATES, _EXTENT, _SHEET = "The two dates", "Extent of an event", "Situation map"
+
+Masks = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Raster or vector file of clouds or other cover on that date; repeatable.", rich_help_panel=_DATES
+    ),
+]
+
+
+def change(
+    before: Annotated[str, typer.Argument(help="Scene before; anything that GDAL opens.")],
+    after: Annotated[str, typer.Argument(help="Scene after, of any CRS, resolution and extent.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help=".gpkg to write.", rich_help_panel=OUTPUT, metavar="PATH")
+    ],
+    model: Model = "nano",
+    prompts: Annotated[
+        str | None,
+        typer.Option(help="Vector file of known objects, such as footprints; none: all.", rich_help_panel=PROMPTS),
+    ] = None,
+    prompts_layer: PromptsLayer = None,
+    prompts_crs: PromptsCrs = None,
+    id_column: IdColumn = None,
+    new: Annotated[
+        bool, typer.Option("--new/--no-new", help="Look for new objects like the known ones.", rich_help_panel=PROMPTS)
+    ] = True,
+    decode: Annotated[
+        bool, typer.Option("--decode/--no-decode", help="Decode outlines on both dates.", rich_help_panel=PROMPTS)
+    ] = True,
+    correct: Annotated[
+        bool,
+        typer.Option("--correct/--no-correct", help="Take out the shift between the dates.", rich_help_panel=_DATES),
+    ] = True,
+    mask_before: Masks = None,
+    mask_after: Masks = None,
+    date_before: Annotated[str, typer.Option(help="When it was taken, ISO 8601.", rich_help_panel=_DATES)] = "",
+    date_after: Annotated[str, typer.Option(help="When it was taken, ISO 8601.", rich_help_panel=_DATES)] = "",
+    resolution_m: Annotated[
+        float | None, typer.Option(help="Metres per pixel; default: the coarser scene's.", rich_help_panel=_DATES)
+    ] = None,
+    bands: Bands = None,
+    grades: Annotated[
+        Path | None, typer.Option(help="Model of damage from `geosam.change.fit`; default: the package's.")
+    ] = None,
+    extent: Annotated[
+        Literal["outlines", "ndwi", "mndwi", "dnbr", "dndvi", "sar"] | None,
+        typer.Option(help="How the event's extent is found; `outlines`: by --extent-prompts.", rich_help_panel=_EXTENT),
+    ] = None,
+    extent_prompts: Annotated[
+        str | None, typer.Option(help="Vector file of points, boxes or polygons on the event.", rich_help_panel=_EXTENT)
+    ] = None,
+    extent_before: Annotated[
+        str | None,
+        typer.Option(help="Vector file of permanent water and the like: taken off.", rich_help_panel=_EXTENT),
+    ] = None,
+    extent_bands: Annotated[
+        str | None, typer.Option(help="What --bands are, in order, as `green,nir,swir`.", rich_help_panel=_EXTENT)
+    ] = None,
+    event: Annotated[str, typer.Option(help="flood, landslide, burn, earthquake …", rich_help_panel=_EXTENT)] = "flood",
+    mmu: Annotated[float, typer.Option(help="Minimum mapping unit, m².", min=0, rich_help_panel=_EXTENT)] = 400.0,
+    units: Annotated[
+        str | None,
+        typer.Option(help="Polygons, or the side of grid cells in CRS units, to sum up by.", rich_help_panel=OUTPUT),
+    ] = None,
+    schema: Annotated[
+        Literal["ems", "unosat", "osm"] | None,
+        typer.Option(help="Layers, fields and words of a schema instead of geosam's own.", rich_help_panel=OUTPUT),
+    ] = None,
+    geojson: Annotated[Path | None, typer.Option(help="Also write the objects here.", rich_help_panel=OUTPUT)] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--map", help="Also draw a situation map here, .pdf or .png.", rich_help_panel=OUTPUT)
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--swipe", help="Also write a page with a swipe here, .html.", rich_help_panel=OUTPUT)
+    ] = None,
+    title: Annotated[str, typer.Option(help="What happened.", rich_help_panel=_SHEET)] = "Change between two dates",
+    place: Annotated[str, typer.Option(help="Where.", rich_help_panel=_SHEET)] = "",
+    author: Annotated[str, typer.Option(help="Who publishes the map.", rich_help_panel=_SHEET)] = "geosam",
+    store: Store = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    threads: Threads = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT)
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare two dates: what became of each object, how badly it is damaged, how far an event reached."""
+    from rich.console import Console
+
+    import geosam
+    from geosam.change import CompareOptions
+    from geosam.execute import progress_bar
+    from geosam.sheets import Titles
+
+    asked = CompareOptions(
+        resolution_m=resolution_m,
+        correct=correct,
+        decode=decode,
+        find_new=new,
+        layer=prompts_layer,
+        id_column=id_column,
+        prompts_crs=prompts_crs,
+        masks_before=tuple(mask_before or ()),
+        masks_after=tuple(mask_after or ()),
+        grades=grades,
+        extent=asked_extent(extent, extent_prompts, extent_before, bands=extent_bands, event=event, mmu=mmu),
+        units=read_units(units),
+        date_before=date_before,
+        date_after=date_after,
+    )
+    with progress_bar(quiet=quiet) as progress:
+        result = geosam.compare_to_file(
+            open_asked(before, bands=bands),
+            open_asked(after, bands=bands),
+            output,
+            prompts,
+            geojson=geojson,
+            sheet=sheet,
+            page=page,
+            schema=schema,
+            titles=Titles(title, place, date_after, author),
+            overwrite=overwrite,
+            model=open_model(model, device=device, dtype=dtype, threads=threads),
+            options=asked,
+            store=None if store == "none" else store,
+            progress=progress,
+        )
+    show_change(result, [each for each in (output, geojson, sheet, page) if each], Console(soft_wrap=True))
+
+
+def asked_extent(
+    method: str | None, prompts: str | None, before: str | None, *, bands: str | None, event: str, mmu: float
+) -> Any:
+    """What extent the options ask for; None for none.
+
+    Raises
+    ------
+    OptionError
+        If options of an extent are given and none is asked for.
+    """
+    from geosam.change import ExtentOptions
+    from geosam.errors import OptionError
+
+    if method is None and prompts is None:
+        if before or bands:
+            raise OptionError("--extent-before or --extent-bands without --extent", expected="--extent as well")
+        return None
+    places = {name.strip(): place for place, name in enumerate(bands.split(","))} if bands else None
+    return ExtentOptions(method or "outlines", event, prompts, before, places, mmu)
+
+
+def read_units(text: str | None) -> float | str | None:
+    """A number as the side of a cell, else the path of a vector file.
+
+    Examples
+    --------
+    >>> read_units("500"), read_units("districts.gpkg"), read_units(None)
+    (500.0, 'districts.gpkg', None)
+    """
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def show_change(result: Any, paths: list[Path], console: Any) -> None:
+    """Print what was found, in a few lines."""
+    counts = ", ".join(f"{count:,} {name}" for name, count in result.counts().items() if count)
+    console.print(f"{counts or 'no objects'}", highlight=False, markup=False)
+    console.print(f"{result.registration.describe()}", highlight=False, markup=False)
+    if result.extent is not None:
+        area = f"extent: {result.extent['area_ha'].sum():,.2f} ha in {len(result.extent):,} polygons"
+        console.print(area, highlight=False, markup=False)
+    trust = result.facts["grades"].get("trust")
+    if trust:
+        console.print(f"damage grades: {trust}", highlight=False, markup=False)
+    for path in paths:
+        console.print(f"wrote {path}", highlight=False, markup=False)
