@@ -58,20 +58,22 @@ def cases(folder: Path) -> Iterator[Case]:
         for row in manifest[manifest.file.str.startswith(name)].itertuples():
             with rasterio.open(folder / str(row.labels)) as file:
                 mask = file.read(1)
-            yield Case(name, geosam.open_scene(str(folder / str(row.file))), 1 + (mask > 127), ("other", "forest"))
+            yield Case(
+                name, geosam.open_scene(str(folder / str(row.file))), 1 + (mask > mask.max() / 2), ("other", "forest")
+            )
     for row in manifest[manifest.file.str.contains("S2Hand")].itertuples():
         with rasterio.open(folder / str(row.labels)) as file:
             mask = file.read(1)
         scene = geosam.open_scene(str(folder / str(row.file)), bands="4,3,2")
         yield Case("sen1floods11", scene, np.where(mask < 0, 0, mask + 1), ("land", "water"))
-    yield tutorial(folder / "open-geo-tutorial")
     yield bundled("village_before", "village_truth", "before")
     yield bundled("farmland", "farmland_truth", None)
+    yield tutorial(folder / "open-geo-tutorial")
 
 
 def tutorial(folder: Path) -> Case:
     """Training polygons: half of those of each class are learned from, the others scored."""
-    scene = geosam.open_scene(str(folder / "S2B_2018-10-13_B02_B03_B04_B08.tif"), bands="3,2,1")
+    scene = geosam.open_scene(str(folder / "S2B_2018-10-13_B02_B03_B04_B08.tif"), bands="3,2,1", nodata=255)
     polygons = gpd.read_file(folder / "rcr_landcover.shp")
     column = next(name for name in ("Classname", "classname", "class") if name in polygons.columns)
     names = tuple(sorted(polygons[column].unique()))
@@ -227,6 +229,18 @@ def best_possible(case: Case, segments: gpd.GeoDataFrame, scored: np.ndarray) ->
     return float(counts[1:].max(axis=1).sum() / counts.sum())
 
 
+def written(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """The table of means over seeds, written down as far as it goes."""
+    keys = ["source", "scene", "method", "segments", "measure"]
+    mean = pd.DataFrame(rows).groupby(keys, sort=False).value.agg(["mean", "std"]).round(4).reset_index()
+    path = Path(__file__).with_suffix(".csv")
+    if path.exists():  # sources that were not measured now stay
+        former = pd.read_csv(path)
+        mean = pd.concat([former[~former.source.isin(mean.source)], mean], ignore_index=True)
+    mean.to_csv(path, index=False)
+    return mean
+
+
 def main() -> None:
     """Measure all cases and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -235,13 +249,11 @@ def main() -> None:
     parser.add_argument("--only", help="sources that contain this")
     asked = parser.parse_args()
     rows: list[dict[str, object]] = []
+    mean = pd.DataFrame()
     for case in cases(asked.folder):
         if asked.only is None or asked.only in case.source:
             rows += measured(case, asked.seeds)
-    table = pd.DataFrame(rows)
-    keys = ["source", "scene", "method", "segments", "measure"]
-    mean = table.groupby(keys, sort=False).value.agg(["mean", "std"]).round(4).reset_index()
-    mean.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+            mean = written(rows)
     shown = mean[mean.measure.isin(["accuracy", "mean IoU", "ceiling"])]
     print(
         shown.pivot_table(index=["source", "method"], columns="measure", values="mean", sort=False).round(3).to_string()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from geosam.errors import OptionError
-from geosam.features import FeatureOptions, measure_features
+from geosam.features import RECOGNITION, FeatureOptions, measure_features
 from geosam.features.burning import Burner
 from geosam.features.roles import band_roles
 from geosam.polygons import polygonize
@@ -166,3 +166,12 @@ def test_roles_that_do_not_fit_are_refused(scene, given_roles):
 def test_what_are_no_segments_is_refused(scene, shapes):
     with pytest.raises(OptionError):
         measure_features(np.array(shapes, object), scene)
+
+
+def test_what_the_recognition_network_sees_comes_on_request(table, segments, scene):
+    seen = measure_features(segments, scene, FeatureOptions(recognition=True))
+    more = [name for name in seen.columns if name not in table.columns]
+    assert len(more) == 24 + 40 + 112
+    assert all(name.startswith(RECOGNITION) for name in more)
+    assert np.isfinite(seen.to_numpy()).all()
+    pd.testing.assert_frame_equal(seen[list(table.columns)], table, check_exact=True)

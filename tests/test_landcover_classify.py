@@ -99,9 +99,9 @@ def test_a_segment_with_samples_of_several_classes_teaches_none(segments, featur
 
 def test_weak_evidence_is_unknown(segments, samples, features):
     all_sure = classify(segments, samples, features=features, options=ClassifyOptions(min_margin=0))
-    strict = classify(segments, samples, features=features, options=ClassifyOptions(min_margin=0.9))
+    strict = classify(segments, samples, features=features, options=ClassifyOptions(min_margin=0.903))
     assert not (all_sure.segments["class"] == "unknown").any()
-    doubtful = (strict.segments.margin < 0.9) & ~strict.segments.sampled
+    doubtful = (strict.segments.margin < 0.903) & ~strict.segments.sampled
     assert (strict.segments["class"] == "unknown").equals(doubtful)
 
 

@@ -25,6 +25,7 @@ from geosam.landcover import (
     class_areas,
     class_strips,
     classes_at,
+    classify,
     dissolve,
     draw_points,
     sample_design,
@@ -330,3 +331,11 @@ def test_a_catalog_is_mapped_by_one_model_and_what_is_missing_is_done_later(repo
     assert (again.done, again.earlier) == ([], ["a", "b"])
     assert (tmp_path / "maps" / "a.gpkg").stat().st_mtime_ns == before
     pd.testing.assert_frame_equal(again.areas, first.areas)
+
+
+def test_segments_are_measured_where_a_scene_is_given(scene, segments, samples, truth):
+    found = classify(segments, samples, scene=scene, options=ClassifyOptions(min_margin=0, validate=False))
+    assert (found.segments["class"] == truth).mean() > 0.9
+    assert found.model.features.recognition
+    with pytest.raises(LandcoverError, match="both"):
+        classify(segments, samples, scene=scene, features=found.features)

@@ -19,6 +19,6 @@ table         all of it, and what the columns mean
 """
 
 from geosam.features.roles import ROLES, parse_roles
-from geosam.features.table import RECOGNITION, FeatureOptions, columns_help, measure_features
+from geosam.features.table import RECOGNITION, FeatureOptions, measure_features
 
-__all__ = ["RECOGNITION", "ROLES", "FeatureOptions", "columns_help", "measure_features", "parse_roles"]
+__all__ = ["RECOGNITION", "ROLES", "FeatureOptions", "measure_features", "parse_roles"]

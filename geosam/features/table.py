@@ -203,15 +203,3 @@ class _Measured:
     def degree(self) -> np.ndarray:
         """Number of neighbours of each segment."""
         return np.diff(self.neighbours.matrix().indptr).astype(float)
-
-
-def columns_help() -> dict[str, str]:
-    """What the endings of columns mean, in a few words each, for tables and reports."""
-    ends = {
-        "mean": "mean",
-        "std": "standard deviation",
-        "q10": "10 % quantile",
-        "q50": "median",
-        "q90": "90 % quantile",
-    }
-    return ends | {"beside": "difference from the neighbours"}
