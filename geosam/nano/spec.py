@@ -63,6 +63,11 @@ class NanoSpec(SamSpec):
     encoder_rules: ClassVar[Mapping[str, Rule]] = ENCODER
 
     @classmethod
+    def from_dict(cls, values: object) -> "NanoSpec":
+        """See `SamSpec.from_dict`."""
+        return cls(**vars(super().from_dict(values)))
+
+    @classmethod
     def former(cls, values: Mapping[str, Any]) -> Recipe:
         """See `SamSpec.former`: what was done with clicks and boxes depended on the mask refiner."""
         return former_recipe(refines=values.get("sharpened") is True)
