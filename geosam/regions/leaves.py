@@ -53,7 +53,7 @@ def find_leaves(strength: Float32[np.ndarray, "hh ww"], valid: Bool[np.ndarray, 
     --------
     >>> hills = np.pad(np.array([[1, 2, 5, 2, 0]], np.float32), 1)
     >>> find_leaves(hills, np.pad(np.ones((1, 5), bool), 1)).labels.tolist()
-    [[1, 1, 2, 2, 2]]
+    [[1, 1, 1, 2, 2]]
     """
     hh, ww = strength.shape
     height = np.ascontiguousarray(strength).view(np.int32)  # floats of 0 and more are in order as whole numbers

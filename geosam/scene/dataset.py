@@ -89,13 +89,18 @@ def open_dataset(source: str | PathLike[str]) -> Iterator[DatasetReader]:
 
 @contextmanager
 def closing_unless_failed(dataset: DatasetReader) -> Iterator[DatasetReader]:
-    """Close a dataset at the end, but not if it could not be read: see `forget`."""
+    """Close a dataset at the end, but not if it could not be read, nor a VRT, whose sources may have failed unseen while
+    its masks were asked for: see `forget`.
+    """
     try:
         yield dataset
     except RAISED:
         _keep_failed(dataset)
         raise
-    dataset.close()
+    if dataset.driver == "VRT":
+        _keep_failed(dataset)
+    else:
+        dataset.close()
 
 
 def open_level(origin: Origin, level: int) -> DatasetReader:
