@@ -89,8 +89,9 @@ def open_dataset(source: str | PathLike[str]) -> Iterator[DatasetReader]:
 
 @contextmanager
 def closing_unless_failed(dataset: DatasetReader) -> Iterator[DatasetReader]:
-    """Close a dataset at the end, but not if it could not be read, nor a VRT, whose sources may have failed unseen while
-    its masks were asked for: see `forget`.
+    """Close a dataset at the end, but for one that could not be read: see `forget`.
+
+    Nor is a VRT closed, whose sources may have failed unseen while its masks were asked for.
     """
     try:
         yield dataset
