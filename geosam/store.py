@@ -16,7 +16,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -149,7 +149,7 @@ class EmbeddingStore:
             os.utime(path)
         return arrays
 
-    def put(self, key: str, arrays: tuple[np.ndarray, ...]) -> None:
+    def put(self, key: str, arrays: Sequence[np.ndarray]) -> None:
         """Write an entry and make room for it; nothing happens if it is there already.
 
         Raises
@@ -223,7 +223,7 @@ class EmbeddingStore:
                     _delete(leftover)
 
 
-def _write(path: Path, arrays: tuple[np.ndarray, ...]) -> None:
+def _write(path: Path, arrays: Sequence[np.ndarray]) -> None:
     tensors = {str(number): np.ascontiguousarray(array) for number, array in enumerate(arrays)}
     path.write_bytes(save(tensors, {"checksum": _checksum(arrays)}))
 
@@ -240,7 +240,7 @@ def _read(path: Path) -> tuple[np.ndarray, ...]:
     return arrays
 
 
-def _checksum(arrays: tuple[np.ndarray, ...]) -> str:
+def _checksum(arrays: Sequence[np.ndarray]) -> str:
     """SHA-256 over types, shapes and values."""
     digest = hashlib.sha256()
     for array in arrays:

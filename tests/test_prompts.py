@@ -37,7 +37,7 @@ FOLDER = mkdtemp(prefix="geosam-prompts-")
 C_SHAPE = shapely.Polygon([(0, 0), (100, 0), (100, 20), (20, 20), (20, 80), (100, 80), (100, 100), (0, 100)])
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _tidy_up():
     yield
     rmtree(FOLDER)

@@ -90,10 +90,12 @@ def modernised(values: Mapping[str, Any], base: Recipe | None = None) -> dict[st
     recipe = base or Recipe()
     for name, value in thresholds.items():
         step, field = PLACES[name]
+        part = getattr(recipe, step)
         try:
-            recipe = replace(recipe, **{step: replace(getattr(recipe, step), **{field: value})})
+            check({field: value}, part.rules)
         except OptionError as error:
             raise OptionError(f"thresholds.{name}={reprlib.repr(value)}", expected=error.expected) from error
+        recipe = replace(recipe, **{step: replace(part, **{field: value})})
     judged = {"judged": True} if recipe.quality.enabled else {}
     return {**kept, "recipe": recipe, **judged}
 

@@ -8,6 +8,8 @@ import pandas as pd
 
 from geosam.landcover import Accuracy
 
+Number = float | int
+
 _FONT = 'font-family="system-ui, sans-serif" font-size="13"'
 _ROW, _BAR, _LEFT, _WIDTH = 44, 14, 190, 760
 
@@ -67,7 +69,7 @@ def matrix_chart(counts: pd.DataFrame, *, rows: str = "found", columns: str = "s
     return _svg(parts, left + side * len(names) + 110, top + side * len(names) + 10, f"Matrix of {rows} and {columns}")
 
 
-def bar_chart(values: Sequence[tuple[str, float]], title: str) -> str:
+def bar_chart(values: Sequence[tuple[str, Number]], title: str) -> str:
     """Draw shares as bars, in the order given."""
     longest = max([value for _, value in values] + [1e-12])
     parts = [_text(0, 16, title, weight="600")]
@@ -79,7 +81,7 @@ def bar_chart(values: Sequence[tuple[str, float]], title: str) -> str:
     return _svg(parts, _WIDTH, 36 + 22 * len(values), title)
 
 
-def _interval(left: float, y: float, scale: float, estimate: tuple[float, float, float]) -> str:
+def _interval(left: Number, y: Number, scale: Number, estimate: tuple[Number, Number, Number]) -> str:
     value, low, high = (float(one) for one in estimate)
     first, last, middle = left + low * scale, left + high * scale, y + _BAR / 2
     lines = [(first, last, middle, middle), *((x, x, y + 2, y + _BAR - 2) for x in (first, last))]
@@ -90,22 +92,22 @@ def _interval(left: float, y: float, scale: float, estimate: tuple[float, float,
     return _bar(left, y, value * scale, _BAR, "#bbbbbb") + drawn + _text(last + 6, y + _BAR - 2, told, size=11)
 
 
-def _bar(x: float, y: float, width: float, height: float, fill: str) -> str:
+def _bar(x: Number, y: Number, width: Number, height: Number, fill: str) -> str:
     box = f'x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{height}"'
     return f'<rect {box} fill="{fill}" stroke="#333" stroke-width="0.4"/>'
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 13, weight: str = "400") -> str:
+def _text(x: Number, y: Number, text: str, *, anchor: str = "start", size: int = 13, weight: str = "400") -> str:
     where = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
     return f'<text {where} font-size="{size}" font-weight="{weight}">{escape(text)}</text>'
 
 
-def _svg(parts: list[str], width: float, height: float, title: str) -> str:
+def _svg(parts: list[str], width: Number, height: Number, title: str) -> str:
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {_FONT} role="img"><title>{escape(title)}</title>'
     return head + "".join(parts) + "</svg>"
 
 
-def _figure(value: float) -> str:
+def _figure(value: Number) -> str:
     """A number in four figures at most."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
