@@ -83,7 +83,7 @@ def png(picture: Picture) -> bytes:
     return held.getvalue()
 
 
-def _enlarged(picture: Picture, side: int) -> Picture:
+def _enlarged(picture: Picture, side: int) -> UInt8[np.ndarray, "_ _ 3"]:
     h, w = picture.shape[:2]
     factor = side / max(h, w)
     size = max(1, round(w * factor)), max(1, round(h * factor))
