@@ -139,7 +139,7 @@ class EmbeddingStore:
         try:
             if not path.exists():
                 return None
-            arrays = _read(path)
+            arrays = _read(path, key)
         except Exception as error:  # whatever a damaged file provokes, the entry is of no use
             if os.path.exists(path):  # else another process removed it while it was read
                 log.warning("embedding %s in %s is damaged and was removed: %r", key, self.folder, error)
@@ -161,7 +161,7 @@ class EmbeddingStore:
         try:
             if path.exists():
                 return
-            _write(draft, arrays)
+            _write(draft, key, arrays)
             path.parent.mkdir(parents=True, exist_ok=True)
             os.replace(draft, path)
         except OSError as error:
@@ -223,26 +223,26 @@ class EmbeddingStore:
                     _delete(leftover)
 
 
-def _write(path: Path, arrays: Sequence[np.ndarray]) -> None:
+def _write(path: Path, key: str, arrays: Sequence[np.ndarray]) -> None:
     tensors = {str(number): np.ascontiguousarray(array) for number, array in enumerate(arrays)}
-    path.write_bytes(save(tensors, {"checksum": _checksum(arrays)}))
+    path.write_bytes(save(tensors, {"checksum": _checksum(key, arrays)}))
 
 
-def _read(path: Path) -> tuple[np.ndarray, ...]:
+def _read(path: Path, key: str) -> tuple[np.ndarray, ...]:
     """Read an entry; raises whatever safetensors raises, or `StoreError` where the checksum differs."""
     with safe_open(path, "np") as file:
         arrays = tuple(file.get_tensor(name) for name in sorted(file.keys(), key=int))
         checksum = (file.metadata() or {}).get("checksum")
-    if _checksum(arrays) != checksum:  # safetensors knows nothing of flipped bits
+    if _checksum(key, arrays) != checksum:  # flipped bits, or the file of another entry
         raise StoreError("an entry of the store has changed since it was written", expected="its checksum")
     for array in arrays:
         array.setflags(write=False)  # as the encoder gives them
     return arrays
 
 
-def _checksum(arrays: Sequence[np.ndarray]) -> str:
-    """SHA-256 over types, shapes and values."""
-    digest = hashlib.sha256()
+def _checksum(key: str, arrays: Sequence[np.ndarray]) -> str:
+    """SHA-256 over key, types, shapes and values."""
+    digest = hashlib.sha256(key.encode())
     for array in arrays:
         digest.update(f"{array.dtype.str} {array.shape};".encode())
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)

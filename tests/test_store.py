@@ -146,6 +146,15 @@ class TestDamage:
         store.put(name(0), features())
         assert same(store.get(name(0)), features())
 
+    def test_the_file_of_another_entry_is_not_believed(self, store):
+        store.put(name(0), features(0))
+        (path,) = files(store)
+        store.put(name(1), features(1))
+        other = store.folder / name(1)[:2] / f"{name(1)}.safetensors"
+        shutil.copy(path, other)
+        assert store.get(name(1)) is None
+        assert same(store.get(name(0)), features(0))
+
 
 class TestLimit:
     size = 3000
