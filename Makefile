@@ -12,7 +12,7 @@ QUALITY := model_quality contact_sheet finetune seams simple_methods encoders re
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist worksteal
 SHAPES := --jaxtyping-packages=geosam,beartype.beartype
 # the laws of each floor, and the golden masks
-QUICK := tests/test_windows.py
+QUICK := geosam tests/test_windows.py tests/test_prompts.py tests/test_masks.py tests/test_instances.py tests/test_store.py tests/test_golden.py
 
 # cases of the fuzzer, and which ones
 CASES ?= 3000
@@ -29,7 +29,7 @@ test: .venv/installed-dev
 	$(PYTEST) -n 3 -m "not slow" $(SHAPES) --durations=10
 	$(PYTEST) -n 3 -m slow tests --durations=20
 
-# what one wants to know after each change, in two minutes
+# what one wants to know after each change, in a minute
 quick: .venv/installed-dev
 	$(PYTEST) -n 2 -m "not slow" -x $(QUICK)
 
