@@ -8,7 +8,8 @@ weights by name or path, `loading` loads them. The library is imported when a mo
 ``pip install "geosam[transformers]"``.
 """
 
-from geosam.adapters.adapter import Adapter, Published
+from geosam.adapters.adapter import Adapter
+from geosam.adapters.family import Published
 from geosam.adapters.loading import load
 from geosam.adapters.sources import FAMILIES, Source, find_source, published, where
 

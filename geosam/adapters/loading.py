@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from geosam.adapters.adapter import Adapter
+from geosam.adapters.family import Norm, Opened
 from geosam.adapters.library import INSTALL, first_line, library, quiet
 from geosam.adapters.sources import SETTINGS, Source, tensors_of
 from geosam.errors import ModelError, WeightsError
@@ -22,7 +23,8 @@ from geosam.errors import ModelError, WeightsError
 SHOWN = 3
 """Parameters that an error names of each kind of difference."""
 
-Norm = tuple[tuple[float, ...], tuple[float, ...]]
+HELD = 3
+"""Models that stay loaded: one that draws, one that reads words, and one to compare with."""
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +50,17 @@ def load(source: Source, *, device: str = "cpu", dtype: torch.dtype = torch.floa
     ModelError
         If the library, or what it needs for this family, is not installed.
     """
+    return open_source(source, device=device, dtype=dtype)
+
+
+def open_source(source: Source, *, device: str, dtype: torch.dtype) -> Any:
+    """What `Family.of` makes of weights: once per process as long as the files do not change; see `load`."""
     with _loading:
         return _load(source, source.key, device, dtype)
 
 
-@lru_cache(maxsize=2)
-def _load(source: Source, key: str, device: str, dtype: torch.dtype) -> Adapter:
+@lru_cache(maxsize=HELD)
+def _load(source: Source, key: str, device: str, dtype: torch.dtype) -> Any:
     family = source.family
     kind = getattr(library(), family.library, None)
     if kind is None:
@@ -69,7 +76,8 @@ def _load(source: Source, key: str, device: str, dtype: torch.dtype) -> Adapter:
             hint="`pip install` what is missing",
         ) from error
     log.info("loaded %s from %s", source.name, source.path)
-    return family(model.float().to(device), name=source.name, key=key, dtype=dtype, norm=_norm(source.path))
+    opened = Opened(source.name, key, source.path, dtype, _norm(source.path))
+    return family.of(model.float().to(device), opened)
 
 
 def _read_folder(kind: Any, source: Source) -> Any:
@@ -97,7 +105,7 @@ def _read_original(kind: Any, source: Source) -> Any:
         )
     settings, state = found
     try:
-        model = kind(kind.config_class(**settings))
+        model = kind(kind.config_class(**source.family.adjusted(settings, source.path)))
     except ImportError:
         raise
     except Exception as error:  # sizes that make no sense
