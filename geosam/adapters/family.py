@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from geosam.adapters.library import EXTRA
+
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of red, green and blue over ImageNet, of pixels of 0 to 1."""
 
@@ -84,6 +86,12 @@ class Family(ABC):
 
     kinds: ClassVar[tuple[str, ...]]
     """What ``model_type`` may be in a folder's ``config.json``."""
+
+    does: ClassVar[str] = "answers prompts"
+    """What it is for, in two words."""
+
+    extra: ClassVar[str] = EXTRA
+    """The extra of geosam that brings what it needs."""
 
     norm: ClassVar[Norm] = IMAGENET
     """Mean and deviation of red, green and blue that the weights were trained with."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from geosam.adapters.adapter import Adapter
 from geosam.adapters.family import Norm, Opened
-from geosam.adapters.library import INSTALL, first_line, library, quiet
+from geosam.adapters.library import first_line, install, library, quiet
 from geosam.adapters.sources import SETTINGS, Source, tensors_of
 from geosam.errors import ModelError, WeightsError
 
@@ -62,14 +62,16 @@ def open_source(source: Source, *, device: str, dtype: torch.dtype) -> Any:
 @lru_cache(maxsize=HELD)
 def _load(source: Source, key: str, device: str, dtype: torch.dtype) -> Any:
     family = source.family
-    kind = getattr(library(), family.library, None)
+    kind = getattr(library(family.extra), family.library, None)
     if kind is None:
-        raise ModelError(f"this `transformers` has no {family.library}", expected="a newer one", hint=INSTALL)
+        raise ModelError(
+            f"this `transformers` has no {family.library}", expected="a newer one", hint=install(family.extra)
+        )
     try:
         with quiet():
             model = _read_folder(kind, source) if source.path.is_dir() else _read_original(kind, source)
     except ImportError as error:
-        needs = next((each.needs for each in family.published), "geosam[transformers]")
+        needs = next((each.needs for each in family.published), f"geosam[{family.extra}]")
         raise ModelError(
             f"{source.name!r} needs more than is installed ({first_line(error)})",
             expected=needs,

@@ -107,6 +107,17 @@ def where(checkpoint: Published) -> Path | None:
     return folder if weights_of(folder) else None
 
 
+def vocabulary_folder(repository: str, files: Sequence[str]) -> Path | None:
+    """Tell the folder of Hugging Face's cache that holds a repository with any of some files; None if there is none."""
+    try:
+        import huggingface_hub as hub
+
+        folder = Path(hub.snapshot_download(repository, local_files_only=True))
+    except Exception:  # the library has many words for "not there"
+        return None
+    return folder if any((folder / name).is_file() for name in files) else None
+
+
 def find_source(name_or_path: str | os.PathLike[str], families: Sequence[type[Family]] = FAMILIES) -> Source | None:
     """Find what a name or a path stands for; a published checkpoint that is not in the cache yet is downloaded.
 
@@ -188,7 +199,7 @@ def weights_of(folder: Path) -> list[Path]:
 
 def _download(checkpoint: Published, family: type[Family]) -> Path:
     """Fetch a checkpoint into Hugging Face's cache: settings, vocabulary and safetensors, or one file; nothing else."""
-    fetcher = hub()
+    fetcher = hub(family.extra)
     wanted = [checkpoint.file] if checkpoint.file else [*SETTINGS, *family.vocabulary, WEIGHTS[0]]
     log.info("downloading %s from %s", checkpoint.name, checkpoint.repository)
     try:
