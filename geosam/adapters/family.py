@@ -69,6 +69,8 @@ class Opened:
         Precision of the image encoder's arithmetic.
     norm
         Mean and deviation of red, green and blue as the folder gives them; None for those of the family.
+    size
+        Sides of the input as the folder gives them, such as ``shortest_edge`` and ``longest_edge``; else empty.
     """
 
     name: str
@@ -76,13 +78,14 @@ class Opened:
     path: Path
     dtype: torch.dtype = torch.float32
     norm: Norm | None = None
+    size: tuple[tuple[str, int], ...] = ()
 
 
 class Family(ABC):
     """A family of models; what it can do is said by the port that its class also derives from."""
 
     library: ClassVar[str]
-    """Name of the model's class in `transformers`."""
+    """Name of the model's class in `transformers`, or its path below it where the library hides the class."""
 
     kinds: ClassVar[tuple[str, ...]]
     """What ``model_type`` may be in a folder's ``config.json``."""

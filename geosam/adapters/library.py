@@ -1,5 +1,6 @@
 """The `transformers` library: imported when it is needed, and kept from writing to the terminal."""
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,26 @@ def library(extra: str = EXTRA) -> Any:
     except ImportError as error:
         raise _not_installed(error, extra) from error
     return transformers
+
+
+def model_class(name: str, extra: str = EXTRA) -> Any:
+    """Find a model's class by its name in the library, or by its path below it.
+
+    Raises
+    ------
+    ModelError
+        If the library is not installed, or too old to have it.
+    """
+    module, _, last = name.rpartition(".")
+    try:
+        found = importlib.import_module(f"transformers.{module}") if module else library(extra)
+        kind = getattr(found, last, None)
+    except ModuleNotFoundError as error:
+        library(extra)
+        raise ModelError(f"this `transformers` has no {last}", expected="a newer one", hint=install(extra)) from error
+    if kind is None:
+        raise ModelError(f"this `transformers` has no {last}", expected="a newer one", hint=install(extra))
+    return kind
 
 
 def is_installed() -> bool:

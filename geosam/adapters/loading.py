@@ -5,7 +5,7 @@ Pickles are read as tensors only, and nothing is loaded half: a file with other 
 
 import json
 import logging
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from geosam.adapters.adapter import Adapter
 from geosam.adapters.family import Norm, Opened
-from geosam.adapters.library import first_line, install, library, quiet
+from geosam.adapters.library import first_line, model_class, quiet
 from geosam.adapters.sources import SETTINGS, Source, tensors_of
 from geosam.errors import ModelError, WeightsError
 
@@ -62,11 +62,7 @@ def open_source(source: Source, *, device: str, dtype: torch.dtype) -> Any:
 @lru_cache(maxsize=HELD)
 def _load(source: Source, key: str, device: str, dtype: torch.dtype) -> Any:
     family = source.family
-    kind = getattr(library(family.extra), family.library, None)
-    if kind is None:
-        raise ModelError(
-            f"this `transformers` has no {family.library}", expected="a newer one", hint=install(family.extra)
-        )
+    kind = model_class(family.library, family.extra)
     try:
         with quiet():
             model = _read_folder(kind, source) if source.path.is_dir() else _read_original(kind, source)
@@ -78,7 +74,7 @@ def _load(source: Source, key: str, device: str, dtype: torch.dtype) -> Any:
             hint="`pip install` what is missing",
         ) from error
     log.info("loaded %s from %s", source.name, source.path)
-    opened = Opened(source.name, key, source.path, dtype, _norm(source.path))
+    opened = Opened(source.name, key, source.path, dtype, _norm(source.path), _size(source.path))
     return family.of(model.float().to(device), opened)
 
 
@@ -138,18 +134,37 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         raise _damaged(path, error) from error
 
 
-def _norm(path: Path) -> Norm | None:
-    """Mean and deviation as a folder's settings give them; None where it gives none."""
+def _picture(path: Path) -> Iterator[Mapping[str, Any]]:
+    """What a folder's settings say of pictures, file by file."""
     for name in SETTINGS[1:]:
         try:
             found = json.loads((path / name).read_text(encoding="utf-8"))
             found = found.get("image_processor", found)
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(found, dict):
+            yield found
+
+
+def _norm(path: Path) -> Norm | None:
+    """Mean and deviation as a folder's settings give them; None where it gives none."""
+    for found in _picture(path):
+        try:
             mean, deviation = (tuple(map(float, found[each])) for each in ("image_mean", "image_std"))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError):
             continue
         if len(mean) == len(deviation) == 3 and all(spread > 0 for spread in deviation):
             return mean, deviation
     return None
+
+
+def _size(path: Path) -> tuple[tuple[str, int], ...]:
+    """Sides of the input as a folder's settings give them; empty where it gives none."""
+    for found in _picture(path):
+        size = found.get("size")
+        if isinstance(size, dict) and all(type(side) is int and side > 0 for side in size.values()):
+            return tuple(sorted(size.items()))
+    return ()
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
