@@ -34,7 +34,6 @@ from geosam.adapters.vocabulary import MERGES, PACKED, PAIRS, WHOLE, Vocabulary,
 from geosam.arrays import Labels, Pixels
 from geosam.errors import WeightsError
 from geosam.segmenter import WordReader, batches
-from geosam.segmenter.words import WordScores
 
 NORM: Norm = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Mean and deviation of the pictures that CLIP learned from."""
@@ -161,7 +160,7 @@ class ClipReader(Family, WordReader):
         act = "quick_gelu" if uses_quick_gelu(path) else "gelu"
         return settings | {part: settings[part] | {"hidden_act": act} for part in ("text_config", "vision_config")}
 
-    def score(self, pixels: Pixels, labels: Labels, words: Sequence[str]) -> WordScores:
+    def score(self, pixels: Pixels, labels: Labels, words: Sequence[str]) -> Float32[np.ndarray, "n v"]:
         """See `WordReader.score`."""
         count = int(labels.max(initial=0))
         found = np.zeros((count, len(words)), np.float32)

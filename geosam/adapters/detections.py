@@ -6,6 +6,8 @@ from torch import Tensor
 
 from geosam.segmenter import Proposals, centred
 
+Number = float | int
+
 LEAST = 0.1
 """Score, one half being the threshold, below which proposals are left out: nobody lowers a threshold so far, and each
 would be asked of a segmenter."""
@@ -14,7 +16,7 @@ LEAST_PX = 1.0
 """Least width and height of a box, in pixels of the window."""
 
 
-def to_boxes(middles: Tensor, size: tuple[float, float], shape: tuple[int, int]) -> Float32[np.ndarray, "n 4"]:
+def to_boxes(middles: Tensor, size: tuple[Number, Number], shape: tuple[int, int]) -> Float32[np.ndarray, "n 4"]:
     """Bring boxes ``x y w h`` of middles and sides, as shares of ``size`` ``(w, h)``, to ``xyxy`` within a window.
 
     Examples
@@ -31,7 +33,7 @@ def to_boxes(middles: Tensor, size: tuple[float, float], shape: tuple[int, int])
 
 
 def proposals(
-    boxes: Float32[np.ndarray, "n 4"], scores: Float32[np.ndarray, "n"], threshold: float, nms_iou: float = 1.0
+    boxes: Float32[np.ndarray, "n 4"], scores: Float32[np.ndarray, "n"], threshold: Number, nms_iou: Number = 1.0
 ) -> Proposals:
     """Those boxes of a word that have pixels and a score, best first, none repeating a better one.
 
@@ -53,7 +55,7 @@ def proposals(
     return Proposals(boxes[rows], score[rows])
 
 
-def unlike(boxes: Float32[np.ndarray, "n 4"], iou: float) -> Bool[np.ndarray, "n"]:
+def unlike(boxes: Float32[np.ndarray, "n 4"], iou: Number) -> Bool[np.ndarray, "n"]:
     """Non-maximum suppression: which boxes, given best first, share no more than an IoU with one that stays.
 
     Examples
