@@ -133,6 +133,7 @@ class ClipReader(Family, WordReader):
         self.model, self.reader, self.pooled = model.eval().requires_grad_(requires_grad=False), vocabulary, pooled
         self.device = next(model.parameters()).device
         self.dtype, self._norm = opened.dtype, opened.norm or self.norm
+        self._opened = opened
         said = hashlib.sha256(repr((SENTENCES, GROUND, CONTEXT, LEAST_PX, pooled, str(opened.dtype))).encode())
         self.name, self.key = opened.name, f"{opened.key}-{said.hexdigest()[:8]}"
         self.input_px = int(model.config.vision_config.image_size)
@@ -159,6 +160,10 @@ class ClipReader(Family, WordReader):
         """With the activation, which parameters do not tell."""
         act = "quick_gelu" if uses_quick_gelu(path) else "gelu"
         return settings | {part: settings[part] | {"hidden_act": act} for part in ("text_config", "vision_config")}
+
+    def by_patches(self) -> "ClipReader":
+        """The same towers, with regions pooled from the patches of their window: less work, and coarser."""
+        return type(self)(self.model, self.reader, self._opened, pooled=True)
 
     def score(self, pixels: Pixels, labels: Labels, words: Sequence[str]) -> Float32[np.ndarray, "n v"]:
         """See `WordReader.score`."""

@@ -13,7 +13,7 @@ from geosam.adapters.loading import open_source
 from geosam.adapters.owlv2 import Owlv2Finder
 from geosam.adapters.sam3_concepts import Sam3Finder
 from geosam.adapters.sources import find_source, where
-from geosam.errors import ModelError
+from geosam.errors import ModelError, WeightsError
 from geosam.segmenter import WordFinder, WordReader
 
 TEXT_FAMILIES: tuple[type[Family], ...] = (ClipReader, GroundingDinoFinder, Owlv2Finder, Sam3Finder)
@@ -77,6 +77,12 @@ def load_text(
     geosam.errors.ModelError: text model 'clap': expected one of clip_vit_b32, ..., a folder of Hugging Face's, or ...
     """
     source = find_source(name_or_path, TEXT_FAMILIES)
+    if source is None and os.path.isfile(name_or_path):
+        raise WeightsError(
+            f"{str(name_or_path)!r} holds no parameters of a model that reads words",
+            expected="a file of open_clip's, as RemoteCLIP's and GeoRSCLIP's are",
+            hint="a pickle that holds code is refused; download it again, or give a folder of Hugging Face's",
+        )
     if source is None:
         names = ", ".join(each.name for family in TEXT_FAMILIES for each in family.published)
         raise ModelError(
