@@ -24,6 +24,7 @@ from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
 from geosam.cli.segment import segment
 from geosam.cli.similar import similar
+from geosam.cli.words import words
 
 app = typer.Typer(
     name="geosam",
@@ -39,6 +40,7 @@ for command in (plan, encode, models, demo, train, finetune, evaluate):
     app.command()(command)
 catalog.command("landcover")(landcover_catalog)
 app.add_typer(catalog)
+app.add_typer(words)
 
 
 def _show_version(asked: bool) -> bool:
