@@ -9,6 +9,7 @@ from geosam.cli.machine import Model
 from geosam.cli.options import (
     OUTPUT,
     PROMPTS,
+    Coverage,
     GroupColumn,
     IdColumn,
     Kinds,
@@ -22,6 +23,7 @@ from geosam.cli.options import (
     Refine,
     Simplify,
     Spacing,
+    Speed,
     Stability,
     prompt_names,
 )
@@ -118,6 +120,8 @@ def run_catalog(
     quality: Quality = None,
     stability: Stability = None,
     spacing: Spacing = None,
+    speed: Speed = None,
+    coverage: Coverage = False,
     min_area: MinArea = 0.0,
     max_area: MaxArea = float("inf"),
     kinds: Kinds = False,
@@ -144,6 +148,8 @@ def run_catalog(
         "pred_iou_threshold": quality,
         "stability_threshold": stability,
         "spacing_px": spacing,
+        "speed": speed,
+        "coverage": coverage,
         "min_area": min_area,
         "max_area": max_area,
         "kinds": kinds,
