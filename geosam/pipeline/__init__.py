@@ -15,6 +15,8 @@ regions      every pixel of the scene in a segment, from its region tree
 hierarchy    every object of several views: wholes and their parts
 prompted     one polygon for each prompt
 calibration  what a model takes on this machine, measured once
+words        what words name, from the region tree
+reading      which words are asked, who reads them, the pixel that suits
 kinds        what the polygons show
 likeness     polygons ranked by how much they are like some
 forecast     windows, passes, time and memory, before starting
@@ -48,6 +50,7 @@ from geosam.pipeline.prompted import find_prompted
 from geosam.pipeline.regions import find_regions
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run, open_store
+from geosam.pipeline.words import find_words
 from geosam.segmenter import Segmenter
 
 __all__ = ["Forecast", "Report", "SegmentOptions", "encode", "plan", "segment", "segment_to_file", "similar"]
@@ -264,6 +267,8 @@ def find(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFr
 
 def find_polygons(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
     """Polygons in batches, in the way that the request asks for."""
+    if run.request.asked:
+        return find_words(run, tap)
     if run.request.options.grows_tree and run.request.prompts is None:
         return find_regions(run, tap)
     if run.request.options.hierarchy:
