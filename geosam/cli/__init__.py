@@ -12,7 +12,7 @@ import typer
 
 import geosam
 from geosam.cli.catalog import catalog
-from geosam.cli.change import change
+from geosam.cli.change import change, change_catalog
 from geosam.cli.demo import demo
 from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
@@ -38,6 +38,7 @@ for command in (info, segment, landcover, sample, accuracy, similar, change):
 for command in (plan, encode, models, demo, train, finetune, evaluate):
     app.command()(command)
 catalog.command("landcover")(landcover_catalog)
+catalog.command("change")(change_catalog)
 app.add_typer(catalog)
 
 
