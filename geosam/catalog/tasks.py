@@ -164,7 +164,7 @@ def row_of(task: Task, status: str, **values: Any) -> Row:
 def _carry_out(station: Station, task: Task) -> Outcome:
     job = station.job
     folder = RunFolder(job.folder)
-    whole = named(job.view.open(_path_of(task.item, folder.stacks)), task.item.name)
+    whole = job.seen(named(job.view.open(_path_of(task.item, folder.stacks)), task.item.name))
     place = {"footprint": footprint_of(whole, job.view.area), "crs": _told_crs(whole)}
     try:
         scene = whole if job.view.aoi is None else whole.within(job.view.aoi, job.view.aoi_crs)
