@@ -23,8 +23,7 @@ def pieces_of(station: Station, scene: Scene, part: Path) -> int:
     A region tree is one of the whole scene, and grows in one place.
     """
     job = station.job
-    whole = job.options.grows_tree or job.options.text is not None
-    if not job.split or job.prompts is not None or job.encode or whole:
+    if not job.split or job.prompts is not None or job.encode or job.options.grows_tree:
         return 0
     plan = job.options.plan(scene.shape, side=station.network.side)
     if len(plan) <= job.split:
