@@ -25,7 +25,8 @@ export class HandBar {
     this.element.hidden = this.app.hand.isEmpty;
     const takes = this.app.takesAway;
     this.sign.textContent = takes ? "− takes away" : "+ adds";
-    this.sign.title = "What a tap does: add, or take away";
+    this.sign.title = "What a tap does: it adds, or takes away";
+    this.sign.setAttribute("aria-label", `What a tap does: it ${takes ? "takes away" : "adds"}`);
     this.sign.setAttribute("aria-pressed", String(takes));
   }
 }

@@ -103,6 +103,10 @@ export async function mount(element, transport, { start = null, everywhere = tru
   if (hello.mode === "edit") stage.append(new HandBar(screen).element);
   if (hello.scene.pictures.length > 1) screen.swipe = new Swipe(screen.app.map, stage);
   fold.addEventListener("click", () => (root.dataset.panel = root.dataset.panel === "open" ? "" : "open"));
+  root.addEventListener("click", (event) => {
+    // a button that was clicked by mouse or finger does not keep the keys: Enter is "save" again
+    if (event.detail > 0 && event.target.closest("button") && !event.target.closest("dialog")) root.focus({ preventScroll: true });
+  });
   const keys = new Keys(screen, everywhere);
   screen.help.fill(keys.table);
   const resized = new ResizeObserver(() => screen.app.map.leaflet.invalidateSize({ pan: false }));

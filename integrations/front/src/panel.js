@@ -10,7 +10,7 @@ const STRETCHES = [
   ["5,95", "5 – 95 %"],
 ];
 const TOOLS = [
-  ["click", "Click", "V", "Click: left adds, right takes away (Esc comes back to it)"],
+  ["click", "Click", null, "Click: left adds, right takes away (Esc comes back to it)"],
   ["box", "Box", "B", "A box around an object (B)"],
   ["outline", "Outline", "O", "An outline around an object (O)"],
   ["select", "Select", "V", "Select saved objects (V)"],
@@ -71,7 +71,7 @@ export class Panel {
     const group = el("div", { class: "gs-tools", role: "toolbar", "aria-label": "Tools" });
     for (const [name, text, key, title] of TOOLS) {
       const start = () => (name === "vertices" ? this.ui.app.saved.startVertices() : this.ui.switchTool(name));
-      const made = button(text, name === "click" ? null : key, title, start);
+      const made = button(text, key, title, start);
       made.setAttribute("aria-pressed", "false");
       this.toolButtons.set(name, made);
       group.append(made);

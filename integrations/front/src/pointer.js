@@ -2,7 +2,6 @@
 
 const STEPS = { plain: 10, shift: 60, fine: 1 }; // screen pixels that an arrow key moves the crosshair
 const MARGIN = 40; // screen pixels from the border where the map follows the crosshair
-const LATE_MS = 350; // a context menu so soon after a right click is the same click
 
 export class Pointer {
   constructor(app) {
@@ -19,7 +18,7 @@ export class Pointer {
     this.map.leaflet.on("click", ({ originalEvent }) => this.click(originalEvent));
     this.map.leaflet.on("dblclick", () => this.app.tool.finish?.());
     this.map.leaflet.on("contextmenu", ({ originalEvent }) => this.click(originalEvent, true));
-    this.quiet = 0;
+    this.swallow = false; // the click that a browser makes of a drag's end
   }
 
   how(event, away = false) {
@@ -30,11 +29,12 @@ export class Pointer {
   toolFor(event) {
     const { tools, tool, state } = this.app;
     if (!event.shiftKey || event.altKey) return tool;
-    if (state.tool === "click" && !this.app.search.found) return tools.box;
+    if (state.tool === "click" && state.editing && !this.app.search.found) return tools.box;
     return state.tool === "select" ? tools.selectBox : tool;
   }
 
   down(event) {
+    this.swallow = false;
     if (event.button !== 0 || !event.isPrimary || onControl(event)) return;
     const tool = this.toolFor(event);
     const shifted = tool !== this.app.tool;
@@ -65,7 +65,7 @@ export class Pointer {
     const shook = Math.hypot(event.clientX - this.start[0], event.clientY - this.start[1]) < 3;
     if (shook && this.shifted) tool.cancel?.(); // Leaflet's click follows
     else {
-      if (!shook || !tool.click) this.quiet = performance.now();
+      if (!shook || !tool.click) this.swallow = true;
       tool.up(this.map.pixelAt(event));
     }
   }
@@ -85,8 +85,7 @@ export class Pointer {
   click(event, away = false) {
     if (onControl(event)) return;
     event.preventDefault();
-    const now = performance.now();
-    if (now - this.quiet < LATE_MS && !away) return;
+    if (this.swallow && !away) return;
     const at = this.map.pixelAt(event);
     this.app.focus();
     this.app.pointTo(at);

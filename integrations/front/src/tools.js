@@ -167,8 +167,9 @@ class SelectTool {
 /** Corners of a box in order. */
 export const boxOf = (a, b) => [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]), Math.max(a[1], b[1])];
 
-/** All tools of a session that may edit. */
+/** All tools; who only views can select, to read what an object is. */
 export function makeTools(app, vertices) {
+  if (!app.state.editing) return { click: new SelectTool(app) };
   return {
     click: new ClickTool(app),
     box: new BoxTool(app),
