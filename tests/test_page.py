@@ -17,7 +17,8 @@ pytestmark = [
 
 FRONT = ROOT / "integrations" / "front"
 PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,"><link rel="stylesheet" href="geosam.css"><body class="geosam-page"><main id="here"></main>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="geosam.css">
+<body class="geosam-page"><main id="here"></main>
 <script type="module">
 import { mount } from "./geosam.js";
 import { fakeTransport } from "./fake.js";
@@ -153,9 +154,21 @@ def test_saved_objects_are_edited_with_their_borders_shared():
         hand.until("app.state.objects.get(1).shape.coordinates[0].length === 6")
         hand.click(95, 20, button="right")
         hand.until("app.state.objects.get(1).shape.coordinates[0].length === 5")
-        hand.press("Control+z", "Control+z", "Control+z", "Escape")
-        hand.until("app.state.objects.get(1).shape.coordinates[0].length === 5")
-        hand.press("Escape", "Escape", "k")
+        hand.press("Control+z")
+        hand.until("app.state.objects.get(1).shape.coordinates[0].length === 6")
+        hand.press("Control+z", "Control+z")
+        hand.until("app.state.objects.get(1).shape.coordinates[0][1][0] === 80")
+
+
+def test_saved_objects_are_cut_joined_opened_again_and_deleted():
+    with opened() as hand:
+        hand.click(50, 50)
+        hand.press("Enter")
+        hand.saved(1)
+        hand.click(150, 50)
+        hand.press("Enter")
+        hand.saved(2)
+        hand.press("k")
         hand.click(150, 20)
         hand.click(150, 90)
         hand.press("Enter")

@@ -11,10 +11,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "geosam" / "serve" / "static"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 NOT_HERE = "no Chromium on this machine: apt-get install chromium"
 
@@ -54,8 +60,8 @@ class Hand:
     def on_screen(self, x: float, y: float) -> tuple[float, float]:
         """Where a pixel of the scene is on the screen."""
         found = self.run(
-            "(() => { const p = app.map.pointOf(value);"
-            " const r = app.map.leaflet.getContainer().getBoundingClientRect(); return [p.x + r.left, p.y + r.top]; })()",
+            "((p, r) => [p.x + r.left, p.y + r.top])"
+            "(app.map.pointOf(value), app.map.leaflet.getContainer().getBoundingClientRect())",
             [x, y],
         )
         return found[0], found[1]

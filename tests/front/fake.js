@@ -144,7 +144,8 @@ export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
     undo: () => travel(past, future, "undo"),
     redo: () => travel(future, past, "redo"),
     reopen: ({ id }) => ({ ok: true, prompts: objects.get(id).prompts ?? null, shape: objects.get(id).shape }),
-    classes: ({ classes: list }) => ({ ok: true, classes: (classes.splice(0, classes.length, ...list), [...classes]) }),
+    classes: ({ classes: list }) => ({ ...edit("changed the classes", () => classes.splice(0, classes.length, ...list)), classes: [...classes] }),
+    look: () => ({ ok: true }),
     suggest: ({ after }) => {
       const next = [0, 1, 2].map((i) => 1 + i).find((col) => !rejected.has(col) && (!after || keys.get(after).coordinates[0][0][0] < col * 100));
       if (!next) return { ok: true, key: null, why: "Every object was seen." };

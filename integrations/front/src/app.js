@@ -12,6 +12,7 @@ import { makeTools } from "./tools.js";
 import { VertexTool } from "./vertices.js";
 
 const BUSY_AFTER_MS = 150;
+const SETTLED_MS = 300;
 
 export class App {
   constructor(root, mapElement, hello, transport, status) {
@@ -260,7 +261,13 @@ export class App {
     if (!this.state.editing) return;
     if (this.search.found?.isCoverage) this.search.cover();
     clearTimeout(this.warming);
-    this.warming = setTimeout(() => this.warm(), 250);
+    this.warming = setTimeout(() => this.settled(), SETTLED_MS);
+  }
+
+  /** The view rests: it is where the session opens next time, and its windows are encoded ahead. */
+  settled() {
+    this.transport.ask({ verb: "look", at: rounded(this.map.centre()), zoom: this.map.leaflet.getZoom() });
+    this.warm();
   }
 
   warm() {

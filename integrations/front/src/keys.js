@@ -2,6 +2,7 @@
 
 import { isField } from "./dom.js";
 
+const NEEDS = { n: "suggest", m: "similar", "/": "text", c: "coverage" }; // what a session must be able to do
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const MAC = /Mac|iP(hone|ad)/.test(globalThis.navigator?.platform ?? "");
 
@@ -58,7 +59,10 @@ export function nameOfKey(event) {
 export class Keys {
   constructor(ui, everywhere) {
     this.ui = ui;
-    this.table = keyTable(ui).filter((row) => row.views || ui.app.state.editing);
+    const { editing, hello } = ui.app.state;
+    const can = hello.can ?? {};
+    const lacks = new Set(["n", "m", "/", "c"].filter((name) => !can[NEEDS[name]]));
+    this.table = keyTable(ui).filter((row) => (row.views || editing) && !lacks.has(row.match[0]));
     this.acts = new Map(this.table.flatMap((row) => row.match.map((name) => [name, row])));
     this.target = everywhere ? document : ui.root;
     this.listener = (event) => this.pressed(event);

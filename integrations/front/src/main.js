@@ -115,7 +115,7 @@ export async function mount(element, transport, { start = null, everywhere = tru
   document.addEventListener("visibilitychange", back);
   root.geosam = screen.app; // for scripts that drive the page
   screen.app.map.leaflet.invalidateSize({ pan: false });
-  screen.app.map.fit();
+  screen.app.map.restore();
   await screen.app.refresh();
   screen.app.say(hello.mode === "edit" ? "Point at an object: the outline is what a click takes. ? shows the keys." : "");
   root.dataset.ready = "true";

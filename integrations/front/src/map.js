@@ -32,7 +32,7 @@ export class SceneMap {
     this.layers = hello.scene.pictures.map((picture, index) =>
       new Tiles(ask, hello, { picture }, { pane: `picture-${index}` }).addTo(this.leaflet),
     );
-    this.fit();
+    this.restore();
     const room = [height, width].map((side) => Math.max(side, 256));
     this.leaflet.setMaxBounds([
       [-room[0], -room[1]],
@@ -57,6 +57,13 @@ export class SceneMap {
 
   sharpen() {
     this.leaflet.getContainer().classList.toggle("gs-sharp", this.leaflet.getZoom() >= SHARP_FROM);
+  }
+
+  /** The view that the session was left with, or the whole scene. */
+  restore() {
+    const { look } = this.hello;
+    if (look) this.leaflet.setView([look.at[1], look.at[0]], look.zoom, { animate: false });
+    else this.fit();
   }
 
   fit() {

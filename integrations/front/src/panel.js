@@ -39,7 +39,7 @@ export class Panel {
     this.element = el("aside", { class: "gs-panel", "aria-label": "Tools and classes" });
     this.element.append(
       this.header(hello),
-      ...(editing ? [this.tools(), this.editing()] : []),
+      ...(editing ? [this.tools(), this.editing(hello.can ?? {})] : []),
       this.classes(),
       ...(editing ? [this.finding(hello.can ?? {})] : []),
       this.picture(hello.scene),
@@ -83,7 +83,7 @@ export class Panel {
     for (const [name, made] of this.toolButtons) made.setAttribute("aria-pressed", String(name === this.ui.app.state.tool));
   }
 
-  editing() {
+  editing(can) {
     const { saved } = this.ui.app;
     this.undoButton = button("Undo", "Ctrl Z", "Undo what was saved (Ctrl+Z)", () => saved.undo());
     this.redoButton = button("Redo", "Ctrl Y", "Redo (Ctrl+Y)", () => saved.redo());
@@ -92,7 +92,7 @@ export class Panel {
       { class: "gs-row gs-selection" },
       button("Open", "E", "Open again for correction (E)", () => saved.reopen()),
       button("Join", "J", "Join the selected objects (J)", () => saved.merge()),
-      button("More like this", "M", "Find more like this (M)", () => this.ui.app.search.similar()),
+      can.similar ? button("More like this", "M", "Find more like this (M)", () => this.ui.app.search.similar()) : "",
       button("Delete", "Del", "Delete (Del)", () => saved.remove()),
     );
     return el("div", {}, el("div", { class: "gs-row" }, this.undoButton, this.redoButton), this.forSelection);
@@ -151,6 +151,7 @@ export class Panel {
   }
 
   finding(can) {
+    if (!can.text && !can.coverage && !can.suggest) return el("div", { hidden: true });
     const { search } = this.ui.app;
     this.word = el("input", { type: "search", placeholder: "a word: solar panel", "aria-label": "Find by a word", list: "gs-words", maxlength: 120 });
     const words = el("datalist", { id: "gs-words" }, (this.ui.app.state.hello.words ?? []).map((word) => el("option", { value: word })));
@@ -161,8 +162,8 @@ export class Panel {
     };
     const form = el("form", { class: "gs-row", role: "search", onsubmit: submit }, this.word, words, el("button", { type: "submit" }, "Find", el("kbd", { "aria-hidden": "true" }, "/")));
     const buttons = [
-      can.suggest === false ? null : button("Next suggestion", "N", "The most doubtful object not seen yet (N)", () => search.suggest()),
-      can.coverage === false ? null : button("Segments", "C", "Segments of the whole view, to click together (C)", () => search.coverage()),
+      !can.suggest ? null : button("Next suggestion", "N", "The most doubtful object not seen yet (N)", () => search.suggest()),
+      !can.coverage ? null : button("Segments", "C", "Segments of the whole view, to click together (C)", () => search.coverage()),
     ];
     this.least = el("input", { type: "range", min: 0, max: 100, value: 0, "aria-label": "Least score shown" });
     this.least.addEventListener("input", () => search.setLeast(Number(this.least.value) / 100));
@@ -175,7 +176,7 @@ export class Panel {
       this.foundScores,
       el("div", { class: "gs-row" }, button("Save", "Enter", "Save what is picked, or all (Enter)", () => this.ui.app.accept()), button("Leave", "Esc", "Leave the search (Esc)", () => search.leave())),
     );
-    return part("Find", true, can.text === false ? null : form, el("div", { class: "gs-row" }, buttons), this.foundRow);
+    return part("Find", true, !can.text ? null : form, el("div", { class: "gs-row" }, buttons), this.foundRow);
   }
 
   showFound() {

@@ -83,11 +83,8 @@ export class Saved {
   }
 
   async setClasses(classes) {
-    const { answer } = await this.app.ask({ verb: "classes", classes });
-    if (!answer.ok) return false;
-    this.app.state.classes = answer.classes;
-    this.app.state.emit("classes");
-    return true;
+    const answer = await this.app.edit({ verb: "classes", classes });
+    return answer.ok;
   }
 
   /** Hands an export to the browser, which saves it as a download. */

@@ -48,6 +48,11 @@ export class State extends EventTarget {
     if (change.revision !== undefined) this.revision = change.revision;
     if (change.can_undo !== undefined) this.canUndo = change.can_undo;
     if (change.can_redo !== undefined) this.canRedo = change.can_redo;
+    if (change.classes) {
+      this.classes = change.classes;
+      if (this.current !== null && !this.classOf(this.current)) this.current = null;
+      this.emit("classes");
+    }
     this.emit("objects", { changed: (change.changed ?? []).map((object) => object.id), removed: change.removed ?? [] });
     this.emit("selection");
   }
