@@ -23,6 +23,7 @@ from geosam.cli.log import log_handler
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
 from geosam.cli.segment import segment
+from geosam.cli.serve import serve
 from geosam.cli.similar import similar
 
 app = typer.Typer(
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 for command in (info, segment, landcover, sample, accuracy, similar, change):
     app.command()(command)
-for command in (plan, encode, models, demo, train, finetune, evaluate):
+for command in (serve, plan, encode, models, demo, train, finetune, evaluate):
     app.command()(command)
 catalog.command("landcover")(landcover_catalog)
 app.add_typer(catalog)
