@@ -1,6 +1,6 @@
 """How well and how quickly objects are clicked, by a scripted user in a real browser, on the page and in the widget.
 
-    python benchmarks/click.py [--objects 20] [--clicks 200] [--out benchmarks/click.csv]
+    python benchmarks/clicking.py [--objects 20] [--clicks 200] [--out benchmarks/clicking.csv]
 
 The user points at the middle of an object and looks at the outline that the hover shows; where it is poor he points at
 other places inside, clicks where it was best, corrects by a click in the largest error while the outline is poor
@@ -50,7 +50,7 @@ LOOKS = 4
 VIEW = {"width": 1280, "height": 860}
 HOVERED = """(app.hovered?.answer.exact && !app.previews.flying && !app.previews.wanted.hover
   && [0, 1].every((i) => Math.abs(app.hovered.request.points.at(-1)[i] - app.state.pointer[i]) < 0.01))
-  || document.querySelector(".gs-say").dataset.kind === "error""""
+  || document.querySelector(".gs-say").dataset.kind === 'error'"""
 DELAY = """new Promise((resolve) => {
   const path = document.querySelector("path.gs-hover.gs-line");
   const seen = new MutationObserver(() => {
