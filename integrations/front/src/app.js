@@ -160,7 +160,7 @@ export class App {
       this.wish = false;
       this.say("No object is seen here: click elsewhere, or draw a box around it (B).");
     } else if (answer.exact) {
-      if (!this.wish) this.say(`Enter saves, Esc leaves it${answer.score ? ` · sure to ${Math.round(100 * answer.score)} %` : ""}.`);
+      if (!this.wish) this.say(`Enter saves, Esc leaves it${answer.score ? ` · score ${Number(answer.score).toFixed(2)}` : ""}.`);
       if (this.wish) this.accept();
     }
   }

@@ -39,9 +39,9 @@ export class ObjectLayer {
     const chosen = this.state.selection.has(object.id);
     return {
       color: chosen ? "#ffffff" : this.state.colourOf(object.class),
-      weight: chosen ? 3 : 2,
+      weight: chosen ? 3 : 2.5,
       fillColor: this.state.colourOf(object.class),
-      fillOpacity: chosen ? 0.4 : 0.22,
+      fillOpacity: chosen ? 0.4 : 0.25,
     };
   }
 
