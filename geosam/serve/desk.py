@@ -17,10 +17,12 @@ from affine import Affine
 from shapely.geometry.base import BaseGeometry
 
 import geosam
+from geosam.change.schemas import SCHEMAS
 from geosam.display import shown
 from geosam.errors import GeosamError, SceneReadError
 from geosam.scene import Scene
 from geosam.serve import editing
+from geosam.serve.exporting import FORMATS, PLAIN, export
 from geosam.serve.layer import Change, Layer, class_json, object_json
 from geosam.serve.objects import MapClass, MapObject, Step
 from geosam.serve.pictures import TILE_PX, Look, Picture
@@ -83,8 +85,8 @@ class Desk:
         The objects on it.
     warmth
         Windows and model; None where nothing can be changed.
-    after
-        The same place at a later date, on the same pixel grid.
+    pictures
+        What is shown, by name, on the scene's grid; None for the scene itself.
 
     Examples
     --------
@@ -99,11 +101,16 @@ class Desk:
     'delete: expected a view that can be changed, this one shows only'
     """
 
-    def __init__(self, scene: Scene, layer: Layer, warmth: Warmth | None = None, *, after: Scene | None = None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        layer: Layer,
+        warmth: Warmth | None = None,
+        *,
+        pictures: Mapping[str, Picture] | None = None,
+    ) -> None:
         self.scene, self.layer, self.warmth = scene, layer, warmth
-        self.pictures = {"scene": Picture(scene)} if after is None else {"before": Picture(scene)}
-        if after is not None:
-            self.pictures["after"] = Picture(after)
+        self.pictures = dict(pictures) if pictures else {"scene": Picture(scene)}
         self.answerer = None if warmth is None else Answerer(warmth)
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._count = 0
@@ -167,8 +174,8 @@ class Desk:
                 "coverage": False,
                 "suggest": False,
                 "locate": True,
-                "export": ["gpkg", "geojson"] if self.warmth is not None else [],
-                "schemas": ["plain"],
+                "export": list(FORMATS) if self.warmth is not None else [],
+                "schemas": [PLAIN, *SCHEMAS] if self.warmth is not None else [],
             },
             "session": "" if session is None else session.path.name,
             "look": None if session is None else session.content.facts.get("look"),
@@ -219,6 +226,12 @@ class Desk:
         with self._changing:
             self.layer.keep(look=look)
         return {}
+
+    def do_export(self, fields: Fields) -> Answer:
+        """The objects as a file."""
+        with self._changing:
+            name, content = export(self.layer, self.scene, fields.text("format"), fields.text("schema", PLAIN))
+        return Answer({"name": name, "size": len(content)}, content)
 
     # --- from a click to an object ------------------------------------------------------------------------------------
 

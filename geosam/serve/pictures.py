@@ -103,10 +103,8 @@ class Picture:
         ServeError
             If there is no such band.
         """
+        self.check(level, col, row)
         h, w = self.scene.shape
-        size = TILE_PX * 2**level
-        if not 0 <= level < self.levels or not 0 <= row * size < h or not 0 <= col * size < w:
-            raise OutsideError(f"tile {col}, {row} of level {level}", expected=f"a tile of {w} x {h} px")
         colours = self._colours(look)
         rows, cols = (_part(place, level, full) for place, full in ((row, h), (col, w)))
         values, known = self._values(colours.bands, rows, cols)
@@ -120,6 +118,13 @@ class Picture:
         part[..., :3][~valid] = 0
         part[..., 3] = np.where(valid, 255, 0)
         return rgba
+
+    def check(self, level: int, col: int, row: int) -> None:
+        """Refuse a tile that there is not."""
+        h, w = self.scene.shape
+        size = TILE_PX * 2 ** min(level, self.levels)
+        if not 0 <= level < self.levels or not 0 <= row * size < h or not 0 <= col * size < w:
+            raise OutsideError(f"tile {col}, {row} of level {level}", expected=f"a tile of {w} x {h} px")
 
     def _values(self, bands: tuple[int, ...], rows: Axis, cols: Axis) -> tuple[np.ndarray, np.ndarray]:
         """Values of the tile's pixels, and which of them are data, from the level that serves it."""

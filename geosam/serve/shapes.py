@@ -37,6 +37,11 @@ def united(shapes: list[BaseGeometry]) -> BaseGeometry:
     return canonical(shapely.union_all(np.array(shapes, object)))
 
 
+def multi(shape: BaseGeometry) -> BaseGeometry:
+    """The shape as a multipolygon, as layers of files hold it."""
+    return shapely.MultiPolygon([shape]) if isinstance(shape, shapely.Polygon) else shape
+
+
 def to_json(shape: BaseGeometry) -> dict[str, Any]:
     """A shape as the protocol has it; whole coordinates are written as whole numbers.
 
@@ -70,7 +75,8 @@ def from_json(fields: Fields, name: str) -> BaseGeometry:
     kind = value.get("type") if isinstance(value, dict) else None
     if not isinstance(value, dict) or kind not in ("Polygon", "MultiPolygon"):
         raise fields.wrong(name, 'a shape {"type": "Polygon" or "MultiPolygon", "coordinates": …}')
-    listed = [value.get("coordinates")] if kind == "Polygon" else value.get("coordinates") or []
+    given: Any = value.get("coordinates")
+    listed: Any = [given] if kind == "Polygon" else given or []
     try:
         parts = [[np.array(ring, np.float64) for ring in part] for part in listed]
         count = sum(len(ring) for part in parts for ring in part)
