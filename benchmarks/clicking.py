@@ -37,8 +37,8 @@ from shapely.geometry.base import BaseGeometry
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.front.browser import CHROMIUM, FLAGS, Hand  # noqa: E402  # lies beside, not in the package
-from tests.front.doors import HUB, proxied, served, widget  # noqa: E402
+from tests.front.browser import CHROMIUM, FLAGS, HUB, Hand  # noqa: E402  # lies beside, not in the package
+from tests.front.doors import proxied, served, widget  # noqa: E402
 
 VILLAGE = ROOT / "sample_data" / "village_before.tif"
 DEV = ROOT.parent / "shared" / "data" / "dev" / "hotosm-fair-utilities"
@@ -112,7 +112,9 @@ def village() -> list[Target]:
     for name, count in BY_CLASS.items():
         rows = truth[(truth["class"] == name) & (truth.area >= 20)].sort_values("id")
         chosen = rows.iloc[np.sort(rng.permutation(len(rows))[:count])]
-        found += [Target(name, shapely.affinity.affine_transform(shape, to_px.to_shapely())) for shape in chosen.geometry]
+        found += [
+            Target(name, shapely.affinity.affine_transform(shape, to_px.to_shapely())) for shape in chosen.geometry
+        ]
     return found
 
 
@@ -186,7 +188,13 @@ class Table:
         self.rows: list[dict[str, Any]] = []
 
     def add(self, door: str, measure: str, value: float | int, bar: str, note: str = "") -> None:
-        row = {"door": door, "measure": measure, "value": round(value, 3), "bar": bar, "load": round(os.getloadavg()[0], 1)}
+        row = {
+            "door": door,
+            "measure": measure,
+            "value": round(value, 3),
+            "bar": bar,
+            "load": round(os.getloadavg()[0], 1),
+        }
         self.rows.append(row | {"note": note})
         print(*row.values(), note, sep="\t", flush=True)
 
@@ -206,7 +214,9 @@ def measure_objects(table: Table, door: str, hand: Hand, targets: list[Target]) 
     table.add(door, "mean seconds", mean["seconds"], "<= 3", what)
     table.add(door, "mean IoU", mean["iou"], ">= 0.8", f"{good} of {len(results)} reach {GOOD}")
     for target, result in zip(targets, results, strict=True):
-        print("  ", target.name, f"{target.truth.area:.0f} px", {name: round(value, 2) for name, value in result.items()})
+        print(
+            "  ", target.name, f"{target.truth.area:.0f} px", {name: round(value, 2) for name, value in result.items()}
+        )
 
 
 def measure_equality(table: Table, door: str, hand: Hand, session: Path, clicks: int) -> None:
@@ -232,7 +242,9 @@ def measure_equality(table: Table, door: str, hand: Hand, session: Path, clicks:
             (saved,) = database.execute("SELECT shape_px FROM geosam_objects WHERE fid = ?", (number,)).fetchone()
         equal += drawn == saved
         tried += 1
-    table.add(door, "preview equals saved bytes", equal, f"{clicks} of {clicks}", f"of {tried}; {nothing} places hold nothing")
+    table.add(
+        door, "preview equals saved bytes", equal, f"{clicks} of {clicks}", f"of {tried}; {nothing} places hold nothing"
+    )
 
 
 def measure_delay(table: Table, door: str, hand: Hand, count: int) -> None:
@@ -249,11 +261,15 @@ def measure_delay(table: Table, door: str, hand: Hand, count: int) -> None:
         )
         promise.dispose()
         hand.move(x + dx, y + dy)
-        delays.append(hand.page.evaluate("() => Promise.race([window.delay, new Promise((r) => setTimeout(r, 2000, -1))])"))
+        delays.append(
+            hand.page.evaluate("() => Promise.race([window.delay, new Promise((r) => setTimeout(r, 2000, -1))])")
+        )
         hand.page.wait_for_timeout(20)
     known = [delay for delay in delays if delay >= 0]
     table.add(door, "hover, median ms", statistics.median(known), "", f"{len(known)} hovers")
-    table.add(door, "hover, p95 ms", float(np.percentile(known, 95)), "<= 60", f"{len(delays) - len(known)} drew nothing new")
+    table.add(
+        door, "hover, p95 ms", float(np.percentile(known, 95)), "<= 60", f"{len(delays) - len(known)} drew nothing new"
+    )
 
 
 def measure_cold(table: Table, browser: Any, folder: Path, count: int) -> None:
@@ -263,17 +279,27 @@ def measure_cold(table: Table, browser: Any, folder: Path, count: int) -> None:
         with served(copied(VILLAGE, folder), folder / f"cold{number}.gpkg") as address:
             hand = opened(browser, address)
             place = village()[number].places()[0]
-            hand.run("(window.begin = 0, window.marks = [], app.state.addEventListener('hand', () => "
-                     "app.hand.answer && window.marks.push([performance.now(), app.hand.answer.exact])), null)")
-            hand.run("(app.map.leaflet.getContainer().addEventListener('click', "
-                     "(event) => (window.begin = event.timeStamp), true), app.hovers = false, null)")
+            hand.run(
+                "(window.begin = 0, window.marks = [], app.state.addEventListener('hand', () => "
+                "app.hand.answer && window.marks.push([performance.now(), app.hand.answer.exact])), null)"
+            )
+            hand.run(
+                "(app.map.leaflet.getContainer().addEventListener('click', "
+                "(event) => (window.begin = event.timeStamp), true), app.hovers = false, null)"
+            )
             hand.click(*place)
             hand.until("app.hand.answer?.exact")
             begin, marks = hand.page.evaluate("() => [window.begin, window.marks]")
             first.append((marks[0][0] - begin) / 1000)
             exact.append((next(at for at, done in marks if done) - begin) / 1000)
             hand.page.context.close()
-    table.add("page", "cold, first outline, median s", statistics.median(first), "<= 0.5", f"{count} starts, worst {max(first):.2f}")
+    table.add(
+        "page",
+        "cold, first outline, median s",
+        statistics.median(first),
+        "<= 0.5",
+        f"{count} starts, worst {max(first):.2f}",
+    )
     table.add("page", "cold, exact outline, median s", statistics.median(exact), "<= 1", f"worst {max(exact):.2f}")
 
 
@@ -296,8 +322,7 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        flags = [*FLAGS, f"--host-resolver-rules=MAP {HUB} 127.0.0.1"]
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 

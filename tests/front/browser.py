@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "geosam" / "serve" / "static"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HUB = "hub.example.org"
+"""A name under which the browser, and nobody else, knows this machine."""
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -20,6 +22,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {HUB} 127.0.0.1",
 ]
 
 NOT_HERE = "no Chromium on this machine: apt-get install chromium"

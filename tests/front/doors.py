@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.front.browser import ROOT, Hand, files_route
+from tests.front.browser import HUB, ROOT, Hand, files_route
 
 KERNEL = Path(__file__).with_name("kernel.py")
 PREFIX = "/user/x/proxy/1234"
-HUB = "hub.example.org"
 
 NOTEBOOK = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><body><div id="cell"></div>"""
 RENDER = """async ([esm, css, state]) => {

@@ -1,6 +1,6 @@
 """A kernel without a network: a widget, messages as lines on stdin, its answers as lines on stdout.
 
-    python kernel.py SCENE SESSION
+python kernel.py SCENE SESSION
 """
 
 import base64
@@ -25,7 +25,7 @@ def main() -> None:
         coded = [base64.b64encode(bytes(buffer)).decode() for buffer in buffers or []]
         print(json.dumps({"content": content, "buffers": coded}), file=out, flush=True)
 
-    widget = geosam.click(geosam.open_scene(sys.argv[1]), session=sys.argv[2])
+    widget = geosam.click(geosam.open_scene(sys.argv[1]), session=sys.argv[2], store=None)
     widget.send = say
     state = {"start": widget.start, "height": widget.height}
     print(json.dumps({"esm": str(widget._esm), "css": str(widget._css), "state": state}), file=out, flush=True)
