@@ -73,6 +73,7 @@ class Target:
     truth: BaseGeometry
 
     def iou(self, shape: dict[str, Any] | None) -> float:
+        """Of a shape as the page has it; 0 for none."""
         if not shape:
             return 0.0
         drawn = shapely.make_valid(shapely.from_geojson(json.dumps(shape)))
@@ -188,6 +189,7 @@ class Table:
         self.rows: list[dict[str, Any]] = []
 
     def add(self, door: str, measure: str, value: float | int, bar: str, note: str = "") -> None:
+        """One measure."""
         row = {
             "door": door,
             "measure": measure,
@@ -199,6 +201,7 @@ class Table:
         print(*row.values(), note, sep="\t", flush=True)
 
     def write(self, path: Path) -> None:
+        """All rows as CSV."""
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
             writer.writeheader()

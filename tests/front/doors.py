@@ -1,4 +1,4 @@
-"""The doors of the front end: the page that `geosam serve` shows, the same behind a path proxy, the widget of a notebook."""
+"""The doors of the front end: the page of `geosam serve`, the same behind a path proxy, the widget in a notebook."""
 
 import http.client
 import json
