@@ -18,6 +18,8 @@ export class Pointer {
     this.map.leaflet.on("click", ({ originalEvent }) => this.click(originalEvent));
     this.map.leaflet.on("dblclick", () => this.app.tool.finish?.());
     this.map.leaflet.on("contextmenu", ({ originalEvent }) => this.click(originalEvent, true));
+    this.map.leaflet.on("moveend", () => this.mapMoved());
+    this.mouse = null; // the last event of a mouse over the map
     this.swallow = false; // the click that a browser makes of a drag's end
   }
 
@@ -47,8 +49,8 @@ export class Pointer {
   }
 
   move(event) {
-    if (this.last === `${event.clientX},${event.clientY}`) return; // the map moved, not the mouse
-    this.last = `${event.clientX},${event.clientY}`;
+    if (this.mouse?.clientX === event.clientX && this.mouse.clientY === event.clientY) return; // the map moved, not the mouse
+    this.mouse = event.pointerType === "touch" || onControl(event) ? null : event;
     const at = this.map.pixelAt(event);
     this.app.pointTo(at);
     this.app.crosshair.hide();
@@ -75,7 +77,16 @@ export class Pointer {
     this.map.leaflet.dragging.enable();
   }
 
+  /** The map moved below the mouse: it points at another place. */
+  mapMoved() {
+    if (!this.mouse || this.dragger || this.app.crosshair.at) return;
+    const at = this.map.pixelAt(this.mouse);
+    this.app.pointTo(at);
+    this.app.tool.hover?.(at, this.how(this.mouse));
+  }
+
   leave() {
+    this.mouse = null;
     if (!this.app.crosshair.at) {
       this.app.pointTo(null);
       this.app.hoverNowhere();
