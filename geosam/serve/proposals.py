@@ -1,20 +1,22 @@
-"""What the desk proposes: the segments of a part of the scene, more like some objects, what a word means, what to look
-at next.
+"""What the desk proposes: segments of the ground, more like this, what a word means, what to look at next.
 
 All of it takes seconds the first time, and is done in the background; a proposal is no object before it is accepted.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geosam.recognition import Describer, Examples, RegionFeatures, rank
+from geosam.pipeline import segment
+from geosam.recognition import Describer, Examples, RegionFeatures, rank, read_text
 from geosam.scene import Scene
 from geosam.segmenter import Segmenter
 from geosam.serve.areas import (
+    TOLERANCE_PX,
     Area,
     Background,
     Ground,
@@ -23,6 +25,8 @@ from geosam.serve.areas import (
     describe,
     identity,
     segments_of,
+    to_scene,
+    view_of,
 )
 from geosam.serve.layer import Layer
 from geosam.serve.objects import MapObject
@@ -58,12 +62,15 @@ class Proposal:
         How little is known of that, in [0, 1].
     class_code
         The class that it is most like, if any.
+    label
+        The word that names it, if one was asked for.
     """
 
     shape: BaseGeometry
     score: float
     doubt: float = 0.0
     class_code: int | None = None
+    label: str = ""
 
 
 class Proposer:
@@ -107,7 +114,8 @@ class Proposer:
         free = np.flatnonzero(self._free(ground, layer))
         scores = _rank(features, groups[0], groups[1:])
         order = free[np.argsort(-scores[free], kind="stable")]
-        return [Proposal(ground.shapes[row], float(scores[row])) for row in order.tolist()]
+        shapes: list[Any] = ground.shapes.tolist()
+        return [Proposal(shapes[row], float(scores[row])) for row in order.tolist()]
 
     def next(self, layer: Layer, bounds: Bounds | None) -> list[Proposal] | None:
         """Segments by doubt, the most doubtful first; None if they are not known yet.
@@ -136,10 +144,39 @@ class Proposer:
             codes = list(classes)
         free = np.flatnonzero(self._free(ground, layer))
         order = free[np.argsort(-np.round(doubt[free], 6), kind="stable")]
+        shapes: list[Any] = ground.shapes.tolist()
         return [
-            Proposal(ground.shapes[row], float(score[row]), float(doubt[row]), codes[int(best[row])])
-            for row in order.tolist()
+            Proposal(shapes[row], float(score[row]), float(doubt[row]), codes[int(best[row])]) for row in order.tolist()
         ]
+
+    def named(self, text: str, threshold: float, bounds: Bounds | None) -> list[Proposal] | None:
+        """What a word names, the likeliest first; None if it is not known yet.
+
+        Raises
+        ------
+        OptionError
+            If the word is not known.
+        """
+        read_text(text)  # an unknown word is told at once
+        area = area_of(self.scene, bounds)
+
+        def find() -> list[Proposal]:
+            view = view_of(self.scene, area)
+            how = {"text": text, "text_threshold": threshold, "simplify": TOLERANCE_PX * view.frame.resolution}
+            table = segment(view, model=self.network, store=self.store, **how)
+            shapes, labels = to_scene(view.to_px(table), view, self.scene), table["label"].tolist()
+            scores = table["score"].to_numpy(float)
+            order = [row for row in np.argsort(-scores, kind="stable").tolist() if not shapes[row].is_empty]
+            return [Proposal(shapes[row], float(scores[row]), label=str(labels[row])) for row in order]
+
+        return self.background.ask(("word", area, text.lower(), threshold), find)
+
+    def not_taken(self, proposals: list[Proposal], layer: Layer) -> list[Proposal]:
+        """Those whose ground is free, and that were not rejected."""
+        shapes = np.empty(len(proposals), object)
+        shapes[:] = [one.shape for one in proposals]
+        free = _open_ground(shapes, layer)
+        return [one for one, there in zip(proposals, free.tolist(), strict=True) if there]
 
     def _seen(
         self, bounds: Bounds | None, *groups: Sequence[BaseGeometry]
@@ -152,7 +189,7 @@ class Proposer:
             raise NothingError("no segment there", hint="look at a part of the scene with data")
         shown = [list(group)[-EXAMPLES:] for group in groups]
         flat = [shape for group in shown for shape in group]
-        own = self._features(ground.area, ground.shapes, "segments")
+        own = self._features(ground.area, ground.shapes.tolist(), "segments")
         others = self._features(ground.area, flat, identity(flat)) if flat else None
         if own is None or (flat and others is None):
             return None
@@ -174,19 +211,22 @@ class Proposer:
 
     def _free(self, ground: Ground, layer: Layer) -> np.ndarray:
         """Which segments are neither most of the area, nor on ground that is taken, nor rejected."""
-        shapes = ground.shapes
-        free = ground.area_px <= LARGEST * ground.area.width * ground.area.height
-        taken = np.zeros(len(shapes))
-        there = [one.shape for one in layer.objects.values()]
-        for shape in there:
-            near = _near(shapes, shape)
-            taken[near] += shapely.area(shapely.intersection(shapes[near], shape))
-        free &= taken <= TAKEN * shapely.area(shapes)
-        for shape in layer.rejected:
-            near = _near(shapes, shape)
-            shared = shapely.area(shapely.intersection(shapes[near], shape))
-            free[near[shared >= REFUSED * (shapely.area(shapes[near]) + shape.area - shared)]] = False
-        return free
+        small = ground.area_px <= LARGEST * ground.area.width * ground.area.height
+        return small & _open_ground(ground.shapes, layer)
+
+
+def _open_ground(shapes: np.ndarray, layer: Layer) -> np.ndarray:
+    """Which shapes lie on ground that objects leave open, and are none that were rejected."""
+    taken, free = np.zeros(len(shapes)), np.ones(len(shapes), bool)
+    for one in layer.near_bounds(tuple(shapely.total_bounds(shapes).tolist())) if len(shapes) else ():
+        near = _near(shapes, one.shape)
+        taken[near] += shapely.area(shapely.intersection(shapes[near], one.shape))
+    free &= taken <= TAKEN * shapely.area(shapes)
+    for shape in layer.rejected:
+        near = _near(shapes, shape)
+        shared = shapely.area(shapely.intersection(shapes[near], shape))
+        free[near[shared >= REFUSED * (shapely.area(shapes[near]) + shape.area - shared)]] = False
+    return free
 
 
 def _near(shapes: np.ndarray, shape: BaseGeometry) -> np.ndarray:
