@@ -16,7 +16,9 @@ from qgis.core import QgsSettings
 SETTING = "geosam/program"
 """Key of the setting that names the program."""
 
-HOW_TO = 'install it in a Python of its own (pip install "geosam[serve]"), or name it in the options of the geosam panel'
+HOW_TO = (
+    'install it in a Python of its own (pip install "geosam[serve]"), or name it in the options of the geosam panel'
+)
 
 _WINDOWS = sys.platform == "win32"
 
@@ -104,7 +106,13 @@ def version_of(command):
     """
     try:
         done = subprocess.run(
-            [*command, "--version"], capture_output=True, text=True, timeout=ANSWER_S, env=surroundings(), **hidden()
+            [*command, "--version"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ANSWER_S,
+            env=surroundings(),
+            **hidden(),
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise ProgramError(f"{command[0]} does not run ({error}): {HOW_TO}") from None

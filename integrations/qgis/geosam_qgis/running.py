@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 from .program import hidden, surroundings
 
@@ -92,10 +93,8 @@ def end_tree(process):
         process.wait(GRACE_S)
         return
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, sign)  # it leads a group of its own
-        except ProcessLookupError:
-            pass
         until = time.monotonic() + GRACE_S
         while process.poll() is None and time.monotonic() < until:
             time.sleep(POLL_S / 5)
