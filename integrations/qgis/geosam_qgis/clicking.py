@@ -1,4 +1,4 @@
-"""The object in hand: its prompts, its preview, and what is asked of the server; it counts in pixels, not on the map."""
+"""The object in hand: its prompts, its preview, and what is asked of the server; it counts in pixels."""
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 

@@ -32,6 +32,8 @@ class Client(QObject):
         self.url = f"{self.origin}{parts.path if parts.path.endswith('/') else parts.path + '/'}api"
         self._manager = QNetworkAccessManager(self)
         self._manager.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
+        self._manager.finished.connect(self._finish)
+        self._waiting = {}  # holds the replies too: what only their own signals hold, Python may collect
         self._open = True
 
     def ask(self, request, done):
@@ -42,8 +44,7 @@ class Client(QObject):
         asked = QNetworkRequest(QUrl(self.url))
         for name, value in self.headers().items():
             asked.setRawHeader(name.encode(), value.encode())
-        reply = self._manager.post(asked, QByteArray(json.dumps(request).encode()))
-        reply.finished.connect(lambda: self._finish(reply, done))
+        self._waiting[self._manager.post(asked, QByteArray(json.dumps(request).encode()))] = done
 
     def ask_until_done(self, request, done, wanted=lambda: True):
         """Ask again, as long as the answer says so and it is still `wanted`; `done` gets each answer."""
@@ -73,11 +74,12 @@ class Client(QObject):
         """Ask nothing any more."""
         self._open = False
 
-    def _finish(self, reply, done):
+    def _finish(self, reply):
+        done = self._waiting.pop(reply, None)
         content = bytes(reply.readAll())
         told = bytes(reply.rawHeader(b"X-Geosam-Answer"))
         reply.deleteLater()
-        if self._open:
+        if self._open and done is not None:
             done(*read_answer(told, content, reply.errorString()))
 
 

@@ -1,7 +1,9 @@
 """The keys of the map tool: taken only while it is armed, and never from somebody who types.
 
 QGIS has shortcuts of its own on the same keys (S is snapping). Qt asks the widget with the focus first whether it wants
-a key for itself (`ShortcutOverride`); that question is answered here.
+a key for itself (`ShortcutOverride`), then those around it; the map canvas and the window answer that question here,
+after all widgets inside. A filter on the whole application would see more, but Python would have to wrap every object
+of QGIS that gets an event, also those that are being destroyed, which crashes.
 """
 
 from qgis.PyQt.QtCore import QEvent, QObject, Qt
@@ -67,7 +69,7 @@ _WRITERS_BY_NAME = ("QsciScintillaBase", "QKeySequenceEdit", "QWebView", "QWebEn
 
 
 class Keys(QObject):
-    """Takes the keys of the tool from all of QGIS while it is armed.
+    """Takes the keys of the tool from QGIS while it is armed.
 
     Parameters
     ----------
@@ -79,19 +81,20 @@ class Keys(QObject):
 
     def __init__(self, act, canvas):
         super().__init__(canvas)
-        self._act, self._canvas, self._armed = act, canvas, False
+        self._act, self._canvas, self._watched = act, canvas, []
 
     def arm(self):
         """Take keys from now on."""
-        if not self._armed:
-            QApplication.instance().installEventFilter(self)
-            self._armed = True
+        if not self._watched:
+            self._watched = [self._canvas, self._canvas.window()]
+            for one in self._watched:
+                one.installEventFilter(self)
 
     def disarm(self):
         """Leave all keys to QGIS."""
-        if self._armed:
-            QApplication.instance().removeEventFilter(self)
-            self._armed = False
+        for one in self._watched:
+            one.removeEventFilter(self)
+        self._watched = []
 
     def eventFilter(self, watched, event):
         kind = event.type()

@@ -51,8 +51,9 @@ class Place:
         if scene.get("transform"):
             return cls(scene["transform"], size, crs)
         if (layer.width(), layer.height()) != size or "transform" in scene:
+            why = "lies by control points" if "transform" in scene else "is rotated or has control points"
             raise PlaceError(
-                f"{layer.name()} lies by control points, which QGIS shows warped: warp it to a grid first "
+                f"{layer.name()} {why}, so that QGIS shows it warped: warp it to a grid first "
                 "(Raster > Projections > Warp), or click it on geosam's own page (geosam serve)"
             )
         box, (width, height) = layer.extent(), size
