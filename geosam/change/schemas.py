@@ -67,6 +67,29 @@ _EMS_OBJECT = (
     "cd_value", "real",
 )  # fmt: skip
 
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Objects that somebody has judged, without a comparison of two dates.
+
+    Attributes
+    ----------
+    change
+        Each object with ``source_id, status, grade, grade_score``, as in `geosam.change.result.COLUMNS`.
+    extent
+        Ground that the event took, or None.
+    not_analysed
+        Ground that was not looked at: ``reason``.
+    source
+        Two rows for the scenes: ``src_id, name, date, gsd_m, phase``.
+    """
+
+    change: gpd.GeoDataFrame
+    extent: gpd.GeoDataFrame | None
+    not_analysed: gpd.GeoDataFrame
+    source: pd.DataFrame
+
+
 SCHEMAS: dict[str, dict[str, LayerRule]] = {
     "ems": {
         "builtUpA": LayerRule(_EMS_OBJECT, {"damage_gra": EMS_DAMAGE, "det_method": EMS_METHODS}),
@@ -102,13 +125,13 @@ SCHEMAS: dict[str, dict[str, LayerRule]] = {
 """Schema → its layers and what they may hold."""
 
 
-def to_schema(result: Comparison, schema: str) -> dict[str, pd.DataFrame]:
+def to_schema(result: Comparison | Judged, schema: str) -> dict[str, pd.DataFrame]:
     """A comparison in the layers, fields and words of a schema.
 
     Parameters
     ----------
     result
-        The comparison. Objects that are new are no damage sites and left out.
+        The comparison, or objects that somebody has judged. Objects that are new are no damage sites and left out.
     schema
         One of `SCHEMAS`.
 
@@ -124,7 +147,11 @@ def to_schema(result: Comparison, schema: str) -> dict[str, pd.DataFrame]:
     """
     if schema not in SCHEMAS:
         raise OptionError(f"schema {schema!r}", expected=", ".join(SCHEMAS))
-    writers: dict[str, Callable[[Comparison], dict[str, pd.DataFrame]]] = {"ems": _ems, "unosat": _unosat, "osm": _osm}
+    writers: dict[str, Callable[[Comparison | Judged], dict[str, pd.DataFrame]]] = {
+        "ems": _ems,
+        "unosat": _unosat,
+        "osm": _osm,
+    }
     tables = writers[schema](result)
     return {name: _in_degrees(table) for name, table in tables.items()}
 
@@ -187,7 +214,7 @@ def unosat_class(status: str, grade: Any, score: float) -> int:
     return {"destroyed": 1, "major": 2, "minor": 3}[grade] if score >= SURE else 4
 
 
-def _judged(result: Comparison, *, unseen: bool) -> gpd.GeoDataFrame:
+def _judged(result: Comparison | Judged, *, unseen: bool) -> gpd.GeoDataFrame:
     """Known objects, those that were not seen only if asked for."""
     left_out = ("new",) if unseen else ("new", "unseen")
     found = result.change[~result.change["status"].isin(left_out)]
@@ -199,7 +226,7 @@ def _told(table: gpd.GeoDataFrame, word: Callable[[str, Any, float], Any]) -> li
     return [word(*row) for row in zip(*columns, strict=True)]
 
 
-def _ems(result: Comparison) -> dict[str, pd.DataFrame]:
+def _ems(result: Comparison | Judged) -> dict[str, pd.DataFrame]:
     known = _judged(result, unseen=True)
     n = len(known)
     built = {
@@ -234,7 +261,7 @@ def _ems(result: Comparison) -> dict[str, pd.DataFrame]:
     return layers | {"source": _ems_source(result)}
 
 
-def _ems_source(result: Comparison) -> pd.DataFrame:
+def _ems_source(result: Comparison | Judged) -> pd.DataFrame:
     table = result.source
     moments = [pd.to_datetime(each, errors="coerce", utc=True) for each in table["date"]]
     return pd.DataFrame(
@@ -249,7 +276,7 @@ def _ems_source(result: Comparison) -> pd.DataFrame:
     )
 
 
-def _unosat(result: Comparison) -> dict[str, pd.DataFrame]:
+def _unosat(result: Comparison | Judged) -> dict[str, pd.DataFrame]:
     known = _judged(result, unseen=False)
     codes = _told(known, unosat_class)
     date = result.source["date"].iloc[1]
@@ -269,7 +296,7 @@ def _unosat(result: Comparison) -> dict[str, pd.DataFrame]:
     return layers
 
 
-def _osm(result: Comparison) -> dict[str, pd.DataFrame]:
+def _osm(result: Comparison | Judged) -> dict[str, pd.DataFrame]:
     known = _judged(result, unseen=False)
     gone = (known["status"] == "gone").tolist()
     fallen = [grade == "destroyed" and not out for grade, out in zip(known["grade"], gone, strict=True)]

@@ -135,6 +135,7 @@ class Clicking(QObject):
                 return
             self.objects.take(answer)
             self.counts = answer.get("counts", self.counts)
+            self.classes = list(answer.get("classes", self.classes))
             self.can_undo, self.can_redo = answer.get("can_undo", False), answer.get("can_redo", False)
             self.said.emit(answer.get("did") or "done", False)
             if then is not None:
@@ -192,15 +193,10 @@ class Clicking(QObject):
         asked = [*({key: one[key] for key in ("code", "name", "color")} for one in self.classes)]
         asked.append({"code": code, "name": name, "color": color})
 
-        def told(answer, _):
-            if not answer.get("ok"):
-                self._failed(answer)
-                return
-            self.classes = list(answer["classes"])
+        def told(answer):
             self.current = next((one["code"] for one in self.classes if one["name"] == name), self.current)
-            self.saved.emit()
 
-        self.client.ask({"verb": "classes", "classes": asked}, told)
+        self.change({"verb": "classes", "classes": asked}, told)
 
     # what the server finds by itself
 
@@ -298,9 +294,8 @@ class Clicking(QObject):
         self.change(request)
 
     def _accept_candidates(self):
-        waiting, self.candidates = self.candidates, []
-        for one in waiting:  # each its own object; several keys in one request would be united
-            self._save([one["key"]], keep=True)
+        keys, self.candidates = [one["key"] for one in self.candidates], []
+        self.change({"verb": "accept", "keys": keys, "class": self.current, "object": None, "each": True})
 
     def _under_pointer(self):
         number = self.objects.at(*self.pointer) if self.pointer else None

@@ -48,7 +48,7 @@ class Server(QObject):
     def start(self, program, scene, session, labels=None):
         """Start the server; `ready` or `failed` comes later."""
         self.stop()
-        arguments = [*program[1:], "serve", scene, "--no-browser", "--session", session]
+        arguments = [*program[1:], "serve", scene, "--no-browser", "--until-eof", "--session", session]
         arguments += ["--labels", labels] if labels else []
         process = QProcess(self)
         variables = QProcessEnvironment()
@@ -78,7 +78,7 @@ class Server(QObject):
             self.client = None
         if process is None:
             return
-        process.closeWriteChannel()  # with --until-eof that is enough
+        process.closeWriteChannel()  # which --until-eof waits for
         process.terminate()
         if os.name == "nt" or not process.waitForFinished(LEAVE_MS):
             process.kill()  # a console program on Windows hears no polite word; the session is on disk

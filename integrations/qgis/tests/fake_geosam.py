@@ -58,7 +58,7 @@ class Session:
         told = {"again_ms": 50} if coarse else {}
         return {"ok": True, "seq": seq, "key": key, "shape": self.previews[key], "score": 0.9, "exact": not coarse, **told}
 
-    def accept(self, keys, object=None, **how):
+    def accept(self, keys, object=None, each=False, **how):
         before = dict(self.objects)
         if object is None:
             self.last += 1

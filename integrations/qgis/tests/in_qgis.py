@@ -566,6 +566,7 @@ def main():
         if only and name not in only and name != "test_installs_from_zip":
             continue
         began = time.monotonic()
+        faulthandler.dump_traceback_later(240, exit=True)
         try:
             RESULTS[name] = {"ok": True, "said": one(), "s": round(time.monotonic() - began, 1)}
         except BaseException:
