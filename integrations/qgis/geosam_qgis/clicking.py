@@ -189,7 +189,7 @@ class Clicking(QObject):
 
     def add_class(self, name, color):
         """Add a class to the legend."""
-        code = str(name)
+        code = 1 + max((one["code"] for one in self.classes), default=0)
         asked = [*({key: one[key] for key in ("code", "name", "color")} for one in self.classes)]
         asked.append({"code": code, "name": name, "color": color})
 
@@ -294,8 +294,10 @@ class Clicking(QObject):
         self.change(request)
 
     def _accept_candidates(self):
-        keys, self.candidates = [one["key"] for one in self.candidates], []
-        self.change({"verb": "accept", "keys": keys, "class": self.current, "object": None, "each": True})
+        if self.candidates:  # one by one: several keys in one request would be united
+            key = self.candidates.pop(0)["key"]
+            request = {"verb": "accept", "keys": [key], "class": self.current, "object": None}
+            self.change(request, lambda answer: self._accept_candidates())
 
     def _under_pointer(self):
         number = self.objects.at(*self.pointer) if self.pointer else None

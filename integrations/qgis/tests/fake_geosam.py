@@ -13,7 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 RADIUS_PX = 20
-CLASSES = [{"code": "building", "name": "building", "color": "#d03030"}, {"code": "tree", "name": "tree", "color": "#20a040"}]
+CLASSES = [{"code": 1, "name": "building", "color": "#d03030"}, {"code": 2, "name": "tree", "color": "#20a040"}]
 
 
 class Session:
@@ -130,7 +130,8 @@ class Session:
     def counts(self):
         found = {"": 0}
         for row in self.objects.values():
-            found[row["class"] or ""] = found.get(row["class"] or "", 0) + 1
+            code = "" if row["class"] is None else str(row["class"])
+            found[code] = found.get(code, 0) + 1
         return found
 
 
