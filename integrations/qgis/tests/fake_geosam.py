@@ -30,11 +30,28 @@ class Session:
 
     def hello(self):
         size = json.loads(os.environ.get("FAKE_SCENE", '{"width": 1024, "height": 1024}'))
-        can = {"text": True, "similar": True, "coverage": True, "suggest": True, "export": ["gpkg"], "schemas": ["plain"]}
+        can = {
+            "text": True,
+            "similar": True,
+            "coverage": True,
+            "suggest": True,
+            "export": ["gpkg"],
+            "schemas": ["plain"],
+        }
         return {
-            "ok": True, "protocol": 1, "version": "fake", "mode": "edit", "scene": {"name": "fake", **size},
-            "classes": CLASSES, "legend_open": True, "can": can, "counts": self.counts(), "revision": 0,
-            "can_undo": False, "can_redo": False, "session": "fake.gpkg",
+            "ok": True,
+            "protocol": 1,
+            "version": "fake",
+            "mode": "edit",
+            "scene": {"name": "fake", **size},
+            "classes": CLASSES,
+            "legend_open": True,
+            "can": can,
+            "counts": self.counts(),
+            "revision": 0,
+            "can_undo": False,
+            "can_redo": False,
+            "session": "fake.gpkg",
         }
 
     def preview(self, points, box, outline, object, seq):
@@ -56,7 +73,15 @@ class Session:
         self.previews[key + "p"] = prompts
         coarse = len(self.previews) == 2  # the first answer is a coarse one
         told = {"again_ms": 50} if coarse else {}
-        return {"ok": True, "seq": seq, "key": key, "shape": self.previews[key], "score": 0.9, "exact": not coarse, **told}
+        return {
+            "ok": True,
+            "seq": seq,
+            "key": key,
+            "shape": self.previews[key],
+            "score": 0.9,
+            "exact": not coarse,
+            **told,
+        }
 
     def accept(self, keys, object=None, each=False, **how):
         before = dict(self.objects)
@@ -64,7 +89,11 @@ class Session:
             self.last += 1
             object = self.last
         self.objects[object] = {
-            "id": object, "class": how["class"], "score": 0.9, "shape": self.previews[keys[0]], "origin": "click",
+            "id": object,
+            "class": how["class"],
+            "score": 0.9,
+            "shape": self.previews[keys[0]],
+            "origin": "click",
             "prompts": self.previews.get(keys[0] + "p"),
         }
         return self.done(before, "accepted 1 object")
@@ -99,7 +128,13 @@ class Session:
         return {"ok": True, "prompts": self.objects[id]["prompts"], "shape": self.objects[id]["shape"]}
 
     def objects_since(self, since=0):
-        return {"ok": True, "changed": list(self.objects.values()), "removed": [], "revision": self.revision, "more": False}
+        return {
+            "ok": True,
+            "changed": list(self.objects.values()),
+            "removed": [],
+            "revision": self.revision,
+            "more": False,
+        }
 
     def similar(self, ids, limit):
         shape = self.objects[ids[0]]["shape"]["coordinates"][0]
@@ -123,8 +158,14 @@ class Session:
         changed = [row for number, row in self.objects.items() if before.get(number) != row]
         removed = [number for number in before if number not in self.objects]
         return {
-            "ok": True, "changed": changed, "removed": removed, "counts": self.counts(), "revision": self.revision,
-            "can_undo": bool(self.past), "can_redo": bool(self.future), "did": did,
+            "ok": True,
+            "changed": changed,
+            "removed": removed,
+            "counts": self.counts(),
+            "revision": self.revision,
+            "can_undo": bool(self.past),
+            "can_redo": bool(self.future),
+            "did": did,
         }
 
     def counts(self):

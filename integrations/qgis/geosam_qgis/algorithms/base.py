@@ -13,6 +13,7 @@ from qgis.core import (
     QgsProcessingParameterExtent,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
+    QgsProcessingUtils,
     QgsProviderRegistry,
     QgsVectorLayer,
     QgsWkbTypes,
@@ -34,6 +35,9 @@ class GeosamAlgorithm(QgsProcessingAlgorithm):
     """A form over one command of geosam, which runs in a process of its own."""
 
     NAME, TITLE, GROUP, HELP, TAGS = "", "", "", "", ()
+
+    written = ()
+    """Layers that were written, as QGIS loads them."""
 
     def createInstance(self):
         return type(self)()
@@ -65,6 +69,13 @@ class GeosamAlgorithm(QgsProcessingAlgorithm):
         except ProgramError as error:
             return False, str(error)
         return True, ""
+
+    def postProcessAlgorithm(self, context, feedback):
+        for source in self.written:  # Processing loads layers without the style that lies in their file
+            layer = QgsProcessingUtils.mapLayerFromString(source, context) if context.willLoadLayer(source) else None
+            if layer is not None:
+                layer.loadDefaultStyle()
+        return {}
 
     def command(self, arguments, feedback):
         """Run geosam, and give what it wrote to stdout.
@@ -158,6 +169,7 @@ class GeosamAlgorithm(QgsProcessingAlgorithm):
         """Where a layer is to be written: path, options of geosam, and what QGIS loads."""
         asked = self.parameterAsOutputLayer(parameters, name, context)
         if not asked.startswith("ogr:"):
+            self.written = (*self.written, asked)
             return asked, ["--output", asked, "--overwrite"], asked
         uri = QgsDataSourceUri(asked[len("ogr:") :])
         path, layer = uri.database(), uri.table()
@@ -166,6 +178,7 @@ class GeosamAlgorithm(QgsProcessingAlgorithm):
         if asked in waiting:
             details = waiting.pop(asked)
             context.setLayersToLoadOnCompletion({**waiting, loaded: details})
+        self.written = (*self.written, loaded)
         return path, ["--output", path, "--layer", layer, "--overwrite"], loaded
 
     def load_layers(self, path, context, wanted=None):
