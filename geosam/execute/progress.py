@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOBase
 from types import TracebackType
 from typing import TextIO, TypeVar
 
@@ -146,7 +147,7 @@ class Lines(Progress):
     progress 2/2 windows: segment
     """
 
-    def __init__(self, out: TextIO | None = None) -> None:
+    def __init__(self, out: TextIO | TextIOBase | None = None) -> None:
         self._out = out
 
     @contextmanager
@@ -192,7 +193,7 @@ class _BarStage(Stage):
 class _LinesStage(Stage):
     """A stage that is told in lines."""
 
-    def __init__(self, out: TextIO, told: str, total: int | None, done: int) -> None:
+    def __init__(self, out: TextIO | TextIOBase, told: str, total: int | None, done: int) -> None:
         self._out, self._told, self._total, self._done, self._percent = out, told, total, done, -1
         self.advance(0)
 
@@ -202,7 +203,8 @@ class _LinesStage(Stage):
         if percent > self._percent:
             self._percent = percent
             with suppress(OSError):  # whoever reads it may be gone
-                print(f"progress {self._done}/{self._told}", file=self._out, flush=True)
+                self._out.write(f"progress {self._done}/{self._told}\n")
+                self._out.flush()
 
 
 class _RateColumn(ProgressColumn):

@@ -23,7 +23,6 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
-    QgsRectangle,
     QgsSettings,
     QgsVectorLayer,
 )
@@ -186,9 +185,6 @@ def layers_named(text):
     return [one for one in QgsProject.instance().mapLayers().values() if text in one.source()]
 
 
-AREA = "512400,512560,5401850,5401980 [EPSG:32633]"
-
-
 def output(name):
     return os.path.join(OUT, name)
 
@@ -245,7 +241,7 @@ def test_landcover():
 
 
 def test_change():
-    found, _ = run(
+    run(
         "change",
         BEFORE=VILLAGE,
         AFTER=os.path.join(SCENES, "village_after.tif"),
@@ -255,8 +251,7 @@ def test_change():
     )
     names = sorted(one.name() for one in layers_named("change.gpkg"))
     assert "change" in names, names
-    renderers = {one.name(): one.renderer().type() for one in layers_named("change.gpkg")}
-    return renderers
+    return {one.name(): one.renderer().type() for one in layers_named("change.gpkg")}
 
 
 def test_catalog():
@@ -287,8 +282,6 @@ def test_a_bad_scene_is_one_line():
 
 
 def test_cancel_kills_the_process():
-    import processing
-
     class Impatient(QgsProcessingFeedback):
         def isCanceled(self):
             return time.monotonic() > self.until
