@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 PROMPTS, EVERYTHING, OUTPUT = "Prompts (none: every object)", "Everything mode", "What is written"
+WORDS = "Words"
+DEFAULT_THRESHOLD = 0.5
 
 PromptsCrs = Annotated[
     str | None,
@@ -60,11 +62,37 @@ Coverage = Annotated[
         rich_help_panel=EVERYTHING,
     ),
 ]
+Detail = Annotated[
+    str | None,
+    typer.Option(
+        help="`fine`, `normal` or `coarse` segments; with --coverage or --speed fast.",
+        rich_help_panel=EVERYTHING,
+        metavar="DETAIL",
+    ),
+]
 MinArea = Annotated[float, typer.Option(help="Drop objects smaller than this, m².", min=0, rich_help_panel=EVERYTHING)]
 MaxArea = Annotated[float, typer.Option(help="Drop objects larger than this, m².", min=0, rich_help_panel=EVERYTHING)]
 Kinds = Annotated[
     bool,
     typer.Option("--kinds", help="Say what objects show: `kind`, `kind_score`.", rich_help_panel=OUTPUT),
+]
+Text = Annotated[
+    str | None,
+    typer.Option(help="What is looked for, in words: `building, solar panel`.", rich_help_panel=WORDS),
+]
+TextThreshold = Annotated[
+    float, typer.Option(help="Least score of what a word names; .5 suits every word.", rich_help_panel=WORDS)
+]
+TextModel = Annotated[
+    str | None,
+    typer.Option(
+        help="Larger model that reads the words: a name of `geosam models`, or a path; default: built in.",
+        rich_help_panel=WORDS,
+    ),
+]
+WordFiles = Annotated[
+    list[str] | None,
+    typer.Option(help="File of a word that `geosam words add` wrote; repeatable.", rich_help_panel=WORDS),
 ]
 Simplify = Annotated[
     float, typer.Option(help="Simplify shared borders by this tolerance, CRS units.", min=0, rich_help_panel=OUTPUT)
@@ -72,6 +100,29 @@ Simplify = Annotated[
 Outline = Annotated[
     str | None, typer.Option(help="`regular` or `smooth`; needs geosam[outline].", rich_help_panel=OUTPUT)
 ]
+
+
+def text_names(text: str | None, threshold: float, model: str | None, words: list[str] | None) -> dict:
+    """What is asked in words, by the names that Python has for it; nothing without a text.
+
+    Raises
+    ------
+    OptionError
+        If something is said of a text, and there is none.
+
+    Examples
+    --------
+    >>> text_names(None, 0.5, None, None), text_names("water", 0.5, None, ["a.safetensors"])["words"]
+    ({}, ('a.safetensors',))
+    """
+    from geosam.errors import OptionError
+
+    if text is None:
+        if model or words or threshold != DEFAULT_THRESHOLD:
+            given = "--text-model" if model else "--words" if words else "--text-threshold"
+            raise OptionError(f"{given} without --text", expected="--text with the words")
+        return {}
+    return {"text": text, "text_threshold": threshold, "text_model": model, "words": tuple(words or ())}
 
 
 def prompt_names(layer: str | None, id_column: str | None, group_column: str | None, label_column: str | None) -> dict:

@@ -10,6 +10,7 @@ from geosam.cli.options import (
     OUTPUT,
     PROMPTS,
     Coverage,
+    Detail,
     GroupColumn,
     Hierarchy,
     IdColumn,
@@ -26,7 +27,12 @@ from geosam.cli.options import (
     Spacing,
     Speed,
     Stability,
+    Text,
+    TextModel,
+    TextThreshold,
+    WordFiles,
     prompt_names,
+    text_names,
 )
 from geosam.cli.scenes import (
     Aoi,
@@ -77,6 +83,10 @@ def segment(
     id_column: IdColumn = None,
     group_column: GroupColumn = None,
     label_column: LabelColumn = None,
+    text: Text = None,
+    text_threshold: TextThreshold = 0.5,
+    text_model: TextModel = None,
+    words: WordFiles = None,
     refine: Refine = 0,
     quality: Quality = None,
     stability: Stability = None,
@@ -85,6 +95,7 @@ def segment(
     kinds: Kinds = False,
     speed: Speed = None,
     coverage: Coverage = False,
+    detail: Detail = None,
     min_area: MinArea = 0.0,
     max_area: MaxArea = float("inf"),
     bands: Bands = None,
@@ -124,16 +135,12 @@ def segment(
     from geosam.cli.show import show_report
     from geosam.execute import progress_bar
 
-    opened = open_asked(
-        scene,
-        stretch=stretch,
-        nodata=nodata,
-        aoi=aoi,
-        bands=bands,
-        resolution=working_pixel(resolution, scale),
-        aoi_crs=aoi_crs,
-    )
-    inputs = [one for one in (prompts, aoi, model) if one]
+    said = text_names(text, text_threshold, text_model, words)
+    seen = working_pixel(resolution, scale)
+    opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, bands=bands, resolution=seen, aoi_crs=aoi_crs)
+    if said and seen is None:
+        opened = suited_to(opened, said)
+    inputs = [one for one in (prompts, aoi, model, text_model, *(words or ())) if one]
     check_outputs(output, labels, picture, layer=layer, overwrite=overwrite, inputs=[opened, *inputs])
     how = prompt_names(prompts_layer, id_column, group_column, label_column)
     asked = read_prompts(opened, prompts, crs=prompts_crs, how=how)
@@ -159,6 +166,7 @@ def segment(
             kinds=kinds,
             speed=speed,
             coverage=coverage,
+            detail=detail,
             pred_iou_threshold=quality,
             stability_threshold=stability,
             min_area=min_area,
@@ -166,8 +174,21 @@ def segment(
             simplify=simplify,
             outline=outline,
             refine=refine,
+            **said,
         )
     show_report(report, Console(soft_wrap=True))
+
+
+def suited_to(scene: Any, said: dict[str, Any]) -> Any:
+    """The scene at the working pixel that suits the words; said where that is another than its own."""
+    from geosam.pipeline import SegmentOptions
+    from geosam.pipeline.reading import read_words, suited
+
+    asked, _ = read_words(SegmentOptions(**said), has_prompts=False)
+    seen = suited(scene, asked)
+    if seen is not scene:
+        typer.echo(f"seen in pixels of {seen.resolution_m:.2g} m, as suits the text (--scale, --resolution)", err=True)
+    return seen
 
 
 def check_outputs(

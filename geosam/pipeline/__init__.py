@@ -15,6 +15,8 @@ regions      every pixel of the scene in a segment, from its region tree
 hierarchy    every object of several views: wholes and their parts
 prompted     one polygon for each prompt
 calibration  what a model takes on this machine, measured once
+words        what words name, from the region tree
+reading      which words are asked, who reads them, the pixel that suits
 kinds        what the polygons show
 likeness     polygons ranked by how much they are like some
 forecast     windows, passes, time and memory, before starting
@@ -28,6 +30,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,7 @@ from geosam.pipeline.prompted import find_prompted
 from geosam.pipeline.regions import find_regions
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run, open_store
+from geosam.pipeline.words import find_words
 from geosam.segmenter import Segmenter
 
 __all__ = ["Forecast", "Report", "SegmentOptions", "encode", "plan", "segment", "segment_to_file", "similar"]
@@ -169,16 +173,7 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
     check_hierarchy(request, labels=labels is not None)
     read = sinks.input_files(request.scene, scene, prompts, model, *inputs)
-    others = {"overwrite": overwrite or sinks.is_pending(output), "inputs": read}
-    asked = Asked(
-        sinks.check_writable(
-            output, overwrite=overwrite, has_crs=request.scene.frame.on_earth, layer=layer, inputs=read
-        ),
-        _checked(labels, sinks.LABEL_FORMATS, **others),
-        _checked(picture, sinks.PICTURE_FORMATS, **others),
-        layer,
-        overwrite,
-    )
+    asked = Asked.of(request, output, labels, picture, layer=layer, overwrite=overwrite, inputs=read)
     report = Report(outputs=asked.paths)
     key = json.dumps([request.key, layer], sort_keys=True)
     with (
@@ -216,6 +211,29 @@ class Asked:
     layer: str | None
     overwrite: bool
 
+    @classmethod
+    def of(
+        cls,
+        request: Request,
+        layer_path: str | PathLike[str],
+        labels: str | PathLike[str] | None,
+        picture: str | PathLike[str] | None,
+        *,
+        layer: str | None,
+        overwrite: bool,
+        inputs: Iterable[str],
+    ) -> "Asked":
+        """Check, before any work, that each output can be written and is none of the inputs."""
+        pending = sinks.is_pending(layer_path)
+        checked = partial(sinks.check_writable, inputs=inputs)
+        return cls(
+            checked(layer_path, overwrite=overwrite, has_crs=request.scene.frame.on_earth, layer=layer),
+            checked(labels, formats=sinks.LABEL_FORMATS, overwrite=overwrite or pending) if labels else None,
+            checked(picture, formats=sinks.PICTURE_FORMATS, overwrite=overwrite or pending) if picture else None,
+            layer,
+            overwrite,
+        )
+
     @property
     def paths(self) -> list[Path]:
         """All files, the layer's first."""
@@ -249,6 +267,8 @@ def find(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFr
 
 def find_polygons(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
     """Polygons in batches, in the way that the request asks for."""
+    if run.request.asked:
+        return find_words(run, tap)
     if run.request.options.grows_tree and run.request.prompts is None:
         return find_regions(run, tap)
     if run.request.options.hierarchy:
@@ -276,11 +296,6 @@ def counted(frames: Iterator[GeoDataFrame], report: Report) -> Iterator[GeoDataF
     for frame in frames:
         report.objects += len(frame)
         yield frame
-
-
-def _checked(path: str | PathLike[str] | None, formats: tuple[str, ...], **how: Any) -> Path | None:
-    """An output that need not be asked for, absolute."""
-    return sinks.check_writable(path, formats=formats, **how) if path else None
 
 
 def encode(

@@ -1,12 +1,13 @@
 """What a run is asked for, and what it says at its end."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from geosam.errors import OptionError
 from geosam.polygons import Outline
+from geosam.regions import DETAILS
 from geosam.segmenter import Recipe, Segmenter
 from geosam.windows import WindowPlan
 
@@ -43,6 +44,9 @@ class SegmentOptions:
         Whether every valid pixel is to lie in exactly one segment, whatever it is; then `min_area` is the mapping unit:
         what is smaller joins the neighbour that it is most like. Needs a speed with the region tree, and takes ``fast``
         if none is asked for.
+    detail
+        How finely the region tree is cut: ``"fine"``, ``"normal"`` or ``"coarse"``; None is normal. It needs a speed
+        with the tree.
     min_area, max_area
         Limits of an object's area in m² (px² for a scene without a CRS); everything mode.
     simplify
@@ -51,6 +55,15 @@ class SegmentOptions:
         ``None``, ``"regular"`` (buildings: straight edges, right angles) or ``"smooth"``; needs ``geosam[outline]``.
     refine
         Rounds in which a prompt's mask is fed back to the decoder.
+    text
+        Words for what is looked for, as ``"building, solar panel"``, instead of prompts: polygons with the columns
+        `label`, `prompt` and `score`, of which none overlap (`geosam.pipeline.words`).
+    text_threshold
+        Least score of what a word names, in [0, 1]; one half suits every word.
+    text_model
+        Who reads the words: None for what comes with geosam, or the name or path of a larger model (`geosam.adapters`).
+    words
+        Files of words that `geosam words add` wrote, beside those in the user's own folder.
 
     Raises
     ------
@@ -70,6 +83,7 @@ class SegmentOptions:
     kinds: bool = False
     speed: str | None = None
     coverage: bool = False
+    detail: str | None = None
     pred_iou_threshold: float | int | None = None
     stability_threshold: float | int | None = None
     min_area: float | int = 0.0
@@ -77,9 +91,14 @@ class SegmentOptions:
     simplify: float | int = 0.0
     outline: str | None = None
     refine: int = 0
+    text: str | tuple[str, ...] | list[str] | None = None
+    text_threshold: float | int = 0.5
+    text_model: Any = None
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_kinds()
+        self._check_text()
         if not 0 <= self.min_area <= self.max_area:
             raise OptionError(
                 f"min_area={self.min_area}, max_area={self.max_area}", expected="0 <= min_area <= max_area"
@@ -90,6 +109,10 @@ class SegmentOptions:
             raise OptionError(f"speed={self.speed!r}", expected=" or ".join(map(repr, SPEEDS)))
         if self.coverage and self.speed == "clicks":
             raise OptionError("coverage at speed 'clicks'", expected="speed 'fast'", hint="leave the speed out")
+        if self.detail not in {None, *DETAILS}:
+            raise OptionError(f"detail={self.detail!r}", expected=" or ".join(map(repr, DETAILS)))
+        if self.detail and not self.grows_tree:
+            raise OptionError(f"detail={self.detail!r} without the region tree", expected="coverage, or speed 'fast'")
         if self.coverage and (self.outline or self.max_area < float("inf")):
             what = "an outline" if self.outline else f"max_area={self.max_area}"
             raise OptionError(f"coverage with {what}", expected="all ground in segments that share borders")
@@ -115,10 +138,23 @@ class SegmentOptions:
             if value is not None and not (isinstance(value, Integral) and least <= int(value) <= most):
                 raise OptionError(f"{name}={value!r}", expected=f"a whole number from {least} to {most}")
 
+    def _check_text(self) -> None:
+        """Refuse what does not go together with words."""
+        if not (isinstance(self.text_threshold, Real) and 0 < self.text_threshold <= 1):
+            raise OptionError(f"text_threshold={self.text_threshold!r}", expected="a number above 0, at most 1")
+        if self.text is None:
+            if self.text_model is not None or self.words:
+                what = "words" if self.words else "text_model"
+                raise OptionError(f"{what} without text", expected="text as well, as in text='building'")
+            return
+        for name, given in (("coverage", self.coverage), ("hierarchy", self.hierarchy), ("speed", self.speed)):
+            if given:
+                raise OptionError(f"text with {name}", expected="one of them", hint="leave one out")
+
     @property
     def grows_tree(self) -> bool:
         """Whether everything mode stands on the region tree."""
-        return self.coverage or self.speed == "fast"
+        return self.coverage or self.speed == "fast" or self.text is not None
 
     @property
     def style(self) -> Outline:
@@ -141,7 +177,12 @@ class SegmentOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the layer's metadata."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, float("inf"))}
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain |= {} if self.text else {"text_threshold": None}
+        plain |= {} if self.words else {"words": None}
+        if self.text_model is not None:
+            plain["text_model"] = str(getattr(self.text_model, "key", self.text_model))
+        return {name: value for name, value in plain.items() if value not in (None, float("inf"))}
 
 
 @dataclass

@@ -18,7 +18,9 @@ from geosam.errors import ModelError, OptionError
 from geosam.models import load_model
 from geosam.pipeline.limits import check_size
 from geosam.pipeline.options import SegmentOptions
+from geosam.pipeline.reading import read_words, suited
 from geosam.prompts import Prompts
+from geosam.recognition import Prompt
 from geosam.scene import Scene, bounded_cache, open_scene
 from geosam.segmenter import Segmenter, check_recipe
 
@@ -30,7 +32,7 @@ RASTERS = {".tif", ".tiff", ".vrt", ".jp2", ".png"}
 
 @dataclass(frozen=True)
 class Request:
-    """A scene, a network, options, and the prompts if there are any.
+    """A scene, a network, options, and the prompts or words if there are any, with who reads the words.
 
     Raises
     ------
@@ -42,6 +44,8 @@ class Request:
     network: Segmenter
     options: SegmentOptions
     prompts: Prompts | None = None
+    asked: tuple[Prompt, ...] = ()
+    reader: Any = None
 
     @classmethod
     def of(
@@ -49,14 +53,17 @@ class Request:
     ) -> "Request":
         """Open the scene, read the prompts, load the model and check the options; see `geosam.segment`."""
         chosen = changed(options or SegmentOptions(), changes)
+        asked, reader = read_words(chosen, has_prompts=prompts is not None)
         opened = open_scene(scene)
+        if asked and not isinstance(scene, Scene):
+            opened = suited(opened, asked)
         for note in opened.notes:
             _log.warning("%s: %s", shown(opened.name), shown(note))
         network = to_network(model)
         check_recipe(network.recipe, network)
         check_size(opened, chosen, side=network.side, asks_everything=prompts is None)
         found = None if prompts is None else to_prompts(prompts, opened)
-        return cls(opened, network, chosen, found)
+        return cls(opened, network, chosen, found, asked, reader)
 
     @property
     def m2_per_px(self) -> float:
@@ -81,6 +88,7 @@ class Request:
             "model_key": self.network.key,
             "options": self.options.to_dict(),
             "prompts": None if self.prompts is None else len(self.prompts),
+            **({"words": [each.word.word for each in self.asked], "reader": self.reader.key} if self.asked else {}),
         }
 
     @property

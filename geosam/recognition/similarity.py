@@ -112,13 +112,28 @@ def rank(features: RegionFeatures, examples: Examples, head: KindHead | None = N
 
 def standard(features: RegionFeatures, seen: Bool[np.ndarray, "n"], head: KindHead) -> Float64[np.ndarray, "n d"]:
     """Features and logarithms of the kinds' probabilities, less their medians, by their spreads, weighted by groups."""
+    x = told(features, head)
+    return weighted(x, *spreads(x[seen])) if seen.any() else np.zeros_like(x)
+
+
+def told(features: RegionFeatures, head: KindHead) -> Float64[np.ndarray, "n d"]:
+    """Features and logarithms of the kinds' probabilities, as they are."""
     kinds = np.log(np.maximum(head.probabilities(features), 1e-6))
-    x = np.concatenate([features.values, kinds], axis=1)  # n d, double
-    if not seen.any():
-        return np.zeros_like(x)
-    middle, spread = np.median(x[seen], axis=0), x[seen].std(0)
+    return np.concatenate([features.values, kinds], axis=1)  # n d, double
+
+
+def spreads(x: Float64[np.ndarray, "n d"]) -> tuple[Float64[np.ndarray, "d"], Float64[np.ndarray, "d"]]:
+    """Median and spread of each column; an infinite one where there is none."""
+    spread = x.std(0)
+    return np.median(x, axis=0), np.where(spread > 1e-6, spread, np.inf)
+
+
+def weighted(
+    x: Float64[np.ndarray, "n d"], middle: Float64[np.ndarray, "d"], spread: Float64[np.ndarray, "d"]
+) -> Float64[np.ndarray, "n d"]:
+    """Columns less their medians, by their spreads, each group of them as one."""
     weight = np.concatenate([np.full(count, WEIGHTS[name] / count**0.5) for name, count in GROUPS])
-    return np.clip((x - middle) / np.where(spread > 1e-6, spread, np.inf), -LIMIT, LIMIT) * weight
+    return np.clip((x - middle) / spread, -LIMIT, LIMIT) * weight
 
 
 def squared_distances(x: Float64[np.ndarray, "n d"], marked: Float64[np.ndarray, "k d"]) -> Float64[np.ndarray, "n k"]:

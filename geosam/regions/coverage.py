@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
+from rasterio.windows import Window
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from geosam.arrays import Labels
 from geosam.regions.cuts import follow
 from geosam.regions.graph import AREA, BOTTOM, LEFT, TOP, add_up, sum_links
 from geosam.regions.merging import MergeOptions, appearance
@@ -100,6 +102,24 @@ class Coverage:
             for first in range(0, height, step):
                 parts = [of[labels[first : first + step]] for of, labels in zip(found, grains, strict=True)]
                 yield top + first, np.concatenate(parts, axis=1)
+
+    def labels(self, window: Window) -> Labels:
+        """The segment of every pixel of a window, 0 where there is no data; of any window of the scene."""
+        top, left = round(window.row_off), round(window.col_off)
+        bottom, right = top + round(window.height), left + round(window.width)
+        found = np.zeros((bottom - top, right - left), np.int32)
+        lookup = np.concatenate([[0], self.number]).astype(np.int32)
+        for spot in self.grid.blocks():
+            place = self.grid.place(spot)
+            y0, x0, y1, x1 = place.row, place.col, place.row + place.shape[0], place.col + place.shape[1]
+            inner_y, inner_x = slice(max(top, y0), min(bottom, y1)), slice(max(left, x0), min(right, x1))
+            if inner_y.start >= inner_y.stop or inner_x.start >= inner_x.stop:
+                continue
+            of = lookup[np.concatenate([[-1], load_cut(self.keep, spot)]) + 1]
+            grains = load_labels(self.keep, spot)
+            part = grains[inner_y.start - y0 : inner_y.stop - y0, inner_x.start - x0 : inner_x.stop - x0]
+            found[inner_y.start - top : inner_y.stop - top, inner_x.start - left : inner_x.stop - left] = of[part]
+        return found
 
 
 def cover(

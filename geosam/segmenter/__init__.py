@@ -3,6 +3,7 @@
 - `Segmenter`: a model of two verbs, ``encode: pixels → Features`` and ``decode: Features × PromptBatch → Answers``.
 - `Capabilities`: what a model can do beyond them, as data.
 - `Recipe`: how clicks, boxes and grids become masks with it, as data; it travels with the weights.
+- `WordReader`, `WordFinder`: who scores regions by words, and who finds what a word names.
 
 Nothing here knows any model, and nothing above asks which one it is.
 """
@@ -19,6 +20,7 @@ from geosam.segmenter.recipe import (
     SecondPass,
     Suppression,
 )
+from geosam.segmenter.words import Proposals, WordFinder, WordReader, centred
 
 __all__ = [
     "Answers",
@@ -28,6 +30,7 @@ __all__ = [
     "Everything",
     "Features",
     "PromptBatch",
+    "Proposals",
     "Quality",
     "Recipe",
     "Refined",
@@ -35,7 +38,10 @@ __all__ = [
     "SecondPass",
     "Segmenter",
     "Suppression",
+    "WordFinder",
+    "WordReader",
     "batches",
+    "centred",
     "check_pixels",
     "check_recipe",
 ]

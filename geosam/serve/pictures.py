@@ -75,8 +75,8 @@ class Picture:
         self._looks: OrderedDict[Look, Colours] = OrderedDict()
         self._lock = threading.Lock()
 
-    def tile(self, level: int, col: int, row: int, look: Look | None = None) -> bytes:
-        """A tile as PNG; parameters and errors as for `pixels`."""
+    def tile(self, level: int, col: int, row: int, look: Look | None = None) -> bytes | None:
+        """A tile as PNG, None if it is not there yet; parameters and errors as for `pixels`."""
         buffer = io.BytesIO()
         pixels = self.pixels(level, col, row, look)
         whole = bool((pixels[..., 3] == 255).all())

@@ -22,8 +22,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from geosam.errors import OptionError
-from geosam.serve.desk import Answer, Desk
+from geosam.serve.desk import Desk
 from geosam.serve.requests import ServeError
+from geosam.serve.workplace import Answer
 
 LOOPBACK = "127.0.0.1"
 
