@@ -71,6 +71,13 @@ _EMS_OBJECT = (
 )  # fmt: skip
 
 
+_NUMBERS = {
+    **dict.fromkeys(("or_src_id", "dmg_src_id", "Main_Damage_Site_Class"), "int64"),
+    **dict.fromkeys(("cd_value", "area", "Area_ha", "Confidence", "damage:score"), "float64"),
+}
+"""Fields of all schemas that are no text."""
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
     """Objects that somebody has judged, without a comparison of two dates.
@@ -316,7 +323,10 @@ def _osm(result: Comparison | Judged) -> dict[str, pd.DataFrame]:
 
 
 def _geo(columns: dict[str, list[Any]], frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    return gpd.GeoDataFrame(pd.DataFrame(columns), geometry=list(frame.geometry), crs=frame.crs)
+    table = pd.DataFrame(columns)
+    if table.empty:  # no value says of what type a field is
+        table = table.astype({name: _NUMBERS.get(name, "str") for name in columns})
+    return gpd.GeoDataFrame(table, geometry=list(frame.geometry), crs=frame.crs)
 
 
 def to_degrees(table: pd.DataFrame) -> pd.DataFrame:

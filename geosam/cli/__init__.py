@@ -22,6 +22,7 @@ from geosam.cli.landcover import accuracy, landcover, landcover_catalog, sample
 from geosam.cli.log import log_handler
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
+from geosam.cli.qgis_plugin import qgis_plugin
 from geosam.cli.segment import segment
 from geosam.cli.serve import serve
 from geosam.cli.similar import similar
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 for command in (info, segment, landcover, sample, accuracy, similar, change):
     app.command()(command)
-for command in (serve, plan, encode, models, demo, train, finetune, evaluate):
+for command in (serve, plan, encode, models, demo, train, finetune, evaluate, qgis_plugin):
     app.command()(command)
 catalog.command("landcover")(landcover_catalog)
 catalog.command("change")(change_catalog)
