@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +189,6 @@ def test_classes_are_counted_renamed_and_kept_while_in_use(desk: Desk):
     assert twice["kind"] == "input"
 
 
-# --- laws of the edits --------------------------------------------------------------------------------------------------
-
-
 def parcels(rows: int = 3, cols: int = 3, side: float = 8.0) -> list[MapObject]:
     """Squares that share their borders."""
     return [
@@ -282,17 +280,20 @@ def edits(layer: Layer, draw: Callable[[Any], Any]) -> Step | None:
     if kind == "classify":
         changed = {one.id: MapObject(one.id, one.shape, draw(st.sampled_from([1, 2, None]))) for one in objects}
         return layer.changing(changed, "classified")
-    try:
-        if kind == "merge":
-            return layer.changing(merged(objects), "merged")
-        if kind == "split":
-            x0, y0, x1, y1 = objects[0].shape.bounds
-            line = [(x0 - 1, (y0 + y1) / 2), (x1 + 1, (y0 + y1) / 2)]
-            return layer.changing(divided(objects[0], line, layer.near(objects[0].shape), layer.next_id)[0], "split")
-        corner = tuple(shapely.get_coordinates(objects[0].shape)[0].tolist())
-        return layer.changing(moved_vertex(objects, corner, (corner[0] + 0.5, corner[1] + 0.25)), "moved")
-    except ServeError:
-        return None
+    with suppress(ServeError):
+        return layer.changing(outline_edit(layer, kind, objects), kind)
+    return None
+
+
+def outline_edit(layer: Layer, kind: str, objects: list[MapObject]) -> dict[int, MapObject | None]:
+    if kind == "merge":
+        return merged(objects)
+    if kind == "split":
+        x0, y0, x1, y1 = objects[0].shape.bounds
+        line = [(x0 - 1, (y0 + y1) / 2), (x1 + 1, (y0 + y1) / 2)]
+        return divided(objects[0], line, layer.near(objects[0].shape), layer.next_id)[0]
+    x, y = shapely.get_coordinates(objects[0].shape)[0].tolist()
+    return moved_vertex(objects, (x, y), (x + 0.5, y + 0.25))
 
 
 @given(st.data())
