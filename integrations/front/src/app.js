@@ -229,6 +229,7 @@ export class App {
 
   /** Leaves one thing at a time: the drag, the hand, what was found, the selection, the tool. */
   escape() {
+    this.search.turn = null; // no suggestion any more that is still being looked for
     if (this.tool.cancel?.()) return this.say("");
     if (!this.hand.isEmpty) {
       const { suggested } = this.hand;
