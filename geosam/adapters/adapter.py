@@ -1,8 +1,7 @@
 """What all families share: a model of the library behind the pipeline's port, numpy in and numpy out."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,51 +9,17 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from geosam.adapters.family import Family, Norm, Opened
 from geosam.adapters.preprocess import Fit, normalise
 from geosam.arrays import Pixels, PointLabels
 from geosam.errors import ModelError
 from geosam.segmenter import Answers, Capabilities, Features, PromptBatch, Segmenter, batches
 
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and deviation of red, green and blue over ImageNet, of pixels of 0 to 1."""
-
 BATCH = 16
 """Prompts that are decoded together: bounds memory and changes nothing else but rounding."""
 
 
-@dataclass(frozen=True)
-class Published:
-    """One published checkpoint, as `geosam models` lists it.
-
-    Attributes
-    ----------
-    name
-        What users call it.
-    repository
-        Where it lies on Hugging Face.
-    parameters
-        How many numbers it has learned, of those that an image needs; 0 if not known.
-    licence, source
-        Terms of the weights, and who made them.
-    side
-        Pixels to a side of its input.
-    needs
-        What must be installed or agreed to.
-    gated
-        Whether the licence must be accepted on its page before it can be downloaded.
-    """
-
-    name: str
-    repository: str
-    parameters: int
-    licence: str
-    source: str
-    side: int = 1024
-    needs: str = "geosam[transformers]"
-    gated: bool = False
-
-
-class Adapter(Segmenter, ABC):
+class Adapter(Family, Segmenter):
     """A model of the `transformers` library behind a numpy face.
 
     What it gives depends on its input alone: there is no current image, and threads may share it. A family says which
@@ -75,23 +40,8 @@ class Adapter(Segmenter, ABC):
         Mean and deviation of red, green and blue, of pixels of 0 to 1; None for those of the family.
     """
 
-    library: ClassVar[str]
-    """Name of the model's class in `transformers`."""
-
-    kinds: ClassVar[tuple[str, ...]]
-    """What ``model_type`` may be in a folder's ``config.json``."""
-
     squash: ClassVar[bool]
     """Whether windows become square, whatever their aspect; else they are padded. See `geosam.adapters.preprocess`."""
-
-    norm: ClassVar[tuple[tuple[float, ...], tuple[float, ...]]] = IMAGENET
-    """Mean and deviation of red, green and blue that the weights were trained with."""
-
-    published: ClassVar[tuple[Published, ...]] = ()
-    """The checkpoints that can be asked for by name."""
-
-    original: ClassVar[str] = ""
-    """How a parameter's name begins in the authors' own files and in no other family's; empty if nobody has those."""
 
     def __init__(
         self,
@@ -100,7 +50,7 @@ class Adapter(Segmenter, ABC):
         name: str,
         key: str,
         dtype: torch.dtype = torch.float32,
-        norm: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+        norm: Norm | None = None,
     ) -> None:
         self.model, self.name, self.dtype = model.eval().requires_grad_(requires_grad=False), name, dtype
         self.key = key if dtype == torch.float32 else f"{key}-{str(dtype).removeprefix('torch.')}"
@@ -124,9 +74,9 @@ class Adapter(Segmenter, ABC):
         """Give what `embed` gave as keywords of the library's forward pass."""
 
     @classmethod
-    def convert(cls, state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        """Bring the authors' own parameters to the library's configuration and names; None if there is no way."""
-        return None
+    def of(cls, model: Any, opened: Opened) -> "Adapter":
+        """See `Family.of`."""
+        return cls(model, name=opened.name, key=opened.key, dtype=opened.dtype, norm=opened.norm)
 
     def fit(self, shape: tuple[int, int]) -> Fit:
         """How a window of ``shape`` ``(h, w)`` lies on the network's input."""

@@ -3,7 +3,7 @@
 After Zhou et al. 2025, "EdgeTAM: On-Device Track Anything Model" (https://arxiv.org/abs/2501.07256).
 """
 
-from geosam.adapters.adapter import Published
+from geosam.adapters.family import Published
 from geosam.adapters.sam2 import Sam2Adapter
 
 

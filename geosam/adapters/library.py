@@ -1,5 +1,7 @@
 """The `transformers` library: imported when it is needed, and kept from writing to the terminal."""
 
+import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +9,23 @@ from typing import Any
 
 from geosam.errors import ModelError
 
-INSTALL = 'pip install "geosam[transformers]"'
-"""What brings the library."""
+EXTRA = "transformers"
+"""The extra that brings the library."""
 
 
-def library() -> Any:
-    """Import the library.
+def install(extra: str = EXTRA) -> str:
+    """How an extra is installed.
+
+    Examples
+    --------
+    >>> install()
+    'pip install "geosam[transformers]"'
+    """
+    return f'pip install "geosam[{extra}]"'
+
+
+def library(extra: str = EXTRA) -> Any:
+    """Import the library; ``extra`` is the one that its user should install.
 
     Raises
     ------
@@ -22,23 +35,48 @@ def library() -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise _not_installed(error, extra) from error
     return transformers
 
 
-def hub() -> Any:
+def model_class(name: str, extra: str = EXTRA) -> Any:
+    """Find a model's class by its name in the library, or by its path below it.
+
+    Raises
+    ------
+    ModelError
+        If the library is not installed, or too old to have it.
+    """
+    module, _, last = name.rpartition(".")
+    try:
+        found = importlib.import_module(f"transformers.{module}") if module else library(extra)
+        kind = getattr(found, last, None)
+    except ModuleNotFoundError as error:
+        library(extra)
+        raise ModelError(f"this `transformers` has no {last}", expected="a newer one", hint=install(extra)) from error
+    if kind is None:
+        raise ModelError(f"this `transformers` has no {last}", expected="a newer one", hint=install(extra))
+    return kind
+
+
+def is_installed() -> bool:
+    """Whether the library is there, without importing it."""
+    return importlib.util.find_spec("transformers") is not None
+
+
+def hub(extra: str = EXTRA) -> Any:
     """Import what fetches files for the library, if the library itself is there to read them."""
-    library()  # weights that nothing can load need not be fetched
+    library(extra)  # weights that nothing can load need not be fetched
     import huggingface_hub
 
     return huggingface_hub
 
 
-def _not_installed(error: ImportError) -> ModelError:
+def _not_installed(error: ImportError, extra: str) -> ModelError:
     return ModelError(
         f"this model needs the library `transformers` ({first_line(error)})",
         expected="it to be installed",
-        hint=INSTALL,
+        hint=install(extra),
     )
 
 

@@ -5,7 +5,7 @@ Pickles are read as tensors only, and nothing is loaded half: a file with other 
 
 import json
 import logging
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -15,14 +15,16 @@ import torch
 from torch import Tensor
 
 from geosam.adapters.adapter import Adapter
-from geosam.adapters.library import INSTALL, first_line, library, quiet
+from geosam.adapters.family import Norm, Opened
+from geosam.adapters.library import first_line, model_class, quiet
 from geosam.adapters.sources import SETTINGS, Source, tensors_of
 from geosam.errors import ModelError, WeightsError
 
 SHOWN = 3
 """Parameters that an error names of each kind of difference."""
 
-Norm = tuple[tuple[float, ...], tuple[float, ...]]
+HELD = 3
+"""Models that stay loaded: one that draws, one that reads words, and one to compare with."""
 
 log = logging.getLogger(__name__)
 
@@ -48,28 +50,32 @@ def load(source: Source, *, device: str = "cpu", dtype: torch.dtype = torch.floa
     ModelError
         If the library, or what it needs for this family, is not installed.
     """
+    return open_source(source, device=device, dtype=dtype)
+
+
+def open_source(source: Source, *, device: str, dtype: torch.dtype) -> Any:
+    """What `Family.of` makes of weights: once per process as long as the files do not change; see `load`."""
     with _loading:
         return _load(source, source.key, device, dtype)
 
 
-@lru_cache(maxsize=2)
-def _load(source: Source, key: str, device: str, dtype: torch.dtype) -> Adapter:
+@lru_cache(maxsize=HELD)
+def _load(source: Source, key: str, device: str, dtype: torch.dtype) -> Any:
     family = source.family
-    kind = getattr(library(), family.library, None)
-    if kind is None:
-        raise ModelError(f"this `transformers` has no {family.library}", expected="a newer one", hint=INSTALL)
+    kind = model_class(family.library, family.extra)
     try:
         with quiet():
             model = _read_folder(kind, source) if source.path.is_dir() else _read_original(kind, source)
     except ImportError as error:
-        needs = next((each.needs for each in family.published), "geosam[transformers]")
+        needs = next((each.needs for each in family.published), f"geosam[{family.extra}]")
         raise ModelError(
             f"{source.name!r} needs more than is installed ({first_line(error)})",
             expected=needs,
             hint="`pip install` what is missing",
         ) from error
     log.info("loaded %s from %s", source.name, source.path)
-    return family(model.float().to(device), name=source.name, key=key, dtype=dtype, norm=_norm(source.path))
+    opened = Opened(source.name, key, source.path, dtype, _norm(source.path), _size(source.path))
+    return family.of(model.float().to(device), opened)
 
 
 def _read_folder(kind: Any, source: Source) -> Any:
@@ -97,7 +103,7 @@ def _read_original(kind: Any, source: Source) -> Any:
         )
     settings, state = found
     try:
-        model = kind(kind.config_class(**settings))
+        model = kind(kind.config_class(**source.family.adjusted(settings, source.path)))
     except ImportError:
         raise
     except Exception as error:  # sizes that make no sense
@@ -128,18 +134,37 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         raise _damaged(path, error) from error
 
 
-def _norm(path: Path) -> Norm | None:
-    """Mean and deviation as a folder's settings give them; None where it gives none."""
+def _picture(path: Path) -> Iterator[Mapping[str, Any]]:
+    """What a folder's settings say of pictures, file by file."""
     for name in SETTINGS[1:]:
         try:
             found = json.loads((path / name).read_text(encoding="utf-8"))
             found = found.get("image_processor", found)
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(found, dict):
+            yield found
+
+
+def _norm(path: Path) -> Norm | None:
+    """Mean and deviation as a folder's settings give them; None where it gives none."""
+    for found in _picture(path):
+        try:
             mean, deviation = (tuple(map(float, found[each])) for each in ("image_mean", "image_std"))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError):
             continue
         if len(mean) == len(deviation) == 3 and all(spread > 0 for spread in deviation):
             return mean, deviation
     return None
+
+
+def _size(path: Path) -> tuple[tuple[str, int], ...]:
+    """Sides of the input as a folder's settings give them; empty where it gives none."""
+    for found in _picture(path):
+        size = found.get("size")
+        if isinstance(size, dict) and all(type(side) is int and side > 0 for side in size.values()):
+            return tuple(sorted(size.items()))
+    return ()
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geosam.adapters.adapter import Adapter, Published
+from geosam.adapters.adapter import Adapter
+from geosam.adapters.family import Published
 from geosam.adapters.renaming import DECODER, HEADS, PROMPTS, renamed, shared_positions
 
 _SOURCE = "Meta AI, SAM 2.1 (Ravi et al. 2024)"

@@ -4,7 +4,7 @@ After Carion et al. 2025, "SAM 3: Segment Anything with Concepts" (https://arxiv
 are another model of the library and no matter of this port.
 """
 
-from geosam.adapters.adapter import Published
+from geosam.adapters.family import Published
 from geosam.adapters.sam2 import Sam2Adapter
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from geosam.adapters.adapter import Adapter, Published
+from geosam.adapters.adapter import Adapter
+from geosam.adapters.family import Published
 from geosam.adapters.renaming import DECODER, HEADS, PROMPTS, renamed, shared_positions
 
 _SOURCE = "ETH Zürich and HKUST, SAM-HQ (Ke et al. 2023)"

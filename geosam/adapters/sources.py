@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geosam.adapters.adapter import Adapter, Published
+from geosam.adapters.adapter import Adapter
 from geosam.adapters.edgetam import EdgeTamAdapter
+from geosam.adapters.family import Family, Published
 from geosam.adapters.library import first_line, hub, quiet
 from geosam.adapters.sam import SamAdapter
 from geosam.adapters.sam2 import Sam2Adapter
@@ -60,16 +61,18 @@ class Source:
     """
 
     name: str
-    family: type[Adapter]
+    family: type[Family]
     path: Path
     published: bool = False
 
     @property
     def files(self) -> list[Path]:
-        """What the result depends on: settings and weights."""
+        """What the result depends on: settings, vocabulary and weights."""
+        folder = self.path.parent if self.path.is_file() else self.path
+        words = [path for name in self.family.vocabulary if (path := folder / name).is_file()]
         if self.path.is_file():
-            return [self.path]
-        return [path for name in SETTINGS if (path := self.path / name).is_file()] + weights_of(self.path)
+            return [*words, self.path]
+        return [path for name in SETTINGS if (path := folder / name).is_file()] + words + weights_of(folder)
 
     @property
     def key(self) -> str:
@@ -99,11 +102,31 @@ def where(checkpoint: Published) -> Path | None:
         folder = Path(hub.snapshot_download(checkpoint.repository, local_files_only=True))
     except Exception:  # the library has many words for "not there"
         return None
+    if checkpoint.file:
+        return folder / checkpoint.file if (folder / checkpoint.file).is_file() else None
     return folder if weights_of(folder) else None
 
 
-def find_source(name_or_path: str | os.PathLike[str]) -> Source | None:
+def vocabulary_folder(repository: str, files: Sequence[str]) -> Path | None:
+    """Tell the folder of Hugging Face's cache that holds a repository with any of some files; None if there is none."""
+    try:
+        import huggingface_hub as hub
+
+        folder = Path(hub.snapshot_download(repository, local_files_only=True))
+    except Exception:  # the library has many words for "not there"
+        return None
+    return folder if any((folder / name).is_file() for name in files) else None
+
+
+def find_source(name_or_path: str | os.PathLike[str], families: Sequence[type[Family]] = FAMILIES) -> Source | None:
     """Find what a name or a path stands for; a published checkpoint that is not in the cache yet is downloaded.
+
+    Parameters
+    ----------
+    name_or_path
+        The name of a published checkpoint, a folder as Hugging Face lays it out, or the authors' own file.
+    families
+        The families that may have it.
 
     Raises
     ------
@@ -117,20 +140,20 @@ def find_source(name_or_path: str | os.PathLike[str]) -> Source | None:
     >>> find_source("vit_b") is None  # one of `geosam.sam`
     True
     """
-    for family in FAMILIES:
+    for family in families:
         for each in family.published:
             if each.name == str(name_or_path):
-                return Source(each.name, family, where(each) or _download(each), published=True)
+                return Source(each.name, family, where(each) or _download(each, family), published=True)
     try:
         path = Path(name_or_path).expanduser().absolute()
         is_folder, is_file = (path / SETTINGS[0]).is_file() or any(path.glob("*.safetensors")), path.is_file()
     except (OSError, ValueError, RuntimeError):  # no name of a file
         return None
     if path.is_dir() and is_folder:
-        return Source(path.name, _family_of(path), path)
+        return Source(path.name, _family_of(path, families), path)
     if path.suffix in (".pt", ".pth") and is_file:
         names = _peek(path)
-        for family in FAMILIES:
+        for family in families:
             if family.original and any(name.startswith(family.original) for name in names):
                 return Source(path.stem, family, path)
     return None
@@ -145,12 +168,12 @@ def _peek(path: Path) -> list[str]:
 
 
 def tensors_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors, which may lie under ``model``."""
-    state = state.get("model", state)
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    """The tensors, which may lie under ``model`` or ``state_dict``, and each of which may be a ``module``'s."""
+    state = state.get("model", state.get("state_dict", state))
+    return {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
-def _family_of(folder: Path) -> type[Adapter]:
+def _family_of(folder: Path, families: Sequence[type[Family]]) -> type[Family]:
     """The adapter for what a folder's settings say it holds."""
     try:
         kind = json.loads((folder / SETTINGS[0]).read_text(encoding="utf-8"))["model_type"]
@@ -160,12 +183,12 @@ def _family_of(folder: Path) -> type[Adapter]:
             expected="a folder of Hugging Face's, or a weights file",
             hint="`geosam models` lists names",
         ) from error
-    for family in FAMILIES:
+    for family in families:
         if kind in family.kinds:
             if not weights_of(folder):
                 raise WeightsError(f"folder {str(folder)!r} has no weights", expected=" or ".join(WEIGHTS))
             return family
-    known = ", ".join(sorted(each for family in FAMILIES for each in family.kinds))
+    known = ", ".join(sorted(each for family in families for each in family.kinds))
     raise ModelError(f"{str(folder)!r} holds a model of type {str(kind)!r}", expected=f"one of {known}")
 
 
@@ -174,13 +197,14 @@ def weights_of(folder: Path) -> list[Path]:
     return next((found for pattern in WEIGHTS if (found := sorted(folder.glob(pattern)))), [])
 
 
-def _download(checkpoint: Published) -> Path:
-    """Fetch a checkpoint into Hugging Face's cache: settings and safetensors, nothing else."""
-    fetcher = hub()
+def _download(checkpoint: Published, family: type[Family]) -> Path:
+    """Fetch a checkpoint into Hugging Face's cache: settings, vocabulary and safetensors, or one file; nothing else."""
+    fetcher = hub(family.extra)
+    wanted = [checkpoint.file] if checkpoint.file else [*SETTINGS, *family.vocabulary, WEIGHTS[0]]
     log.info("downloading %s from %s", checkpoint.name, checkpoint.repository)
     try:
         with quiet():
-            return Path(fetcher.snapshot_download(checkpoint.repository, allow_patterns=[*SETTINGS, WEIGHTS[0]]))
+            return Path(fetcher.snapshot_download(checkpoint.repository, allow_patterns=wanted)) / checkpoint.file
     except Exception as error:  # no connection, no such page, a licence that is not accepted, a full disk
         page = f"accept the licence at https://huggingface.co/{checkpoint.repository}, `hf auth login`, then "
         raise WeightsError(

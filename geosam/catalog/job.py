@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
@@ -20,6 +20,7 @@ from geosam.errors import ModelError, OptionError
 from geosam.models import SPECS, load_model, weights_path
 from geosam.models.downloads import hash_file
 from geosam.pipeline import SegmentOptions
+from geosam.pipeline.reading import read_words, suited
 from geosam.pipeline.request import to_network
 from geosam.prompts.source import AUTO
 from geosam.sam.prepared.precision import quick_dtype
@@ -218,7 +219,14 @@ class Job:
             "options": self.options.to_dict(),
             "prompts": {**asdict(self.prompts), "path": shown(self.prompts.path)} if self.prompts else None,
             "task": "encode" if self.encode else "segment",
+            **({"words": reader_key(self.options)} if self.options.text is not None else {}),
         }
+
+    def seen(self, scene: Scene) -> Scene:
+        """A scene at the working pixel that suits the words, unless the view says which one."""
+        if self.options.text is None or self.view.resolution is not None:
+            return scene
+        return suited(scene, read_words(self.options, has_prompts=False)[0])
 
     @property
     def digest(self) -> str:
@@ -228,6 +236,36 @@ class Job:
     def key(self, identity: str) -> str:
         """The key of the result of a scene of that identity."""
         return sha256(f"{self.digest} {identity}".encode()).hexdigest()[:32]
+
+
+def reader_key(options: SegmentOptions) -> str:
+    """Identity of who reads the words: of the built-in reader all that it knows, of a larger model its name."""
+    reader = read_words(options, has_prompts=False)[1] if options.text_model is None else None
+    return str(options.text_model) if reader is None else reader.key
+
+
+def with_words(options: SegmentOptions) -> SegmentOptions:
+    """The options with what they name in words where every process finds it.
+
+    Raises
+    ------
+    OptionError, ModelError
+        If a word is not known, or the larger model is no name or path.
+    """
+    if options.text is None:
+        return options
+    if options.text_model is not None and not isinstance(options.text_model, str | PathLike):
+        raise ModelError("a loaded text_model", expected="its name or path", hint="each process loads its own")
+    found = replace(options, words=tuple(str(Path(file).expanduser().absolute()) for file in options.words))
+    if options.text_model is None:
+        read_words(found, has_prompts=False)
+    return found
+
+
+def check_words(options: SegmentOptions, prompts: Any) -> None:
+    """Refuse words together with prompts, before any scene is read."""
+    if prompts is not None:
+        read_words(options, has_prompts=True)
 
 
 def chosen(kind: type, given: Mapping[str, Any]) -> Any:

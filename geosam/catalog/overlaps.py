@@ -8,7 +8,7 @@ next scene's goes on.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -108,8 +108,10 @@ def _leave(shapes: np.ndarray, taken: BaseGeometry, crs: CRS | None) -> Edits:
     left = ~shapely.is_empty(rest)
     whole = shapely.normalize(as_multipolygons(rest[left]))
     columns = zip(shapely.to_wkb(whole), *(values.tolist() for values in measure(whole, crs)), strict=True)
-    changed = [dict(zip((GEOMETRY, "area_m2", "perimeter_m"), values, strict=True)) for values in columns]
-    return dict.fromkeys(rows.tolist()) | dict(zip(rows[left].tolist(), changed, strict=True))
+    edits: dict[int, Mapping[str, Any] | None] = dict.fromkeys(rows.tolist())
+    for row, values in zip(rows[left].tolist(), columns, strict=True):
+        edits[row] = dict(zip((GEOMETRY, "area_m2", "perimeter_m"), values, strict=True))
+    return edits
 
 
 def _place(footprints: Sequence[BaseGeometry | None], crs: CRS | None) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 from geosam.catalog.folder import RunFolder, is_whole, write_lines
 from geosam.catalog.items import Item
-from geosam.catalog.job import Job, ModelSpec, PromptFile, View, check_names, chosen
+from geosam.catalog.job import Job, ModelSpec, PromptFile, View, check_names, check_words, chosen, with_words
 from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Manifest, Row
 from geosam.catalog.schedule import Agenda, Here, Pool, Threads, carry_out
 from geosam.catalog.selection import Selection
@@ -178,6 +178,7 @@ def segment_catalog(
         raise OptionError("coverage with prompts", expected="everything mode", hint="leave one of them out")
     told = {field: options.pop(name) for name, field in _PROMPTS.items() if name in options}
     request = _Request.of(source, folder, model=model, store=store, options=options)
+    check_words(request.job.options, prompts)
     file = prompt_file(prompts, request.folder, **told)
     return _run(request, replace(request.job, prompts=file, labels=labels), progress or Progress())
 
@@ -232,6 +233,7 @@ class _Request:
         check_names(options, Selection, View, Execution, SegmentOptions)
         execution, view = chosen(Execution, options), chosen(View, options).resolved()
         segment = chosen(SegmentOptions, options)
+        segment = with_words(segment)
         items = find_items(source, chosen(Selection, options), area=view.area)
         spec, place = ModelSpec.of(model), RunFolder.create(folder)
         if store == "auto":

@@ -5,6 +5,7 @@ not get it. Minor damage, which a satellite can hardly show, counts as doubt in 
 in EMS and left out where a schema has no word for it; it is never "no visible damage".
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +43,8 @@ UNOSAT_CLASSES = {
     6: "No Visible Damage",
     11: "Possible damage from adjacent impact, debris",
 }
+
+_NUMBERED = re.compile(r"_\d+$")
 
 OSM_BUILDING = ("yes", "ruins", "collapsed")
 
@@ -160,7 +163,7 @@ def to_schema(result: Comparison | Judged, schema: str) -> dict[str, pd.DataFram
         "osm": _osm,
     }
     tables = writers[schema](result)
-    return {name: _in_degrees(table) for name, table in tables.items()}
+    return {name: to_degrees(table) for name, table in tables.items()}
 
 
 def problems(layers: Mapping[str, pd.DataFrame], schema: str) -> list[str]:
@@ -181,10 +184,11 @@ def problems(layers: Mapping[str, pd.DataFrame], schema: str) -> list[str]:
             continue
         shape = table.geometry.name if isinstance(table, gpd.GeoDataFrame) else None
         for column in (each for each in table.columns if each != shape):
-            if column not in rule.fields:
+            single = _NUMBERED.sub("", str(column))  # of a second date and so on
+            if single not in rule.fields:
                 found.append(f"{name}.{column}: no field of the schema")
-            elif column in rule.words:
-                odd = [each for each in table[column].dropna().unique().tolist() if each not in rule.words[column]]
+            elif single in rule.words:
+                odd = [each for each in table[column].dropna().unique().tolist() if each not in rule.words[single]]
                 found += [f"{name}.{column}: {each!r} is no word of the schema" for each in odd]
     return found
 
@@ -325,7 +329,8 @@ def _geo(columns: dict[str, list[Any]], frame: gpd.GeoDataFrame) -> gpd.GeoDataF
     return gpd.GeoDataFrame(table, geometry=list(frame.geometry), crs=frame.crs)
 
 
-def _in_degrees(table: pd.DataFrame) -> pd.DataFrame:
+def to_degrees(table: pd.DataFrame) -> pd.DataFrame:
+    """A layer in longitude and latitude; one without a CRS, and a table, as they are."""
     if isinstance(table, gpd.GeoDataFrame) and table.crs is not None:
         return table.to_crs(4326)
     return table

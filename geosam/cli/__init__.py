@@ -12,7 +12,7 @@ import typer
 
 import geosam
 from geosam.cli.catalog import catalog
-from geosam.cli.change import change
+from geosam.cli.change import change, change_catalog
 from geosam.cli.demo import demo
 from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
@@ -40,6 +40,7 @@ for command in (info, segment, landcover, sample, accuracy, similar, change):
 for command in (serve, plan, encode, models, demo, train, finetune, evaluate, qgis_plugin):
     app.command()(command)
 catalog.command("landcover")(landcover_catalog)
+catalog.command("change")(change_catalog)
 app.add_typer(catalog)
 
 

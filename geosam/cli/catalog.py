@@ -26,7 +26,12 @@ from geosam.cli.options import (
     Spacing,
     Speed,
     Stability,
+    Text,
+    TextModel,
+    TextThreshold,
+    WordFiles,
     prompt_names,
+    text_names,
 )
 from geosam.cli.scenes import (
     Aoi,
@@ -127,6 +132,10 @@ def run_catalog(
     min_area: MinArea = 0.0,
     max_area: MaxArea = float("inf"),
     kinds: Kinds = False,
+    text: Text = None,
+    text_threshold: TextThreshold = 0.5,
+    text_model: TextModel = None,
+    words: WordFiles = None,
     simplify: Simplify = 0.0,
     outline: Outline = None,
     labels: Annotated[bool, typer.Option("--labels", help="Also write label rasters.", rich_help_panel=OUTPUT)] = False,
@@ -158,6 +167,7 @@ def run_catalog(
         "kinds": kinds,
         "simplify": simplify,
         "outline": outline,
+        **text_names(text, text_threshold, text_model, words),
     }
     names = prompt_names(prompts_layer, id_column, group_column, label_column)
     with progress_bar(quiet=quiet) as progress:

@@ -1,14 +1,26 @@
 """``geosam models`` and ``geosam train``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 
 def models() -> None:
-    """List the models: size, licence, and which are at hand."""
+    """List the models, those that draw and those that read words: size, licence, and which are at hand."""
     from rich.console import Console
+
+    console = Console()
+    console.print(drawing())
+    console.print("\nfor words, as the text model of a run")
+    console.print(reading())
+
+
+def drawing() -> "Table":
+    """The models that draw masks."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -16,16 +28,35 @@ def models() -> None:
 
     table = Table("model", "parameters", "window", "size", "licence", "where", "needs", box=None, pad_edge=False)
     for row in rows():
-        table.add_row(
-            row.name,
-            f"{row.parameters / 1e6:.1f} M" if row.parameters else "-",
-            f"{row.side} px",
-            f"{row.bytes / 1e6:.0f} MB" if row.bytes else "-",
-            row.licence,
-            row.where,
-            escape(row.needs),
-        )
-    Console().print(table)
+        size = f"{row.bytes / 1e6:.0f} MB" if row.bytes else "-"
+        millions = in_millions(row.parameters)
+        table.add_row(row.name, millions, f"{row.side} px", size, row.licence, row.where, escape(row.needs))
+    return table
+
+
+def reading() -> "Table":
+    """The models that read words; the built-in one is asked where none is named."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from geosam.adapters import text_models
+
+    table = Table("model", "what it does", "parameters", "licence", "where", "needs", box=None, pad_edge=False)
+    table.add_row("(none)", "scores regions", "-", "Apache-2.0", "built in", "")
+    for row in text_models():
+        table.add_row(row.name, row.does, in_millions(row.parameters), row.licence, row.where, escape(row.needs))
+    return table
+
+
+def in_millions(count: int) -> str:
+    """How many numbers, for a table.
+
+    Examples
+    --------
+    >>> in_millions(3_500_000), in_millions(0)
+    ('3.5 M', '-')
+    """
+    return f"{count / 1e6:.1f} M" if count else "-"
 
 
 def train(

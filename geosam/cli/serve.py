@@ -1,7 +1,9 @@
 """``geosam serve``: click on a scene, on a page of this machine."""
 
+import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -84,7 +86,8 @@ def serve(
         sys.stdout.flush()
         if browser:
             open_browser(address)
-        run(page, listening, stop=when_closed() if until_eof else None)
+        with suppress(KeyboardInterrupt):  # that is how it ends
+            run(page, listening, stop=when_closed() if until_eof else None)
     finally:
         listening.close()
         desk.close()
@@ -102,11 +105,10 @@ def when_closed() -> threading.Event:
     closed = threading.Event()
 
     def read() -> None:
-        try:
-            while sys.stdin.buffer.read(4096):
+        with suppress(OSError, ValueError, AttributeError):  # there is none
+            number = sys.stdin.fileno()
+            while os.read(number, 4096):  # not by the buffer, whose lock would outlive the interpreter
                 pass
-        except (OSError, ValueError, AttributeError):
-            pass
         closed.set()
 
     threading.Thread(target=read, name="geosam-stdin", daemon=True).start()

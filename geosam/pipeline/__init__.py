@@ -16,6 +16,7 @@ hierarchy    every object of several views: wholes and their parts
 prompted     one polygon for each prompt
 calibration  what a model takes on this machine, measured once
 words        what words name, from the region tree
+concepts     what a larger model finds by words, window by window
 reading      which words are asked, who reads them, the pixel that suits
 kinds        what the polygons show
 likeness     polygons ranked by how much they are like some
@@ -40,6 +41,7 @@ from geopandas import GeoDataFrame
 
 from geosam import sinks
 from geosam.execute import Journal, Progress
+from geosam.pipeline.concepts import find_concepts
 from geosam.pipeline.everything import Strips, find_everything
 from geosam.pipeline.forecast import Forecast, forecast
 from geosam.pipeline.hierarchy import check_hierarchy, find_hierarchy
@@ -51,7 +53,7 @@ from geosam.pipeline.regions import find_regions
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run, open_store
 from geosam.pipeline.words import find_words
-from geosam.segmenter import Segmenter
+from geosam.segmenter import Segmenter, WordFinder
 
 __all__ = ["Forecast", "Report", "SegmentOptions", "encode", "plan", "segment", "segment_to_file", "similar"]
 
@@ -268,7 +270,7 @@ def find(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFr
 def find_polygons(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
     """Polygons in batches, in the way that the request asks for."""
     if run.request.asked:
-        return find_words(run, tap)
+        return find_concepts(run, tap) if isinstance(run.request.reader, WordFinder) else find_words(run, tap)
     if run.request.options.grows_tree and run.request.prompts is None:
         return find_regions(run, tap)
     if run.request.options.hierarchy:

@@ -65,6 +65,10 @@ class Request:
         found = None if prompts is None else to_prompts(prompts, opened)
         return cls(opened, network, chosen, found, asked, reader)
 
+    def read_by(self, reader: Any) -> "Request":
+        """The same request with another reader of its words."""
+        return replace(self, reader=reader)
+
     @property
     def m2_per_px(self) -> float:
         """Ground area of a pixel in m²; 1 for a scene without metres, whose areas are in pixels."""

@@ -4,7 +4,7 @@ A vertex belongs to every object whose outline has it, and moves in all of them.
 a place at which others have a vertex, it gets that vertex first: so what touched before touches after.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -98,7 +98,7 @@ def moved_vertex(objects: Iterable[MapObject], start: Place, end: Place) -> Edit
     NothingError
         If none has one.
     ServeError
-        If an outline would cross itself.
+        If an outline would cross itself or another.
     """
 
     def move(xy: np.ndarray) -> np.ndarray:
@@ -174,7 +174,15 @@ def _with_place(objects: Iterable[MapObject], start: Place, change: Callable[[np
     for one in there:
         noded = _map_rings(one.shape, lambda ring: _through(ring, start))
         edited[one.id] = _edited(one, _map_rings(noded, change))
+    if _overlap(list(edited.values())) > _overlap(there) + ON_LINE:
+        raise ServeError("a vertex moved so far that borders cross", expected="a place nearer to where it was")
     return edited
+
+
+def _overlap(objects: Sequence[MapObject | None]) -> float:
+    """Ground that objects share, as often as it is shared."""
+    shapes = np.array([one.shape for one in objects if one is not None], object)
+    return float(np.sum(shapely.area(shapes))) - shapely.union_all(shapes).area
 
 
 def _edited(one: MapObject, shape: BaseGeometry) -> MapObject:

@@ -4,7 +4,7 @@ from typing import Any
 
 from geosam.serve.objects import MapObject
 from geosam.serve.preview import Asked
-from geosam.serve.requests import Fields, OutsideError
+from geosam.serve.requests import Fields, OutsideError, ServeError
 from geosam.serve.shapes import from_json, to_json, united
 from geosam.serve.workplace import Kept, Workplace
 
@@ -49,8 +49,10 @@ def preview(work: Workplace, fields: Fields) -> dict[str, Any]:
 
 
 def accept(work: Workplace, fields: Fields) -> dict[str, Any]:
-    """Make an object of shapes that were shown, several as one, or give it to an object that is there."""
+    """Make an object of shapes that were shown, of several one or one each; or give one that is there their shape."""
     kept = [work.shape_of(key) for key in fields.keys("keys")]
+    if fields.given.get("each") is True:
+        return _accept_each(work, fields, kept)
     first = kept[0]
     shape = first.shape if len(kept) == 1 else united([each.shape for each in kept])
     score = min(each.score for each in kept)
@@ -63,6 +65,16 @@ def accept(work: Workplace, fields: Fields) -> dict[str, Any]:
         name = layer.name_of(code)
         did = f"accepted 1 {name}" if old is None else f"changed {name} {number}"
         return work.done(layer.do(layer.adding([one], did)))
+
+
+def _accept_each(work: Workplace, fields: Fields, kept: list[Kept]) -> dict[str, Any]:
+    """Make an object of each shape, as one step."""
+    if fields.has("object"):
+        raise ServeError("accept of each shape for one object", expected="one of both", hint="leave each or object out")
+    with work.changing:
+        layer, code = work.layer, work.class_in(fields, None)
+        made = [MapObject(layer.next_id(), each.shape, code, each.score, each.origin, each.prompts) for each in kept]
+        return work.done(layer.do(layer.adding(made, f"accepted {len(made)} x {layer.name_of(code)}")))
 
 
 def reopen(work: Workplace, fields: Fields) -> dict[str, Any]:

@@ -96,7 +96,8 @@ class Warmth:
     scene, network
         What is seen, and by whom.
     memory
-        Bytes of windows that are kept; those looked at least recently go first, one always stays.
+        Bytes of windows that are kept; those looked at least recently go first. One of each level always stays, since a
+        large object may take as many.
     store
         Embeddings on disk, from earlier times and for later ones; None for none.
     """
@@ -251,7 +252,7 @@ class Warmth:
     def _keep(self, spot: Spot, seen: Seen) -> None:
         self._seen[spot] = seen
         size = sum(each.size for each in self._seen.values())
-        while size > self.memory and len(self._seen) > 1:
+        while size > self.memory and len(self._seen) > len(self.levels):
             size -= self._seen.popitem(last=False)[1].size
 
 

@@ -6,6 +6,7 @@
 - `TruthNetwork` is the perfect model for such a scene: what comes out of the pipeline must be the truth, and whatever
   is not is the pipeline's fault.
 - `WatchedNetwork` is the same, keeps what it is given, and may be interrupted.
+- `TruthFinder` finds by words what such a scene shows, as boxes or masks.
 - `StubNetwork` answers at constant cost, for measurements of memory and time.
 - `geosam.testing.device`, imported by itself, stands in for a graphics card: it shows what one would complain of.
 
@@ -22,6 +23,7 @@ Examples
 True
 """
 
+from geosam.testing.finders import TruthFinder
 from geosam.testing.networks import StubNetwork, TruthNetwork, WatchedNetwork
 from geosam.testing.scenes import (
     blob_labels,
@@ -34,6 +36,7 @@ from geosam.testing.scenes import (
 
 __all__ = [
     "StubNetwork",
+    "TruthFinder",
     "TruthNetwork",
     "WatchedNetwork",
     "blob_labels",

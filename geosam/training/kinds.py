@@ -16,6 +16,7 @@ from zlib import crc32
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch.nn import functional
 
@@ -117,6 +118,12 @@ def best_temperature(logits: Float64[np.ndarray, "n k"], kind: Int64[np.ndarray,
     temperatures = np.exp(np.linspace(np.log(0.3), np.log(5), 200))
     costs = [nll(logits / each, kind) for each in temperatures]
     return float(temperatures[int(np.argmin(costs))])
+
+
+def temperature_in(path: Path) -> float:
+    """Temperature that is in a head that `write_head` wrote."""
+    with safe_open(path, "np") as file:
+        return float((file.metadata() or {})["temperature"])
 
 
 def cooled(head: KindHead, temperature: float) -> KindHead:

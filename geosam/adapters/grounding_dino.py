@@ -1,0 +1,174 @@
+"""GroundingDINO: boxes of what a text names, for any segmenter to draw.
+
+After Liu et al. 2023, "Grounding DINO: Marrying DINO with Grounded Pre-Training for Open-Set Object Detection"
+(https://arxiv.org/abs/2303.05499). All words are asked in one text, in lower case, each with its full stop; a box has a
+score for each token, and belongs to the word that its best token is part of: the characters a token stands for tell,
+so that no word is taken for a part of another.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from geosam.adapters.detections import proposals, to_boxes
+from geosam.adapters.family import Family, Opened, Published
+from geosam.adapters.preprocess import normalise
+from geosam.adapters.vocabulary import PIECES, WHOLE, Tokens, Vocabulary, read_vocabulary
+from geosam.arrays import Pixels
+from geosam.errors import ModelError, WeightsError
+from geosam.segmenter import Proposals, WordFinder
+
+THRESHOLD = 0.25
+"""The family's own threshold of boxes and of texts."""
+
+SHORTEST, LONGEST = 800, 1333
+"""The input's shorter side, and what its longer one may be at most, where the folder does not say."""
+
+
+class GroundingDinoFinder(Family, WordFinder):
+    """GroundingDINO over `transformers.GroundingDinoForObjectDetection`.
+
+    Parameters
+    ----------
+    model
+        The library's model, on its device.
+    vocabulary
+        What its text tower reads.
+    opened
+        Its name, key and numbers.
+    """
+
+    library = "GroundingDinoForObjectDetection"
+    kinds = ("grounding-dino",)
+    does = "finds boxes"
+    extra = "text"
+    vocabulary = (WHOLE, PIECES)
+    published = (
+        Published(
+            "grounding_dino_tiny",
+            "IDEA-Research/grounding-dino-tiny",
+            172_250_626,
+            "Apache-2.0",
+            "IDEA Research, Grounding DINO (Liu et al. 2023)",
+            SHORTEST,
+            "geosam[text]",
+        ),
+    )
+
+    def __init__(self, model: Any, vocabulary: Vocabulary, opened: Opened) -> None:
+        self.model, self.reader = model.eval().requires_grad_(requires_grad=False), vocabulary
+        self.device, self.dtype = next(model.parameters()).device, opened.dtype
+        self.name, self.key = opened.name, f"{opened.key}-{str(opened.dtype).removeprefix('torch.')}"
+        size = dict(opened.size)
+        self.shortest, self.longest = size.get("shortest_edge", SHORTEST), size.get("longest_edge", LONGEST)
+        self._norm, self.side = opened.norm or self.norm, self.shortest
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.key!r}, side={self.side}, device={str(self.device)!r})"
+
+    @classmethod
+    def of(cls, model: Any, opened: Opened) -> "GroundingDinoFinder":
+        """See `Family.of`."""
+        found = read_vocabulary(opened.path, cls.vocabulary)
+        if found is None:
+            raise WeightsError(
+                f"folder {str(opened.path)!r} has no vocabulary", expected=f"{WHOLE} or {PIECES}", hint="download it"
+            )
+        return cls(model, found, opened)
+
+    def propose(self, pixels: Pixels, words: Sequence[str]) -> list[Proposals]:
+        """See `WordFinder.propose`."""
+        image = self.image(pixels)[None].to(self.device)
+        found: list[Proposals] = []
+        for some in self.texts(words):
+            found += self._ask(image, some, (pixels.shape[1], pixels.shape[2]))
+        return found
+
+    def texts(self, words: Sequence[str]) -> list[Sequence[str]]:
+        """Words in groups, each of which the text tower can read at once.
+
+        Raises
+        ------
+        ModelError
+            If one word alone is too long.
+        """
+        most = int(self.model.config.max_text_len)
+        if len(self.reader(sentence(words)).ids) <= most:
+            return [words]
+        if len(words) == 1:
+            raise ModelError(f"the word {words[0][:40]!r}…", expected=f"at most {most} tokens", hint="shorten it")
+        half = len(words) // 2
+        return [*self.texts(words[:half]), *self.texts(words[half:])]
+
+    def image(self, pixels: Pixels) -> Float[Tensor, "3 sh sw"]:
+        """Resample and normalise a window, as the published image processor does."""
+        h, w = fitted((pixels.shape[1], pixels.shape[2]), self.shortest, self.longest)
+        picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+        small = np.asarray(picture.resize((w, h), Image.Resampling.BILINEAR), np.float32)
+        return normalise(torch.from_numpy(small).permute(2, 0, 1), *self._norm)
+
+    def _ask(self, image: Tensor, words: Sequence[str], shape: tuple[int, int]) -> list[Proposals]:
+        tokens = self.reader(sentence(words))
+        ids = torch.tensor([tokens.ids], device=self.device)
+        given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self._is_reduced):
+            found = self.model(pixel_values=image, **given)
+        scores = found.logits[0].float().sigmoid().cpu().numpy()  # q t
+        boxes = to_boxes(found.pred_boxes[0], (shape[1], shape[0]), shape)  # q 4
+        each = np.stack([scores[:, part].max(1) for part in parts(tokens, words)], 1)  # q w
+        best = each.argmax(1)
+        of_word = [np.flatnonzero(best == row) for row in range(len(words))]
+        return [proposals(boxes[rows], each[rows, row], THRESHOLD) for row, rows in enumerate(of_word)]
+
+    @property
+    def _is_reduced(self) -> bool:
+        return self.dtype != torch.float32
+
+
+def sentence(words: Sequence[str]) -> str:
+    """The text that asks for words.
+
+    Examples
+    --------
+    >>> sentence(["Building", "solar panel"])
+    'building. solar panel.'
+    """
+    return " ".join(f"{word.strip().lower().rstrip('.')}." for word in words)
+
+
+def parts(tokens: Tokens, words: Sequence[str]) -> list[list[int]]:
+    """For each word the tokens that stand for its characters, of the text of all of them.
+
+    Examples
+    --------
+    >>> parts(Tokens([101, 5, 6, 7, 9, 7, 102], [(0, 0), (0, 4), (5, 8), (8, 9), (10, 13), (13, 14), (0, 0)]),
+    ...       ["cart car", "car"])
+    [[1, 2], [4]]
+    """
+    found, start = [], 0
+    for word in words:
+        stop = start + len(sentence([word])) - 1  # without its full stop
+        found.append([at for at, (low, high) in enumerate(tokens.spans) if start <= low < high <= stop])
+        start = stop + 2
+    return found
+
+
+def fitted(shape: tuple[int, int], shortest: int, longest: int) -> tuple[int, int]:
+    """Rows and columns of the input for a window: its shorter side is given, unless the longer one became too long.
+
+    Examples
+    --------
+    >>> fitted((500, 600), 800, 1333), fitted((100, 600), 800, 1333)
+    ((800, 960), (222, 1333))
+    """
+    short, long = min(shape), max(shape)
+    exact = longest * short / long if long / short * shortest > longest else float(shortest)
+    if short == round(exact):
+        return shape
+    sides = round(exact), int(exact * long / short)
+    return sides if shape[0] == short else (sides[1], sides[0])
