@@ -102,6 +102,7 @@ class GeosamPlugin:
 
     def stop(self):
         """End the session; all that was accepted is on disk."""
+        self.session.close()
         if self.tool is not None:
             self.tool.use(None)
         if self.clicking is not None:

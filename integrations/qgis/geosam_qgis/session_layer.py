@@ -50,6 +50,13 @@ class SessionLayer:
         self._legend = legend
         self._timer.start(SOON_MS)
 
+    def close(self):
+        """The session has ended: the layer stays as it is, and is read again no more."""
+        if self._timer.isActive():
+            self._timer.stop()
+            self.show()
+        self._legend = []
+
     def forget(self, ids):
         """The user has removed layers."""
         if self._id in ids:

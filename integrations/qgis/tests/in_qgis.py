@@ -350,6 +350,34 @@ def test_hover_click_accept():
     return clicking.counts
 
 
+def test_hover_is_as_quick_as_the_server():
+    """By turns: pointer to outline in QGIS, and the bare request for another place, both on a warm window."""
+    from geosam_qgis.client import ask_blocking
+    from geosam_qgis.previews import Asked
+
+    clicking, drawn, bare = plugin().clicking, [], []
+    x, y = spots()[0]
+    for step in range(24):
+        at = screen_of(x - 60 + 5 * step, y + 40)
+        began = time.perf_counter()
+        move(at)
+        until = began + 20
+        while clicking.hovered is None and time.perf_counter() < until:
+            QApplication.processEvents()
+        drawn.append(time.perf_counter() - began)
+        request = Asked(((x - 60 + 5 * step, y + 47.5, 1),)).request(0)
+        began = time.perf_counter()
+        ask_blocking(clicking.client, request)
+        bare.append(time.perf_counter() - began)
+        clicking.leave()
+    drawn, bare = sorted(drawn), sorted(bare)
+    return {
+        "QGIS, ms (median, p95)": [round(1000 * drawn[at]) for at in (12, 22)],
+        "server alone, ms": [round(1000 * bare[at]) for at in (12, 22)],
+        "ratio of medians": round(drawn[12] / bare[12], 2),
+    }
+
+
 def test_corrects_and_takes_back():
     clicking = plugin().clicking
     at, beside = spots()[1], (spots()[1][0] + 6, spots()[1][1] + 6)
