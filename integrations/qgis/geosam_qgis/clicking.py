@@ -231,7 +231,8 @@ class Clicking(QObject):
     def show_candidates(self, candidates, note=""):
         """Show what a search has found; accepting saves all of them, a click one."""
         self.candidates = list(candidates)
-        self.said.emit(note or f"{len(self.candidates)} found: click one, or accept all", False)
+        found = note or f"{len(self.candidates)} found"
+        self.said.emit(f"{found}: click one, or accept all" if self.candidates else found, False)
         self.drawn.emit()
 
     def candidate_at(self, x, y):

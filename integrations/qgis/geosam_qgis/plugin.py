@@ -11,7 +11,7 @@ from .algorithms.base import ICON, scene_of
 from .clicking import Clicking
 from .dock import Dock
 from .keys import HELP
-from .place import Place, PlaceError
+from .place import Place, PlaceError, lattice_px
 from .program import SETTING, ProgramError, find_program
 from .provider import GeosamProvider
 from .server import Server, session_path
@@ -67,7 +67,7 @@ class GeosamPlugin:
     def unload(self):
         """Take everything out, and end the server."""
         self.stop()
-        for task in self._tasks:
+        for task in filter(_is_active, self._tasks):
             task.cancel()
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
@@ -102,6 +102,7 @@ class GeosamPlugin:
 
     def stop(self):
         """End the session; all that was accepted is on disk."""
+        self.session.close()
         if self.tool is not None:
             self.tool.use(None)
         if self.clicking is not None:
@@ -180,8 +181,17 @@ class GeosamPlugin:
             told = f"geosam {answer.get('version')} speaks protocol {answer.get('protocol')}, this plugin {PROTOCOL}"
             self._failed(f"{told}: write the plugin anew with geosam qgis-plugin")
             return
+        scene = answer["scene"]
+        if scene.get("transform") or not answer.get("can", {}).get("locate"):
+            self._begin_clicking(answer)
+            return
+        size = scene["width"], scene["height"]
+        asked = {"verb": "locate", "to": "world", "xy": lattice_px(size)}
+        self.server.client.ask(asked, lambda told, _: self._begin_clicking(answer, told.get("xy")))
+
+    def _begin_clicking(self, answer, lattice=None):
         try:
-            place = Place.of(answer["scene"], self.layer)
+            place = Place.of(answer["scene"], self.layer, lattice)
         except PlaceError as error:
             self._failed(str(error))
             return
@@ -189,7 +199,9 @@ class GeosamPlugin:
         self.clicking.said.connect(self._say)
         self.clicking.saved.connect(self._saved)
         self.tool.use(self.clicking)
+        self.session.name = f"{self.layer.name()}: accepted"
         self.session.show()
+        self.iface.setActiveLayer(self.layer)
         self.dock.show_session(self.clicking)
         self._say("ready: move over the scene and click; ? shows the keys")
         self.iface.mapCanvas().setMapTool(self.tool)
@@ -200,7 +212,7 @@ class GeosamPlugin:
         self.iface.messageBar().pushMessage("geosam", why, level=Qgis.MessageLevel.Warning, duration=10)
 
     def _saved(self):
-        self.session.refresh()
+        self.session.refresh(self.clicking.classes)
         self.dock.show_classes(self.clicking)
 
     def _layers_removed(self, ids):
