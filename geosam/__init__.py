@@ -19,6 +19,7 @@ _HOMES = {
     "GeosamError": "geosam.errors",
     "Prompts": "geosam.prompts",
     "SegmentOptions": "geosam.pipeline",
+    "click": "geosam.serve.widget",
     "compare": "geosam.pipeline.compare",
     "compare_to_file": "geosam.pipeline.publish",
     "encode": "geosam.pipeline",
@@ -30,6 +31,7 @@ _HOMES = {
     "segment_catalog": "geosam.catalog",
     "segment_to_file": "geosam.pipeline",
     "similar": "geosam.pipeline",
+    "view": "geosam.serve.widget",
     "write": "geosam.sinks",
 }
 
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from geosam.pipeline.publish import compare_to_file as compare_to_file
     from geosam.prompts import Prompts as Prompts
     from geosam.scene import open_scene as open_scene
+    from geosam.serve.widget import click as click
+    from geosam.serve.widget import view as view
     from geosam.sinks import write as write
 
 

@@ -13,7 +13,7 @@ import rasterio
 import shapely
 
 import geosam
-from geosam.catalog import Manifest, RunFolder, encode_catalog, segment_catalog
+from geosam.catalog import Manifest, RunFolder, encode_catalog, merge, segment_catalog
 from geosam.catalog import tasks as tasks_module
 from geosam.catalog.job import ModelSpec
 from geosam.errors import CatalogError, ModelError, OptionError, PromptError, SinkError
@@ -304,3 +304,28 @@ def test_the_manifest_is_as_it_was_if_it_cannot_be_written(tmp_path):
     manifest.append(row)
     assert json.loads(manifest.path.read_text())["name"] == "a"
     assert os.listdir(tmp_path) == ["manifest.jsonl"]
+
+
+VILLAGE = Path(__file__).parents[1] / "sample_data" / "village_before.tif"
+
+
+def test_scenes_that_overlap_are_covered_once(tmp_path):
+    """Every pixel of two scenes that share 64 columns lies in exactly one segment, and none in a gap."""
+    (tmp_path / "scenes").mkdir()
+    for name, col in (("left", 0), ("right", 96)):
+        with rasterio.open(VILLAGE) as village:
+            window = rasterio.windows.Window(col, 0, 160, 128)
+            pixels = village.read(window=window)
+            profile = village.profile | {"width": 160, "height": 128, "transform": village.window_transform(window)}
+        with rasterio.open(tmp_path / "scenes" / f"{name}.tif", "w", **profile) as scene:
+            scene.write(pixels)
+    folder = tmp_path / "run"
+    assert segment_catalog(tmp_path / "scenes", folder, coverage=True).failed == []
+    found = gpd.read_parquet(merge(folder, tmp_path / "all.parquet", once=True).path)
+    assert found.area.sum() == pytest.approx(256 * 128 * abs(profile["transform"].a) ** 2, rel=1e-6)
+    assert found.union_all().area == pytest.approx(found.area.sum(), rel=1e-9)
+    assert set(found.scene) == {"left", "right"}
+    alone = gpd.read_parquet(folder / "parts" / "left.parquet")
+    assert found[found.scene == "left"].geometry.reset_index(drop=True).equals(alone.geometry)
+    with pytest.raises(OptionError, match="coverage with prompts"):
+        segment_catalog(tmp_path / "scenes", folder, alone, coverage=True)

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import geopandas as gpd
@@ -17,6 +18,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from geosam.change import ExtentOptions, problems
+from geosam.change.schemas import to_schema
 from geosam.cli import app
 from geosam.errors import OptionError, SinkError
 from geosam.pipeline.publish import check_outputs, compare_to_file, publish
@@ -119,7 +121,20 @@ def test_a_package_in_a_schema_is_valid(result, schema, tmp_path):
     names = [name for name in pyogrio.list_layers(files.package)[:, 0] if name != "layer_styles"]
     layers = {name: pyogrio.read_dataframe(files.package, layer=name) for name in names}
     assert problems(layers, schema) == []
+    shaped = {name for name, kind in pyogrio.list_layers(files.package) if kind is not None}
+    with closing(sqlite3.connect(files.package)) as package:
+        assert {name for (name,) in package.execute("SELECT f_table_name FROM layer_styles")} == shaped
     assert sum(len(each) for each in layers.values()) >= 7
+
+
+def test_empty_layers_of_a_schema_have_the_types_of_full_ones(result):
+    nothing = replace(result[0], change=result[0].change.iloc[:0])
+    for schema in ("ems", "unosat", "osm"):
+        full, empty = to_schema(result[0], schema), to_schema(nothing, schema)
+        name = next(iter(full))
+        assert [kind.kind in "if" for kind in empty[name].drop(columns="geometry").dtypes] == [
+            kind.kind in "if" for kind in full[name].drop(columns="geometry").dtypes
+        ]
 
 
 def test_the_map_is_a_whole_page(result):

@@ -1,8 +1,13 @@
 """A coverage of a scene, from the raster to the file: laws of the polygons, and refusals."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import rasterio
 import shapely
+import xarray
+from rasterio.windows import Window
 
 import geosam
 from geosam.errors import OptionError
@@ -68,6 +73,15 @@ def test_the_mapping_unit_is_kept(scene, found):
     assert coarse.area_m2.sum() == pytest.approx(found.area_m2.sum(), rel=1e-6)
 
 
+def test_finer_detail_means_more_segments_of_the_same_ground():
+    with rasterio.open(Path(__file__).parents[1] / "sample_data" / "village_before.tif") as village:
+        pixels = village.read(window=Window(0, 0, 160, 128))
+    scene = geosam.open_scene(xarray.DataArray(pixels, dims=("band", "y", "x")))
+    found = [geosam.segment(scene, coverage=True, detail=detail) for detail in ("coarse", "normal", "fine")]
+    assert len(found[0]) < len(found[1]) < len(found[2])
+    assert [each.area.sum() for each in found] == [160 * 128] * 3
+
+
 def test_levels_are_coverages_and_nested(scene):
     found = geosam.segment(scene, model=NETWORK, coverage=True, hierarchy=True)
     assert found.object_id.is_unique
@@ -100,6 +114,8 @@ def test_fast_without_coverage_drops_what_is_too_small(scene, found):
     ("options", "said"),
     [
         ({"coverage": True, "speed": "clicks"}, "coverage at speed 'clicks'"),
+        ({"coverage": True, "detail": "finest"}, "detail='finest'"),
+        ({"detail": "fine"}, "detail='fine' without"),
         ({"coverage": True, "outline": "smooth"}, "coverage with an outline"),
         ({"coverage": True, "max_area": 10.0}, "coverage with max_area"),
         ({"speed": "slow"}, "speed='slow'"),

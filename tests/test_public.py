@@ -12,6 +12,7 @@ PUBLIC = [
     "Prompts",
     "SegmentOptions",
     "__version__",
+    "click",
     "compare",
     "compare_to_file",
     "encode",
@@ -23,6 +24,7 @@ PUBLIC = [
     "segment_catalog",
     "segment_to_file",
     "similar",
+    "view",
     "write",
 ]
 

@@ -31,6 +31,7 @@ maps        footprints coloured by status
 page        the page about a run
 summary     `report`: what became of each scene
 landcover   land-cover maps of all scenes by one model
+change      pairs of dates: what became of known objects at every date after an event
 ==========  ===========================================================================
 """
 
@@ -38,6 +39,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from geosam.catalog.change import ChangeRun as ChangeRun
+    from geosam.catalog.change import change_catalog as change_catalog
     from geosam.catalog.folder import RunFolder as RunFolder
     from geosam.catalog.items import Item as Item
     from geosam.catalog.job import View as View
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CatalogReport": "run",
+    "ChangeRun": "change",
     "Execution": "run",
     "Item": "items",
     "LandcoverRun": "landcover",
@@ -68,6 +72,7 @@ _HOMES = {
     "Selection": "selection",
     "Summary": "summary",
     "View": "job",
+    "change_catalog": "change",
     "encode_catalog": "run",
     "find_items": "sources",
     "landcover_catalog": "landcover",

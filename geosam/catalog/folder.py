@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b, file_digest
@@ -13,6 +14,7 @@ from zlib import crc32
 from geosam.disks import reason
 from geosam.errors import CatalogError, SinkError
 from geosam.paths import check_regular
+from geosam.sinks import read_metadata
 
 
 @dataclass(frozen=True)
@@ -231,3 +233,26 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield from (row for row in map(from_line, file) if row is not None)
     except OSError as error:
         raise CatalogError(f"{path} cannot be read ({error.strerror})", hint="move it away, and run again") from error
+
+
+def made(folder: str | os.PathLike[str]) -> Path:
+    """A folder for results, made if it is not there; absolute.
+
+    Raises
+    ------
+    SinkError
+        If it cannot be made.
+    """
+    place = Path(folder).absolute()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{folder} cannot be made ({error.strerror})", hint="choose another folder") from None
+    return place
+
+
+def key_of(path: Path) -> object:
+    """What an output that is there was made of, as its metadata say; None if there is none."""
+    with suppress(SinkError, OSError):
+        return read_metadata(path).get("key")
+    return None

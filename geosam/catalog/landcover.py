@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,18 +10,18 @@ from typing import Any
 import pandas as pd
 
 from geosam import sinks
+from geosam.catalog.folder import key_of, made
 from geosam.catalog.items import Item
 from geosam.catalog.job import View
 from geosam.catalog.sources import find_items
-from geosam.catalog.stack import stack_bands
-from geosam.catalog.tasks import named
-from geosam.errors import CatalogError, GeosamError, SinkError
+from geosam.catalog.tasks import open_item
+from geosam.errors import CatalogError, GeosamError
 from geosam.execute import Progress
 from geosam.landcover import LandcoverModel
 from geosam.landcover.outputs import area_table
 from geosam.pipeline.landcover import LandcoverFiles, map_landcover
 
-AREAS, STACKS = "areas.csv", "stacks"
+AREAS = "areas.csv"
 
 
 @dataclass
@@ -94,7 +92,7 @@ def landcover_catalog(
         raise CatalogError(f"{source}", expected="at least one scene")
     seen = (view or View()).resolved()
     learned = trained if isinstance(trained, LandcoverModel) else LandcoverModel.load(trained)
-    run = LandcoverRun(_made(folder))
+    run = LandcoverRun(made(folder))
     what = hashlib.sha256(learned.to_bytes() + json.dumps([seen.to_dict(), float(mmu)]).encode()).hexdigest()
     tables: list[pd.DataFrame] = []
     how = {"trained": learned, "mmu": mmu, "model": model, "store": store}
@@ -102,7 +100,7 @@ def landcover_catalog(
         target = run.folder / f"{item.name}.gpkg"
         key = hashlib.sha256(f"{what} {item.identity}".encode()).hexdigest()[:32]
         try:
-            if _key_of(target) == key:
+            if key_of(target) == key:
                 run.earlier.append(item.name)
                 areas = area_table(sinks.read_layer(target), learned.legend)
             else:
@@ -120,30 +118,5 @@ def landcover_catalog(
 
 def _mapped(item: Item, files: LandcoverFiles, view: View, how: dict[str, Any]) -> pd.DataFrame:
     """Map one scene; its areas."""
-    if item.problem is not None:
-        raise item.problem
-    paths: Sequence[str] = item.paths
-    stacks = Path(files.output).parent / STACKS
-    if len(paths) > 1:
-        stacks.mkdir(exist_ok=True)
-    whole = named(
-        view.open(paths[0] if len(paths) == 1 else stack_bands(paths, stacks / f"{item.name}.vrt")), item.name
-    )
-    scene = whole if view.aoi is None else whole.within(view.aoi, view.aoi_crs)
+    scene = open_item(item, view, Path(files.output).parent)
     return map_landcover(scene, files, **how).areas
-
-
-def _made(folder: str | os.PathLike[str]) -> Path:
-    place = Path(folder).absolute()
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"{folder} cannot be made ({error.strerror})", hint="choose another folder") from None
-    return place
-
-
-def _key_of(path: Path) -> object:
-    """What a map that is there was made of; None if there is none."""
-    with suppress(SinkError, OSError):
-        return sinks.read_metadata(path).get("key")
-    return None

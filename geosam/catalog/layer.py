@@ -11,7 +11,7 @@ from pyproj import CRS
 from geosam.catalog.folder import RunFolder, is_whole
 from geosam.catalog.footprints import from_geojson
 from geosam.catalog.manifest import DONE, OUTSIDE, Manifest
-from geosam.catalog.overlaps import find_once
+from geosam.catalog.overlaps import find_once, share_ground
 from geosam.catalog.parts import Part, Parts
 from geosam.errors import CatalogError
 from geosam.scene.reproject import parse_crs
@@ -70,7 +70,8 @@ def merge(
     once
         Whether an object that was found in two overlapping scenes becomes one, by the same rule as in overlapping
         windows: where their IoU in what both scenes saw exceeds one half. The first scene's outline holds where it has
-        data, the other's beyond.
+        data, the other's beyond. Of a coverage, ground that two scenes cover stays with the first, and the segments
+        of the other end there.
     allow_failures
         Whether scenes without a result, and those without a CRS where others have one, are left out; else they are an
         error.
@@ -100,8 +101,9 @@ def merge(
         parts = tuple(part for part in parts if part.crs)
     table = Parts(parts, common_crs(parts, crs))
     if once:
-        footprints = manifest.footprints()
-        table = replace(table, edits=find_once(table, [from_geojson(footprints.get(name)) for name in found.names]))
+        footprints = [from_geojson(manifest.footprints().get(name)) for name in found.names]
+        settle = share_ground if facts.get("options", {}).get("coverage") else find_once
+        table = replace(table, edits=settle(table, footprints))
     told = {**facts, "scenes": len(parts), "missing": list(found.missing), "once": once}
     write_table(table, target, layer=layer, metadata=told, overwrite=overwrite, inputs=_inputs(facts, scenes))
     return Merged(target, len(parts), table.rows, table.left_out, found.missing)

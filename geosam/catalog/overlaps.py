@@ -8,7 +8,7 @@ next scene's goes on.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -75,6 +75,43 @@ def find_once(table: Parts, footprints: Sequence[BaseGeometry | None]) -> dict[i
         for position, row in others:
             edits[position][row] = None
     return dict(edits)
+
+
+def share_ground(table: Parts, footprints: Sequence[BaseGeometry | None]) -> dict[int, Edits]:
+    """What becomes of the segments of coverages: ground that an earlier scene covers is taken from them.
+
+    Parameters
+    ----------
+    table, footprints
+        As for `find_once`.
+
+    Returns
+    -------
+    dict
+        By position of the part, edits by row: the rest of a segment, or None where nothing is left of it.
+    """
+    seen = lru_cache(maxsize=_HELD)(lambda position: _read(table.parts[position], table.crs))
+    before: dict[int, list[int]] = defaultdict(list)
+    for one, other in _overlapping(_place(footprints, table.crs)):
+        before[other].append(one)
+    edits: dict[int, Edits] = {}
+    for position, earlier in before.items():
+        taken = shapely.union_all([shapely.union_all(seen(one).shapes) for one in earlier])
+        edits[position] = _leave(seen(position).shapes, taken, table.crs)
+    return edits
+
+
+def _leave(shapes: np.ndarray, taken: BaseGeometry, crs: CRS | None) -> Edits:
+    """Cut ground that is taken off the shapes that reach into it."""
+    rows, _ = _clip(shapes, taken)
+    rest = np.array([_polygons(shape) for shape in shapely.difference(shapes[rows], taken)], object)
+    left = ~shapely.is_empty(rest)
+    whole = shapely.normalize(as_multipolygons(rest[left]))
+    columns = zip(shapely.to_wkb(whole), *(values.tolist() for values in measure(whole, crs)), strict=True)
+    edits: dict[int, Mapping[str, Any] | None] = dict.fromkeys(rows.tolist())
+    for row, values in zip(rows[left].tolist(), columns, strict=True):
+        edits[row] = dict(zip((GEOMETRY, "area_m2", "perimeter_m"), values, strict=True))
+    return edits
 
 
 def _place(footprints: Sequence[BaseGeometry | None], crs: CRS | None) -> np.ndarray:

@@ -18,9 +18,12 @@ from geosam.scene import Scene
 
 
 def pieces_of(station: Station, scene: Scene, part: Path) -> int:
-    """In how many pieces the windows of a scene that are still to be done are best shared out; 0 or 1 for none."""
+    """In how many pieces the windows of a scene that are still to be done are best shared out; 0 or 1 for none.
+
+    A region tree is one of the whole scene, and grows in one place.
+    """
     job = station.job
-    if not job.split or job.prompts is not None or job.encode or job.options.text is not None:
+    if not job.split or job.prompts is not None or job.encode or job.options.grows_tree:
         return 0
     plan = job.options.plan(scene.shape, side=station.network.side)
     if len(plan) <= job.split:

@@ -174,6 +174,8 @@ def segment_catalog(
     >>> report.scenes, report.done, report.failed
     (2, 2, [])
     """
+    if prompts is not None and options.get("coverage"):
+        raise OptionError("coverage with prompts", expected="everything mode", hint="leave one of them out")
     told = {field: options.pop(name) for name, field in _PROMPTS.items() if name in options}
     request = _Request.of(source, folder, model=model, store=store, options=options)
     check_words(request.job.options, prompts)
@@ -231,12 +233,6 @@ class _Request:
         check_names(options, Selection, View, Execution, SegmentOptions)
         execution, view = chosen(Execution, options), chosen(View, options).resolved()
         segment = chosen(SegmentOptions, options)
-        if segment.coverage or segment.speed == "fast":
-            raise OptionError(
-                "coverage over a catalog",
-                expected="objects",
-                hint="segment the scenes one by one; a segment of ground has no end at a scene's edge",
-            )
         segment = with_words(segment)
         items = find_items(source, chosen(Selection, options), area=view.area)
         spec, place = ModelSpec.of(model), RunFolder.create(folder)

@@ -18,6 +18,7 @@ from rasterio.errors import RasterioError
 from geosam.catalog.folder import RunFolder, digest_of
 from geosam.catalog.footprints import footprint_of
 from geosam.catalog.items import Item
+from geosam.catalog.job import View
 from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Row
 from geosam.catalog.pieces import fill_piece, gather_pieces, pieces_of
 from geosam.catalog.stack import stack_bands
@@ -163,7 +164,7 @@ def row_of(task: Task, status: str, **values: Any) -> Row:
 def _carry_out(station: Station, task: Task) -> Outcome:
     job = station.job
     folder = RunFolder(job.folder)
-    whole = job.seen(named(job.view.open(_path_of(task.item, folder)), task.item.name))
+    whole = job.seen(named(job.view.open(_path_of(task.item, folder.stacks)), task.item.name))
     place = {"footprint": footprint_of(whole, job.view.area), "crs": _told_crs(whole)}
     try:
         scene = whole if job.view.aoi is None else whole.within(job.view.aoi, job.view.aoi_crs)
@@ -207,11 +208,30 @@ def named(scene: Scene, name: str) -> Scene:
     return replace(scene, raster=replace(scene.raster, info=info))  # pyright: ignore[reportArgumentType]  # a raster is a dataclass
 
 
-def _path_of(item: Item, folder: RunFolder) -> str:
+def open_item(item: Item, view: View, folder: Path) -> Scene:
+    """The scene of an item under its name, cropped to the area of interest.
+
+    Parameters
+    ----------
+    item, view
+        The item, and how it is seen.
+    folder
+        Of the results; rasters that are bands of one scene are stacked there.
+
+    Raises
+    ------
+    GeosamError
+        What is wrong with the item, or with its raster.
+    """
+    if item.problem is not None:
+        raise item.problem
+    whole = named(view.open(_path_of(item, RunFolder(folder).stacks)), item.name)
+    return whole if view.aoi is None else whole.within(view.aoi, view.aoi_crs)
+
+
+def _path_of(item: Item, stacks: Path) -> str:
     """The item's raster; of several, the one that stacks them."""
-    if len(item.paths) == 1:
-        return item.paths[0]
-    return stack_bands(item.paths, folder.stacks / f"{item.name}.vrt")
+    return item.paths[0] if len(item.paths) == 1 else stack_bands(item.paths, stacks / f"{item.name}.vrt")
 
 
 def _told_crs(scene: Scene) -> str | None:

@@ -5,6 +5,7 @@ not get it. Minor damage, which a satellite can hardly show, counts as doubt in 
 in EMS and left out where a schema has no word for it; it is never "no visible damage".
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,8 @@ UNOSAT_CLASSES = {
     11: "Possible damage from adjacent impact, debris",
 }
 
+_NUMBERED = re.compile(r"_\d+$")
+
 OSM_BUILDING = ("yes", "ruins", "collapsed")
 
 
@@ -66,6 +69,36 @@ _EMS_OBJECT = (
     "obj_type", "name", "info", "simplified", "damage_gra", "det_method", "notation", "or_src_id", "dmg_src_id",
     "cd_value", "real",
 )  # fmt: skip
+
+
+_NUMBERS = {
+    **dict.fromkeys(("or_src_id", "dmg_src_id", "Main_Damage_Site_Class"), "int64"),
+    **dict.fromkeys(("cd_value", "area", "Area_ha", "Confidence", "damage:score"), "float64"),
+}
+"""Fields of all schemas that are no text."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Objects that somebody has judged, without a comparison of two dates.
+
+    Attributes
+    ----------
+    change
+        Each object with ``source_id, status, grade, grade_score``, as in `geosam.change.result.COLUMNS`.
+    extent
+        Ground that the event took, or None.
+    not_analysed
+        Ground that was not looked at: ``reason``.
+    source
+        Two rows for the scenes: ``src_id, name, date, gsd_m, phase``.
+    """
+
+    change: gpd.GeoDataFrame
+    extent: gpd.GeoDataFrame | None
+    not_analysed: gpd.GeoDataFrame
+    source: pd.DataFrame
+
 
 SCHEMAS: dict[str, dict[str, LayerRule]] = {
     "ems": {
@@ -102,13 +135,13 @@ SCHEMAS: dict[str, dict[str, LayerRule]] = {
 """Schema → its layers and what they may hold."""
 
 
-def to_schema(result: Comparison, schema: str) -> dict[str, pd.DataFrame]:
+def to_schema(result: Comparison | Judged, schema: str) -> dict[str, pd.DataFrame]:
     """A comparison in the layers, fields and words of a schema.
 
     Parameters
     ----------
     result
-        The comparison. Objects that are new are no damage sites and left out.
+        The comparison, or objects that somebody has judged. Objects that are new are no damage sites and left out.
     schema
         One of `SCHEMAS`.
 
@@ -124,9 +157,13 @@ def to_schema(result: Comparison, schema: str) -> dict[str, pd.DataFrame]:
     """
     if schema not in SCHEMAS:
         raise OptionError(f"schema {schema!r}", expected=", ".join(SCHEMAS))
-    writers: dict[str, Callable[[Comparison], dict[str, pd.DataFrame]]] = {"ems": _ems, "unosat": _unosat, "osm": _osm}
+    writers: dict[str, Callable[[Comparison | Judged], dict[str, pd.DataFrame]]] = {
+        "ems": _ems,
+        "unosat": _unosat,
+        "osm": _osm,
+    }
     tables = writers[schema](result)
-    return {name: _in_degrees(table) for name, table in tables.items()}
+    return {name: to_degrees(table) for name, table in tables.items()}
 
 
 def problems(layers: Mapping[str, pd.DataFrame], schema: str) -> list[str]:
@@ -147,10 +184,11 @@ def problems(layers: Mapping[str, pd.DataFrame], schema: str) -> list[str]:
             continue
         shape = table.geometry.name if isinstance(table, gpd.GeoDataFrame) else None
         for column in (each for each in table.columns if each != shape):
-            if column not in rule.fields:
+            single = _NUMBERED.sub("", str(column))  # of a second date and so on
+            if single not in rule.fields:
                 found.append(f"{name}.{column}: no field of the schema")
-            elif column in rule.words:
-                odd = [each for each in table[column].dropna().unique().tolist() if each not in rule.words[column]]
+            elif single in rule.words:
+                odd = [each for each in table[column].dropna().unique().tolist() if each not in rule.words[single]]
                 found += [f"{name}.{column}: {each!r} is no word of the schema" for each in odd]
     return found
 
@@ -187,7 +225,7 @@ def unosat_class(status: str, grade: Any, score: float) -> int:
     return {"destroyed": 1, "major": 2, "minor": 3}[grade] if score >= SURE else 4
 
 
-def _judged(result: Comparison, *, unseen: bool) -> gpd.GeoDataFrame:
+def _judged(result: Comparison | Judged, *, unseen: bool) -> gpd.GeoDataFrame:
     """Known objects, those that were not seen only if asked for."""
     left_out = ("new",) if unseen else ("new", "unseen")
     found = result.change[~result.change["status"].isin(left_out)]
@@ -199,7 +237,7 @@ def _told(table: gpd.GeoDataFrame, word: Callable[[str, Any, float], Any]) -> li
     return [word(*row) for row in zip(*columns, strict=True)]
 
 
-def _ems(result: Comparison) -> dict[str, pd.DataFrame]:
+def _ems(result: Comparison | Judged) -> dict[str, pd.DataFrame]:
     known = _judged(result, unseen=True)
     n = len(known)
     built = {
@@ -234,7 +272,7 @@ def _ems(result: Comparison) -> dict[str, pd.DataFrame]:
     return layers | {"source": _ems_source(result)}
 
 
-def _ems_source(result: Comparison) -> pd.DataFrame:
+def _ems_source(result: Comparison | Judged) -> pd.DataFrame:
     table = result.source
     moments = [pd.to_datetime(each, errors="coerce", utc=True) for each in table["date"]]
     return pd.DataFrame(
@@ -249,7 +287,7 @@ def _ems_source(result: Comparison) -> pd.DataFrame:
     )
 
 
-def _unosat(result: Comparison) -> dict[str, pd.DataFrame]:
+def _unosat(result: Comparison | Judged) -> dict[str, pd.DataFrame]:
     known = _judged(result, unseen=False)
     codes = _told(known, unosat_class)
     date = result.source["date"].iloc[1]
@@ -269,7 +307,7 @@ def _unosat(result: Comparison) -> dict[str, pd.DataFrame]:
     return layers
 
 
-def _osm(result: Comparison) -> dict[str, pd.DataFrame]:
+def _osm(result: Comparison | Judged) -> dict[str, pd.DataFrame]:
     known = _judged(result, unseen=False)
     gone = (known["status"] == "gone").tolist()
     fallen = [grade == "destroyed" and not out for grade, out in zip(known["grade"], gone, strict=True)]
@@ -285,10 +323,14 @@ def _osm(result: Comparison) -> dict[str, pd.DataFrame]:
 
 
 def _geo(columns: dict[str, list[Any]], frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    return gpd.GeoDataFrame(pd.DataFrame(columns), geometry=list(frame.geometry), crs=frame.crs)
+    table = pd.DataFrame(columns)
+    if table.empty:  # no value says of what type a field is
+        table = table.astype({name: _NUMBERS.get(name, "str") for name in columns})
+    return gpd.GeoDataFrame(table, geometry=list(frame.geometry), crs=frame.crs)
 
 
-def _in_degrees(table: pd.DataFrame) -> pd.DataFrame:
+def to_degrees(table: pd.DataFrame) -> pd.DataFrame:
+    """A layer in longitude and latitude; one without a CRS, and a table, as they are."""
     if isinstance(table, gpd.GeoDataFrame) and table.crs is not None:
         return table.to_crs(4326)
     return table

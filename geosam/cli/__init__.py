@@ -12,7 +12,7 @@ import typer
 
 import geosam
 from geosam.cli.catalog import catalog
-from geosam.cli.change import change
+from geosam.cli.change import change, change_catalog
 from geosam.cli.demo import demo
 from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
@@ -22,7 +22,9 @@ from geosam.cli.landcover import accuracy, landcover, landcover_catalog, sample
 from geosam.cli.log import log_handler
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan
+from geosam.cli.qgis_plugin import qgis_plugin
 from geosam.cli.segment import segment
+from geosam.cli.serve import serve
 from geosam.cli.similar import similar
 from geosam.cli.words import words
 
@@ -36,9 +38,10 @@ app = typer.Typer(
 )
 for command in (info, segment, landcover, sample, accuracy, similar, change):
     app.command()(command)
-for command in (plan, encode, models, demo, train, finetune, evaluate):
+for command in (serve, plan, encode, models, demo, train, finetune, evaluate, qgis_plugin):
     app.command()(command)
 catalog.command("landcover")(landcover_catalog)
+catalog.command("change")(change_catalog)
 app.add_typer(catalog)
 app.add_typer(words)
 

@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from geosam.cli.catalog import Asset, Limit, Source, When, Where
 from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
 from geosam.cli.options import OUTPUT, PROMPTS, IdColumn, PromptsCrs, PromptsLayer
-from geosam.cli.scenes import Bands, Quiet, Store, open_asked
+from geosam.cli.scenes import Aoi, AoiCrs, Bands, Quiet, Store, open_asked, read_aoi
 
 _DATES, _EXTENT, _SHEET = "The two dates", "Extent of an event", "Situation map"
 
@@ -17,6 +18,18 @@ Masks = Annotated[
         help="Raster or vector file of clouds or other cover on that date; repeatable.", rich_help_panel=_DATES
     ),
 ]
+
+
+Decode = Annotated[
+    bool, typer.Option("--decode/--no-decode", help="Decode outlines on both dates.", rich_help_panel=PROMPTS)
+]
+Correct = Annotated[
+    bool, typer.Option("--correct/--no-correct", help="Take out the shift between the dates.", rich_help_panel=_DATES)
+]
+Metres = Annotated[
+    float | None, typer.Option(help="Metres per pixel; default: the coarser scene's.", rich_help_panel=_DATES)
+]
+Grades = Annotated[Path | None, typer.Option(help="Model of damage from `geosam.change.fit`; default: the package's.")]
 
 
 def change(
@@ -36,24 +49,15 @@ def change(
     new: Annotated[
         bool, typer.Option("--new/--no-new", help="Look for new objects like the known ones.", rich_help_panel=PROMPTS)
     ] = True,
-    decode: Annotated[
-        bool, typer.Option("--decode/--no-decode", help="Decode outlines on both dates.", rich_help_panel=PROMPTS)
-    ] = True,
-    correct: Annotated[
-        bool,
-        typer.Option("--correct/--no-correct", help="Take out the shift between the dates.", rich_help_panel=_DATES),
-    ] = True,
+    decode: Decode = True,
+    correct: Correct = True,
     mask_before: Masks = None,
     mask_after: Masks = None,
     date_before: Annotated[str, typer.Option(help="When it was taken, ISO 8601.", rich_help_panel=_DATES)] = "",
     date_after: Annotated[str, typer.Option(help="When it was taken, ISO 8601.", rich_help_panel=_DATES)] = "",
-    resolution_m: Annotated[
-        float | None, typer.Option(help="Metres per pixel; default: the coarser scene's.", rich_help_panel=_DATES)
-    ] = None,
+    resolution_m: Metres = None,
     bands: Bands = None,
-    grades: Annotated[
-        Path | None, typer.Option(help="Model of damage from `geosam.change.fit`; default: the package's.")
-    ] = None,
+    grades: Grades = None,
     extent: Annotated[
         Literal["outlines", "ndwi", "mndwi", "dnbr", "dndvi", "sar"] | None,
         typer.Option(help="How the event's extent is found; `outlines`: by --extent-prompts.", rich_help_panel=_EXTENT),
@@ -139,6 +143,69 @@ def change(
             progress=progress,
         )
     show_change(result, [each for each in (output, geojson, sheet, page) if each], Console(soft_wrap=True))
+
+
+def change_catalog(
+    source: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.", metavar="RUN/")],
+    event: Annotated[str, typer.Option(help="When it happened, as `2024-06-30` or `2024-06-30/2024-07-02`.")],
+    prompts: Annotated[str, typer.Option(help="Vector file of known objects, such as footprints.")],
+    model: Model = "nano",
+    when: When = None,
+    where: Where = None,
+    asset: Asset = None,
+    limit: Limit = None,
+    prompts_layer: PromptsLayer = None,
+    prompts_crs: PromptsCrs = None,
+    id_column: IdColumn = None,
+    decode: Decode = True,
+    correct: Correct = True,
+    resolution_m: Metres = None,
+    grades: Grades = None,
+    bands: Bands = None,
+    aoi: Aoi = None,
+    aoi_crs: AoiCrs = None,
+    schema: Annotated[
+        Literal["unosat"] | None, typer.Option(help="Also the columns of a schema, one set for each date.")
+    ] = None,
+    store: Store = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compare every scene after an event with those before; the same command again does what is missing."""
+    from rich.console import Console
+
+    from geosam.catalog import Selection, View, change_catalog
+    from geosam.catalog.change import LAYER
+    from geosam.execute import progress_bar
+
+    asked: dict[str, Any] = {"resolution_m": resolution_m, "correct": correct, "decode": decode, "layer": prompts_layer}
+    asked |= {"id_column": id_column, "prompts_crs": prompts_crs, "grades": grades}
+    with progress_bar(quiet=quiet) as progress:
+        run = change_catalog(
+            source,
+            output,
+            prompts,
+            event=event,
+            selection=Selection(when, tuple(where or ()), asset, limit),
+            view=View(bands, aoi=read_aoi(aoi), aoi_crs=aoi_crs),
+            schema=schema,
+            model=open_model(model, device=device, dtype=dtype, threads=threads),
+            store=None if store == "none" else store,
+            progress=progress,
+            **{name: value for name, value in asked.items() if value is not None},
+        )
+    console = Console(soft_wrap=True)
+    console.print(f"{len(run.done)} pairs compared, {len(run.earlier)} before, {len(run.failed)} failed")
+    for name, why in {**run.failed, **run.skipped}.items():
+        console.print(f"{name}: {why}", style="yellow", highlight=False, markup=False)
+    if run.objects is not None:
+        dates = run.objects["date"].nunique()
+        console.print(f"  {run.folder / LAYER}: {run.objects['object_id'].nunique():,} objects, {dates} dates")
+    if run.failed:
+        raise typer.Exit(1)
 
 
 def asked_extent(

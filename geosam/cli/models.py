@@ -15,7 +15,7 @@ def models() -> None:
 
     console = Console()
     console.print(drawing())
-    console.print("\nfor --text, as --text-model")
+    console.print("\nfor words, as the text model of a run")
     console.print(reading())
 
 

@@ -62,6 +62,14 @@ Coverage = Annotated[
         rich_help_panel=EVERYTHING,
     ),
 ]
+Detail = Annotated[
+    str | None,
+    typer.Option(
+        help="`fine`, `normal` or `coarse` segments; with --coverage or --speed fast.",
+        rich_help_panel=EVERYTHING,
+        metavar="DETAIL",
+    ),
+]
 MinArea = Annotated[float, typer.Option(help="Drop objects smaller than this, m².", min=0, rich_help_panel=EVERYTHING)]
 MaxArea = Annotated[float, typer.Option(help="Drop objects larger than this, m².", min=0, rich_help_panel=EVERYTHING)]
 Kinds = Annotated[

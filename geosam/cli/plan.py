@@ -7,6 +7,7 @@ import typer
 from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
 from geosam.cli.options import (
     Coverage,
+    Detail,
     GroupColumn,
     IdColumn,
     LabelColumn,
@@ -58,6 +59,7 @@ def plan(
     spacing: Spacing = None,
     speed: Speed = None,
     coverage: Coverage = False,
+    detail: Detail = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     threads: Threads = None,
@@ -82,6 +84,7 @@ def plan(
         spacing_px=spacing,
         speed=speed,
         coverage=coverage,
+        detail=detail,
     )
     show_forecast(forecast, Console(soft_wrap=True))
 

@@ -1,9 +1,12 @@
-"""How far the work is: said by a bar, or not at all."""
+"""How far the work is: said by a bar, by lines for another program, or not at all."""
 
+import os
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOBase
 from types import TracebackType
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
@@ -13,6 +16,9 @@ from rich.text import Text
 Item = TypeVar("Item")
 
 _RATE_OVER_SECONDS = 120.0
+
+LINES = "GEOSAM_PROGRESS"
+"""Variable of the environment; with ``lines`` in it a program that started geosam, as QGIS does, can follow it."""
 
 
 class Stage:
@@ -125,8 +131,35 @@ class Bar(Progress):
             self._rich.update(stage.task, total=stage.done)
 
 
+class Lines(Progress):
+    """Writes ``progress 3/9 windows: segment`` to the standard error whenever another hundredth of a stage is done.
+
+    Parameters
+    ----------
+    out
+        Where to write; the standard error if not given.
+
+    Examples
+    --------
+    >>> with Lines(sys.stdout) as progress, progress.stage("segment", 2) as stage:
+    ...     stage.advance(2)
+    progress 0/2 windows: segment
+    progress 2/2 windows: segment
+    """
+
+    def __init__(self, out: TextIO | TextIOBase | None = None) -> None:
+        self._out = out
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None, *, unit: str = "windows", done: int = 0) -> Iterator[Stage]:
+        """Begin a stage of the work; see `Progress.stage`."""
+        yield _LinesStage(self._out or sys.stderr, f"{'?' if total is None else total} {unit}: {name}", total, done)
+
+
 def progress_bar(*, quiet: bool = False, console: Console | None = None) -> Progress:
     """A `Bar` where somebody watches; a silent `Progress` if `quiet`, or if the output is not a terminal.
+
+    Where ``GEOSAM_PROGRESS=lines`` is set, `Lines` tell it to the program that set it.
 
     Parameters
     ----------
@@ -140,6 +173,8 @@ def progress_bar(*, quiet: bool = False, console: Console | None = None) -> Prog
     >>> type(progress_bar(quiet=True)).__name__
     'Progress'
     """
+    if os.environ.get(LINES) == "lines" and not quiet:
+        return Lines()
     console = console or Console(stderr=True)
     return Bar(console) if console.is_terminal and not quiet else Progress()
 
@@ -153,6 +188,23 @@ class _BarStage(Stage):
     def advance(self, count: int = 1) -> None:
         self.done += count
         self._rich.advance(self.task, count)
+
+
+class _LinesStage(Stage):
+    """A stage that is told in lines."""
+
+    def __init__(self, out: TextIO | TextIOBase, told: str, total: int | None, done: int) -> None:
+        self._out, self._told, self._total, self._done, self._percent = out, told, total, done, -1
+        self.advance(0)
+
+    def advance(self, count: int = 1) -> None:
+        self._done += count
+        percent = 100 * self._done // self._total if self._total else 0
+        if percent > self._percent:
+            self._percent = percent
+            with suppress(OSError):  # whoever reads it may be gone
+                self._out.write(f"progress {self._done}/{self._told}\n")
+                self._out.flush()
 
 
 class _RateColumn(ProgressColumn):

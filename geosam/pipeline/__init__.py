@@ -31,6 +31,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -174,16 +175,7 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
     check_hierarchy(request, labels=labels is not None)
     read = sinks.input_files(request.scene, scene, prompts, model, *inputs)
-    others = {"overwrite": overwrite or sinks.is_pending(output), "inputs": read}
-    asked = Asked(
-        sinks.check_writable(
-            output, overwrite=overwrite, has_crs=request.scene.frame.on_earth, layer=layer, inputs=read
-        ),
-        _checked(labels, sinks.LABEL_FORMATS, **others),
-        _checked(picture, sinks.PICTURE_FORMATS, **others),
-        layer,
-        overwrite,
-    )
+    asked = Asked.of(request, output, labels, picture, layer=layer, overwrite=overwrite, inputs=read)
     report = Report(outputs=asked.paths)
     key = json.dumps([request.key, layer], sort_keys=True)
     with (
@@ -220,6 +212,29 @@ class Asked:
     picture: Path | None
     layer: str | None
     overwrite: bool
+
+    @classmethod
+    def of(
+        cls,
+        request: Request,
+        layer_path: str | PathLike[str],
+        labels: str | PathLike[str] | None,
+        picture: str | PathLike[str] | None,
+        *,
+        layer: str | None,
+        overwrite: bool,
+        inputs: Iterable[str],
+    ) -> "Asked":
+        """Check, before any work, that each output can be written and is none of the inputs."""
+        pending = sinks.is_pending(layer_path)
+        checked = partial(sinks.check_writable, inputs=inputs)
+        return cls(
+            checked(layer_path, overwrite=overwrite, has_crs=request.scene.frame.on_earth, layer=layer),
+            checked(labels, formats=sinks.LABEL_FORMATS, overwrite=overwrite or pending) if labels else None,
+            checked(picture, formats=sinks.PICTURE_FORMATS, overwrite=overwrite or pending) if picture else None,
+            layer,
+            overwrite,
+        )
 
     @property
     def paths(self) -> list[Path]:
@@ -283,11 +298,6 @@ def counted(frames: Iterator[GeoDataFrame], report: Report) -> Iterator[GeoDataF
     for frame in frames:
         report.objects += len(frame)
         yield frame
-
-
-def _checked(path: str | PathLike[str] | None, formats: tuple[str, ...], **how: Any) -> Path | None:
-    """An output that need not be asked for, absolute."""
-    return sinks.check_writable(path, formats=formats, **how) if path else None
 
 
 def encode(

@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 from geosam.errors import OptionError
 from geosam.polygons import Outline
+from geosam.regions import DETAILS
 from geosam.segmenter import Recipe, Segmenter
 from geosam.windows import WindowPlan
 
@@ -43,6 +44,9 @@ class SegmentOptions:
         Whether every valid pixel is to lie in exactly one segment, whatever it is; then `min_area` is the mapping unit:
         what is smaller joins the neighbour that it is most like. Needs a speed with the region tree, and takes ``fast``
         if none is asked for.
+    detail
+        How finely the region tree is cut: ``"fine"``, ``"normal"`` or ``"coarse"``; None is normal. It needs a speed
+        with the tree.
     min_area, max_area
         Limits of an object's area in m² (px² for a scene without a CRS); everything mode.
     simplify
@@ -79,6 +83,7 @@ class SegmentOptions:
     kinds: bool = False
     speed: str | None = None
     coverage: bool = False
+    detail: str | None = None
     pred_iou_threshold: float | int | None = None
     stability_threshold: float | int | None = None
     min_area: float | int = 0.0
@@ -104,6 +109,10 @@ class SegmentOptions:
             raise OptionError(f"speed={self.speed!r}", expected=" or ".join(map(repr, SPEEDS)))
         if self.coverage and self.speed == "clicks":
             raise OptionError("coverage at speed 'clicks'", expected="speed 'fast'", hint="leave the speed out")
+        if self.detail not in {None, *DETAILS}:
+            raise OptionError(f"detail={self.detail!r}", expected=" or ".join(map(repr, DETAILS)))
+        if self.detail and not self.grows_tree:
+            raise OptionError(f"detail={self.detail!r} without the region tree", expected="coverage, or speed 'fast'")
         if self.coverage and (self.outline or self.max_area < float("inf")):
             what = "an outline" if self.outline else f"max_area={self.max_area}"
             raise OptionError(f"coverage with {what}", expected="all ground in segments that share borders")

@@ -1,6 +1,6 @@
 """A comparison as files: one GeoPackage, the layers of a schema, GeoJSON, a situation map, a swipe page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -10,13 +10,28 @@ from geosam import sinks
 from geosam.change.legend import EXTENT_COLOURS, NOT_ANALYSED, OTHER_EXTENT, STATUS_COLOURS
 from geosam.change.options import CompareOptions
 from geosam.change.result import Comparison
-from geosam.change.schemas import EMS_DAMAGE, SCHEMAS, to_schema
+from geosam.change.schemas import EMS_DAMAGE, SCHEMAS, UNOSAT_CLASSES, to_schema
 from geosam.errors import OptionError, SinkError
 from geosam.pipeline.compare import compare
 from geosam.sheets import MAP_FORMATS, PAGE_FORMATS, Titles, situation_map, swipe_page
 from geosam.sinks import Category, categorized
 from geosam.sinks.layers import write_layers
 from geosam.sinks.places import check_path
+
+OSM_STATE = (
+    'CASE WHEN "destroyed:building" IS NOT NULL THEN \'destroyed\' WHEN "building" <> \'yes\' THEN "building"'
+    ' WHEN "damage:grade" IS NOT NULL THEN "damage:grade" ELSE \'no damage\' END'
+)
+"""What became of a building in the words of OpenStreetMap, as an expression of QGIS."""
+
+OSM_COLOURS = {
+    "destroyed": "d7191c",
+    "collapsed": "d7191c",
+    "ruins": "d7191c",
+    "major": "fdae61",
+    "minor": "ffff99",
+    "no damage": "1a9641",
+}
 
 
 @dataclass(frozen=True)
@@ -179,25 +194,29 @@ def compare_to_file(  # noqa: PLR0913 - each output is an argument of its own
     return result
 
 
-def styles(layers: Any) -> dict[str, str]:
-    """Style of each layer that QGIS is to draw by category."""
+def styles(layers: Mapping[str, Any]) -> dict[str, str]:
+    """Style of each layer that QGIS is to draw by category; of extents only the classes that are there."""
     by_status = [_shown(name, name, colour) for name, colour in STATUS_COLOURS.items()]
-    by_class = [_shown(name, name, colour) for name, colour in EXTENT_COLOURS.items()]
+    there = set(layers["extent"]["class"]) if "extent" in layers else set()
+    by_class = [_shown(name, name, colour) for name, colour in EXTENT_COLOURS.items() if name in there]
+    by_class += [_shown("", "other", OTHER_EXTENT)] * bool(there - set(EXTENT_COLOURS))
     words = dict(zip(EMS_DAMAGE, ("d7191c", "fdae61", "ffff99", "1a9641", "9e9e9e"), strict=True))
-    sites = {1: "d7191c", 2: "fdae61", 3: "fee08b", 4: "ffff99", 6: "1a9641", 11: "c2a5cf"}
+    sites = dict(zip(UNOSAT_CLASSES, ("d7191c", "fdae61", "fee08b", "ffff99", "1a9641", "c2a5cf"), strict=True))
+    by_site = [_shown(str(code), f"{code} {UNOSAT_CLASSES[code]}", colour) for code, colour in sites.items()]
+    observed = [_shown("event", "observed event", EXTENT_COLOURS["flood"])]
     known = {
         "change": categorized("status", by_status),
         "before": categorized("'before'", [_shown("before", "outline before", "ffffff", 0.0)]),
         "after": categorized("'after'", [_shown("after", "outline after", "ffd92f", 0.0)]),
-        "extent": categorized("class", [*by_class, _shown("", "other", OTHER_EXTENT)]),
+        "extent": categorized("class", by_class),
         "not_analysed": categorized("'gap'", [_shown("gap", "not analysed", NOT_ANALYSED, 0.6)]),
         "summary": categorized("'unit'", [_shown("unit", "units", "444444", 0.0)]),
         "builtUpA": categorized("damage_gra", [_shown(word, word, colour) for word, colour in words.items()]),
-        "observedEventA": categorized("'event'", [_shown("event", "observed event", EXTENT_COLOURS["flood"])]),
+        "observedEventA": categorized("'event'", observed),
         "notAnalysedA": categorized("'gap'", [_shown("gap", "not analysed", NOT_ANALYSED, 0.6)]),
-        "damage_sites": categorized(
-            "Main_Damage_Site_Class", [_shown(str(code), str(code), colour) for code, colour in sites.items()]
-        ),
+        "damage_sites": categorized("Main_Damage_Site_Class", by_site),
+        "event_extent": categorized("'event'", observed),
+        "buildings": categorized(OSM_STATE, [_shown(name, name, colour) for name, colour in OSM_COLOURS.items()]),
     }
     return {name: qml for name, qml in known.items() if name in layers}
 

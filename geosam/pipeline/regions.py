@@ -17,7 +17,7 @@ from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.polygons import frame, outline, polygonize
 from geosam.regions import (
-    LEVELS,
+    DETAILS,
     Block,
     Coverage,
     FineFeatures,
@@ -59,7 +59,7 @@ ABREAST = 1
 def find_regions(run: Run, tap: Callable[[Strips], Strips] = iter) -> Iterator[GeoDataFrame]:
     """Polygons of all segments, in batches, each as soon as its last row of pixels is known.
 
-    With a hierarchy there are `geosam.regions.LEVELS` of them, the coarsest first: each is a coverage of its own.
+    With a hierarchy there are three (`geosam.regions.DETAILS`), the coarsest first: each is a coverage of its own.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def cover_scene(run: Run) -> Coverage:
     run.report.empty += grid.plan.count - len(full)
     looks = Looks(run, grid, full)
     scale = scene_scale(run, looks)
-    levels = LEVELS if options.hierarchy else LEVELS[:1]
+    levels = DETAILS[options.detail or "normal"][: None if options.hierarchy else 1]
     how = Growth(scale.colour, load_head(), levels)
     grow_scene(grid, grow_blocks(run, looks, scale, how), how, run.journal)
     least_px = max(options.min_area / run.request.m2_per_px, LEAST_PX) if options.coverage else LEAST_PX

@@ -21,7 +21,7 @@ coverage     the cut as a partition of the valid pixels; the mapping unit
 
 from geosam.regions.block import Block, Place, empty_block, make_block
 from geosam.regions.coverage import Coverage, Segments, cover
-from geosam.regions.cuts import LEVELS, CutOptions
+from geosam.regions.cuts import DETAILS, CutOptions
 from geosam.regions.features import FineFeatures
 from geosam.regions.gradients import Scale, measure_scale
 from geosam.regions.measures import measure_nodes
@@ -32,7 +32,7 @@ from geosam.regions.tiles import Spot
 from geosam.regions.tree import Grown, Growth
 
 __all__ = [
-    "LEVELS",
+    "DETAILS",
     "Block",
     "Coverage",
     "CutOptions",

@@ -51,8 +51,12 @@ class CutOptions:
         return np.where(made & ~sure & (height > self.height), NEVER, value) - self.price
 
 
-LEVELS = (CutOptions(), CutOptions(price=0.2), CutOptions(price=0.6))
-"""The cut that is the map, and two coarser ones, whose segments are unions of those of the finer."""
+DETAILS = {
+    "coarse": tuple(CutOptions(price=price) for price in (0.2, 0.6, 1.8)),
+    "normal": tuple(CutOptions(price=price) for price in (0.03, 0.2, 0.6)),
+    "fine": tuple(CutOptions(height=0.1, price=price) for price in (0.03, 0.2, 0.6)),
+}
+"""By name, the cut that is the map, and two coarser ones, whose segments are unions of those of the finer."""
 
 
 def best_cut(

@@ -28,6 +28,8 @@ class Axis:
         Source pixels per working pixel.
     size
         Source pixels in all.
+    origin
+        Source coordinate of the edge of working pixel 0.
 
     Examples
     --------
@@ -40,16 +42,17 @@ class Axis:
     stop: int
     step: float
     size: int
+    origin: float = 0.0
 
     @property
     def plain(self) -> bool:
         """True if a working pixel is a source pixel."""
-        return self.step == 1
+        return self.step == 1 and self.origin == int(self.origin)
 
     @cached_property
     def _edges(self) -> np.ndarray:
         """Source coordinates of the edges of the working pixels; whole numbers where they are meant to be."""
-        edges = np.arange(self.start, self.stop + 1) * self.step
+        edges = self.origin + np.arange(self.start, self.stop + 1) * self.step
         whole = np.rint(edges)
         return np.clip(np.where(np.abs(edges - whole) < SNAP, whole, edges), 0, self.size)
 

@@ -1,0 +1,207 @@
+"""The map tool: pointer and buttons become clicks on pixels, and what the server answers is drawn over the map."""
+
+from qgis.core import QgsCoordinateTransform, QgsCsException, QgsGeometry, QgsPointXY, QgsProject, QgsWkbTypes
+from qgis.gui import QgsMapTool, QgsRubberBand, QgsVertexMarker
+from qgis.PyQt.QtCore import QPoint, Qt, pyqtSignal
+from qgis.PyQt.QtGui import QColor
+
+from .keys import Keys
+
+DRAG_PX = 6
+"""Screen pixels that the pointer moves before a click becomes a box."""
+
+_HOVER = QColor(0, 200, 255), QColor(0, 200, 255, 40)
+_REVIEW = QColor(30, 110, 255), QColor(30, 110, 255, 70)
+_CANDIDATES = QColor(210, 60, 220), QColor(210, 60, 220, 50)
+_BOX = QColor(255, 255, 255), QColor(255, 255, 255, 20)
+_ADDED, _TAKEN = QColor(20, 150, 60), QColor(215, 35, 35)
+
+
+class ClickTool(QgsMapTool):
+    """Click objects of a scene.
+
+    Signals
+    -------
+    acted
+        Name of what a key does beyond the object in hand: ``help``, ``find``, ``similar``, ``leave``.
+    """
+
+    acted = pyqtSignal(str)
+
+    def __init__(self, canvas):
+        super().__init__(canvas)
+        self.clicking = None
+        self.keys = Keys(self._act, canvas)
+        self._pressed, self._dragged = None, False
+        self._bands = {name: self._band(*colours) for name, colours in self._looks()}
+        self._markers = []
+        canvas.destinationCrsChanged.connect(self.draw)
+        self.setCursor(Qt.CursorShape.CrossCursor)
+
+    def use(self, clicking):
+        """Click in this session from now on; None: in none."""
+        if self.clicking is not None:
+            self.clicking.drawn.disconnect(self.draw)
+        self.clicking = clicking
+        if clicking is not None:
+            clicking.drawn.connect(self.draw)
+        self.draw()
+
+    def activate(self):
+        super().activate()
+        self.keys.arm()
+        self.canvas().setFocus()
+
+    def deactivate(self):
+        self.keys.disarm()
+        if self.clicking is not None:
+            self.clicking.leave()
+        super().deactivate()
+
+    def remove(self):
+        """Take everything off the map, for good."""
+        self.keys.disarm()
+        self.use(None)
+        for item in [*self._bands.values(), *self._markers]:
+            self.canvas().scene().removeItem(item)
+        self._bands, self._markers = {}, []
+
+    # pointer and buttons
+
+    def canvasMoveEvent(self, event):
+        if self.clicking is None:
+            return
+        if self._pressed is not None and (event.pos() - self._pressed).manhattanLength() > DRAG_PX:
+            self._dragged = True
+            self._show_box(event.pos())
+            return
+        place = self.to_px(event.pos())
+        if place is None:
+            self.clicking.leave()
+        else:
+            self.clicking.hover(*place)
+
+    def canvasPressEvent(self, event):
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._pressed, self._dragged = QPoint(event.pos()), False
+
+    def canvasReleaseEvent(self, event):
+        pressed, dragged = self._pressed, self._dragged
+        self._pressed, self._dragged = None, False
+        self._bands["box"].reset(QgsWkbTypes.PolygonGeometry)
+        if self.clicking is None or event.button() not in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton):
+            return
+        here = self.to_px(event.pos())
+        if here is None:
+            self.clicking.click(-1.0, -1.0)  # which says that it is outside
+        elif dragged and event.button() == Qt.MouseButton.LeftButton:
+            corners = [
+                self.to_px(QPoint(x, y)) for x in (pressed.x(), event.pos().x()) for y in (pressed.y(), event.pos().y())
+            ]
+            xs, ys = zip(*[corner for corner in corners if corner is not None] or [here])
+            self.clicking.drag(min(xs), min(ys), max(xs), max(ys))
+        else:
+            taken = event.button() == Qt.MouseButton.RightButton or event.modifiers() & Qt.KeyboardModifier.AltModifier
+            self._click(*here, 0 if taken else 1)
+
+    def to_px(self, place):
+        """A place on the screen as a pixel of the scene; None where the map cannot say."""
+        try:
+            found = self._transform().transform(self.toMapCoordinates(place))
+        except QgsCsException:
+            return None
+        return self.clicking.place.to_px(found.x(), found.y())
+
+    # what is drawn
+
+    def draw(self, *_):
+        """Draw the object in hand, the hover preview, candidates and clicks."""
+        clicking = self.clicking
+        shapes = {"hover": None, "review": None, "candidates": None}
+        if clicking is not None:
+            shapes["hover"], shapes["review"] = clicking.hovered, clicking.shape
+            parts = [part for one in clicking.candidates for part in _parts(one["shape"])]
+            shapes["candidates"] = {"type": "MultiPolygon", "coordinates": parts} if parts else None
+        for name, shape in shapes.items():
+            band = self._bands.get(name)
+            if band is None:
+                continue
+            band.reset(QgsWkbTypes.PolygonGeometry)
+            if shape:
+                band.setToGeometry(clicking.place.shape_to_world(shape), clicking.place.crs)
+        self._mark(clicking.prompts.points if clicking is not None else ())
+
+    def drawn(self, name):
+        """What is drawn under a name: ``hover``, ``review``, ``candidates``, ``box``."""
+        return self._bands[name].asGeometry()
+
+    # inside
+
+    def _click(self, x, y, label):
+        found = self.clicking.candidate_at(x, y) if label and self.clicking.candidates else None
+        if found is not None:
+            self.clicking.accept_candidate(found)
+        else:
+            self.clicking.click(x, y, label)
+
+    def _act(self, name, digit):
+        clicking = self.clicking
+        if name in ("help", "find", "similar") or clicking is None:
+            self.acted.emit(name)
+        elif name == "choose":
+            clicking.choose(digit)
+            self.acted.emit(name)
+        elif name == "leave":
+            if not clicking.clear():
+                self.acted.emit(name)
+        elif name == "redo":
+            clicking.change({"verb": "redo"})
+        else:
+            own = {"reopen": "reopen_here", "delete": "delete_here", "classify": "classify_here"}
+            getattr(clicking, own.get(name, name))()
+
+    def _transform(self):
+        crs = self.clicking.place.crs
+        return QgsCoordinateTransform(self.canvas().mapSettings().destinationCrs(), crs, QgsProject.instance())
+
+    def _show_box(self, here):
+        corners = [
+            QPoint(self._pressed),
+            QPoint(here.x(), self._pressed.y()),
+            QPoint(here),
+            QPoint(self._pressed.x(), here.y()),
+        ]
+        ring = [QgsPointXY(self.toMapCoordinates(corner)) for corner in corners]
+        self._bands["box"].setToGeometry(QgsGeometry.fromPolygonXY([ring]), None)
+
+    def _mark(self, points):
+        for marker in self._markers:
+            self.canvas().scene().removeItem(marker)
+        self._markers = []
+        if not points:
+            return
+        back = QgsCoordinateTransform(
+            self.clicking.place.crs, self.canvas().mapSettings().destinationCrs(), QgsProject.instance()
+        )
+        for x, y, label in points:
+            marker = QgsVertexMarker(self.canvas())
+            marker.setCenter(back.transform(self.clicking.place.point(x, y)))
+            marker.setIconType(QgsVertexMarker.IconType.ICON_CIRCLE if label else QgsVertexMarker.IconType.ICON_X)
+            marker.setColor(_ADDED if label else _TAKEN)
+            marker.setPenWidth(3)
+            self._markers.append(marker)
+
+    @staticmethod
+    def _looks():
+        return (("candidates", _CANDIDATES), ("review", _REVIEW), ("hover", _HOVER), ("box", _BOX))
+
+    def _band(self, edge, fill):
+        band = QgsRubberBand(self.canvas(), QgsWkbTypes.PolygonGeometry)
+        band.setColor(edge)
+        band.setFillColor(fill)
+        band.setWidth(2)
+        return band
+
+
+def _parts(shape):
+    return shape["coordinates"] if shape["type"] == "MultiPolygon" else [shape["coordinates"]]

@@ -1,0 +1,633 @@
+"""Run inside QGIS (``qgis --code``): installs the plugin from its zip file and tries all that it does.
+
+Told by the environment: ``GEOSAM_ZIP``, ``GEOSAM_PROGRAM``, ``GEOSAM_SCENES`` (folder of the sample data),
+``GEOSAM_OUT`` (pictures and the result), ``GEOSAM_ONLY`` (names of tests, with commas). Leaves QGIS with the number of
+tests that failed.
+"""
+
+import faulthandler
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+
+import pyplugin_installer
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsGeometry,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProject,
+    QgsRasterLayer,
+    QgsSettings,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QEvent, QPoint, Qt
+from qgis.PyQt.QtGui import QMouseEvent
+from qgis.PyQt.QtTest import QTest
+from qgis.PyQt.QtWidgets import QApplication, QLineEdit
+from qgis.utils import iface, plugins
+
+OUT, SCENES = os.environ["GEOSAM_OUT"], os.environ["GEOSAM_SCENES"]
+FAKE = "fake_geosam" in os.environ["GEOSAM_PROGRAM"]
+VILLAGE = os.path.join(SCENES, "village_before.tif")
+LIMIT_S = 600
+RESULTS = {}
+
+
+def plugin():
+    return plugins["geosam_qgis"]
+
+
+def wait(condition, seconds=90.0, what="it"):
+    until = time.monotonic() + seconds
+    while not condition():
+        QTest.qWait(20)
+        assert time.monotonic() < until, f"waited {seconds} s for {what}; status: {plugin().dock.status.text()}"
+
+
+def picture(name):
+    QTest.qWait(600)
+    iface.mainWindow().grab().save(os.path.join(OUT, f"{name}.png"))
+
+
+def add_raster(path, name):
+    layer = QgsRasterLayer(path, name)
+    assert layer.isValid(), path
+    QgsProject.instance().addMapLayer(layer)
+    iface.setActiveLayer(layer)
+    canvas = iface.mapCanvas()
+    canvas.setDestinationCrs(layer.crs())
+    canvas.setExtent(layer.extent())
+    canvas.refresh()
+    QTest.qWait(300)
+    return layer
+
+
+# the screen
+
+
+def screen_of(x_px, y_px):
+    """Where a pixel of the scene lies on the canvas."""
+    canvas, place = iface.mapCanvas(), plugin().clicking.place
+    turn = QgsCoordinateTransform(place.crs, canvas.mapSettings().destinationCrs(), QgsProject.instance())
+    return canvas.mapSettings().mapToPixel().transform(turn.transform(place.point(x_px, y_px))).toQPointF().toPoint()
+
+
+def move(at, buttons=Qt.MouseButton.NoButton):
+    view = iface.mapCanvas().viewport()
+    event = QMouseEvent(
+        QEvent.Type.MouseMove,
+        at,
+        view.mapToGlobal(at),
+        Qt.MouseButton.NoButton,
+        buttons,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QApplication.sendEvent(view, event)
+
+
+def click(at, button=Qt.MouseButton.LeftButton, modifiers=Qt.KeyboardModifier.NoModifier):
+    move(at)
+    QTest.mouseClick(iface.mapCanvas().viewport(), button, modifiers, at)
+
+
+def key(which, modifiers=Qt.KeyboardModifier.NoModifier, widget=None):
+    QTest.keyClick(widget or iface.mapCanvas(), which, modifiers)
+
+
+def band(name):
+    return plugin().tool.drawn(name)
+
+
+def known(asked_shape):
+    """Wait until a shape is there, and exact."""
+    clicking = plugin().clicking
+    wait(lambda: getattr(clicking, asked_shape) is not None, what=asked_shape)
+    asked = clicking.prompts if asked_shape == "shape" else clicking._hovering()
+    wait(lambda: (clicking.previews.known(asked) or {}).get("exact"), what=f"exact {asked_shape}")
+    return getattr(clicking, asked_shape)
+
+
+def start(layer):
+    plugin().dock.scenes.setLayer(layer)
+    iface.setActiveLayer(layer)
+    plugin().action.trigger()
+    wait(lambda: plugin().clicking is not None or not plugin().server.running, what="the server")
+    assert plugin().clicking is not None, plugin().dock.status.text()
+    wait(lambda: iface.mapCanvas().mapTool() is plugin().tool)
+
+
+def accepted(count):
+    wait(lambda: len(plugin().clicking.objects.rows) == count, 60, f"{count} objects")
+
+
+def spots():
+    """Four places of the village, pixels."""
+    return ((300, 300), (660, 280), (340, 680), (720, 720)) if FAKE else (house(0), house(1), house(2), house(3))
+
+
+def house(number):
+    layer = QgsVectorLayer(os.path.join(SCENES, "village_truth.gpkg"), "truth", "ogr")
+    found = [one for one in layer.getFeatures() if one["class"] == "building"]
+    found.sort(key=lambda one: -one.geometry().area())
+    middle = found[number].geometry().pointOnSurface().asPoint()
+    return plugin().clicking.place.to_px(middle.x(), middle.y())
+
+
+# the tests
+
+
+def test_installs_from_zip():
+    installer = pyplugin_installer.instance()
+    installer.installFromZipFile(os.environ["GEOSAM_ZIP"])
+    assert "geosam_qgis" in plugins, list(plugins)
+    provider = QgsApplication.processingRegistry().providerById("geosam")
+    names = {one.name() for one in provider.algorithms()}
+    assert names == {"status", "segmenteverything", "segmentprompts", "coverage", "landcover", "change", "catalog"}, (
+        names
+    )
+    assert plugin().action in iface.pluginToolBar().actions() or plugin().action.isVisible()
+    QgsSettings().setValue("geosam/program", os.environ["GEOSAM_PROGRAM"])
+    return sorted(names)
+
+
+def test_says_where_the_program_is_missing():
+    QgsSettings().setValue("geosam/program", "/no/such/geosam")
+    try:
+        layer = add_raster(VILLAGE, "village")
+        plugin().start(layer)
+        said = plugin().dock.status.text()
+        assert "/no/such/geosam" in said and "install it" in said, said
+        algorithm = QgsApplication.processingRegistry().algorithmById("geosam:coverage")
+        possible, why = algorithm.canExecute()
+        assert not possible and "/no/such/geosam" in why
+        return said
+    finally:
+        QgsSettings().setValue("geosam/program", os.environ["GEOSAM_PROGRAM"])
+
+
+def run(name, **parameters):
+    """Run an algorithm as the toolbox does, its layers loaded into the project."""
+    import processing
+
+    feedback, context = QgsProcessingFeedback(), QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    found = processing.runAndLoadResults(f"geosam:{name}", parameters, feedback=feedback, context=context)
+    assert feedback.progress() > 0 or name == "status", "no progress was told"
+    return found, feedback.textLog() if hasattr(feedback, "textLog") else ""
+
+
+def layers_named(text):
+    return [one for one in QgsProject.instance().mapLayers().values() if text in one.source()]
+
+
+def output(name):
+    return os.path.join(OUT, name)
+
+
+def test_status():
+    found, _ = run("status", SCENE=VILLAGE)
+    assert found["FOUND"] and found["VERSION"], found
+    assert json.loads(found["INFO"])["size"]
+    assert "nano" in found["MODELS"]
+    return found["VERSION"]
+
+
+def test_segment_everything():
+    found, _ = run(
+        "segmenteverything", SCENE=VILLAGE, MIN_AREA=20, FAST=True, AREA=area(), OUTPUT=output("everything.gpkg")
+    )
+    return look_at(found["OUTPUT"], "singleSymbol")
+
+
+def test_segment_prompts():
+    prompts = QgsVectorLayer(os.path.join(SCENES, "old_footprints.gpkg"), "footprints", "ogr")
+    QgsProject.instance().addMapLayer(prompts)
+    prompts.selectByIds(sorted(prompts.allFeatureIds())[:6])
+    from qgis.core import QgsProcessingFeatureSourceDefinition
+
+    chosen = QgsProcessingFeatureSourceDefinition(prompts.id(), selectedFeaturesOnly=True)
+    found, _ = run("segmentprompts", SCENE=VILLAGE, PROMPTS=chosen, OUTPUT=output("prompted.gpkg"))
+    layer = QgsVectorLayer(found["OUTPUT"], "prompted", "ogr")
+    assert 1 <= layer.featureCount() <= 6, layer.featureCount()
+    return look_at(found["OUTPUT"], "singleSymbol")
+
+
+def test_coverage():
+    found, _ = run("coverage", SCENE=VILLAGE, MIN_AREA=60, AREA=area(), OUTPUT=output("coverage.gpkg"))
+    return look_at(found["OUTPUT"], "singleSymbol")
+
+
+def test_landcover():
+    farm, truth = os.path.join(SCENES, "farmland.tif"), os.path.join(SCENES, "farmland_truth.gpkg")
+    found, _ = run(
+        "landcover",
+        SCENE=farm,
+        SAMPLES=truth,
+        LABEL="class",
+        MMU=400,
+        OUTPUT=output("landcover.gpkg"),
+        RASTER=output("landcover.tif"),
+        REPORT=output("landcover.html"),
+    )
+    assert os.path.exists(found["REPORT"])
+    raster = QgsRasterLayer(found["RASTER"], "classes")
+    assert raster.isValid() and raster.renderer().type() == "paletted", raster.renderer().type()
+    return look_at(found["OUTPUT"], "categorizedSymbol")
+
+
+def test_change():
+    run(
+        "change",
+        BEFORE=VILLAGE,
+        AFTER=os.path.join(SCENES, "village_after.tif"),
+        OBJECTS=os.path.join(SCENES, "old_footprints.gpkg"),
+        OUTPUT=output("change.gpkg"),
+        SWIPE=output("swipe.html"),
+    )
+    names = sorted(one.name() for one in layers_named("change.gpkg"))
+    assert "change" in names, names
+    return {one.name(): one.renderer().type() for one in layers_named("change.gpkg")}
+
+
+def test_catalog():
+    folder = output("scenes")
+    os.makedirs(folder, exist_ok=True)
+    import shutil
+
+    shutil.copy(VILLAGE, folder)
+    found, _ = run("catalog", SCENES=folder, MIN_AREA=40, RUN=output("run"), OUTPUT=output("catalog.gpkg"))
+    assert os.path.exists(found["REPORT"])
+    return look_at(found["OUTPUT"], "singleSymbol")
+
+
+def test_a_bad_scene_is_one_line():
+    broken = output("broken.tif")
+    with open(broken, "wb") as file:
+        file.write(b"II*\0nothing")
+    import processing
+    from qgis.core import QgsProcessingException
+
+    try:
+        processing.run("geosam:coverage", {"SCENE": VILLAGE, "BANDS": "9", "OUTPUT": output("never.gpkg")})
+    except QgsProcessingException as error:
+        assert "band" in str(error) and "Traceback" not in str(error), error
+        assert not os.path.exists(output("never.gpkg"))
+        return str(error)
+    raise AssertionError("band 9 of 3 was no error")
+
+
+def test_cancel_kills_the_process():
+    class Impatient(QgsProcessingFeedback):
+        def isCanceled(self):
+            return time.monotonic() > self.until
+
+    feedback = Impatient()
+    feedback.until = time.monotonic() + 6
+    began = time.monotonic()
+    context = QgsProcessingContext()
+    parameters = {"SCENE": VILLAGE, "OUTPUT": output("cancelled.gpkg"), "KINDS": True}
+    algorithm = QgsApplication.processingRegistry().algorithmById("geosam:segmenteverything").create()
+    assert algorithm.checkParameterValues(parameters, context)[0]
+    algorithm.run(parameters, context, feedback)
+    took = time.monotonic() - began
+    assert not os.path.exists(output("cancelled.gpkg")), "a cancelled run wrote its output"
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=False).stdout
+    assert output("cancelled.gpkg") not in running, "the process lives on"
+    return f"{took:.1f} s"
+
+
+def area():
+    layer = QgsRasterLayer(VILLAGE, "village")
+    box = layer.extent()
+    quarter = QgsRectangle(box.xMinimum(), box.yMinimum(), box.center().x(), box.center().y())
+    return (
+        f"{quarter.xMinimum()},{quarter.xMaximum()},{quarter.yMinimum()},{quarter.yMaximum()} [{layer.crs().authid()}]"
+    )
+
+
+def look_at(path, renderer):
+    loaded = layers_named(path.split("|")[0])
+    assert loaded, f"{path} was not loaded"
+    layer = loaded[0]
+    assert layer.featureCount() > 0, path
+    assert layer.renderer().type() == renderer, (layer.renderer().type(), renderer)
+    own = QgsVectorLayer(layer.source(), "own", "ogr")  # in the style of its file
+    assert layer.renderer().dump() == own.renderer().dump(), (layer.renderer().dump(), own.renderer().dump())
+    return f"{layer.name()}: {layer.featureCount()} {layer.renderer().type()}"
+
+
+def test_hover_click_accept():
+    QgsProject.instance().clear()
+    start(add_raster(VILLAGE, "village"))
+    tool, clicking = plugin().tool, plugin().clicking
+    if not clicking.classes:
+        for number, name in enumerate(("building", "tree"), 1):
+            plugin().dock.class_added.emit(name)
+            wait(lambda: len(clicking.classes) == number, 20, "the class")  # noqa: B023 - waited for at once
+    before = len(clicking.objects.rows)
+    at = screen_of(*spots()[0])
+    move(at)
+    shape = known("hovered")
+    drawn, told = band("hover"), clicking.place.shape_to_world(shape)
+    assert drawn.equals(told) or drawn.symDifference(told).area() < 1e-6 * told.area(), "the drawn shape is another"
+    picture("hover" + "_fake" * FAKE)
+    click(at)
+    assert clicking.shape == shape, "the click shows another shape than the hover"
+    key(Qt.Key.Key_1)
+    key(Qt.Key.Key_S)
+    accepted(before + 1)
+    row = clicking.objects.rows[max(clicking.objects.rows)]
+    assert row["class"] == clicking.classes[0]["code"], row["class"]
+    assert row["shape"] == shape, "the saved shape is not the preview"
+    assert clicking.prompts.empty
+    assert tool is iface.mapCanvas().mapTool()
+    return clicking.counts
+
+
+def test_hover_is_as_quick_as_the_server():
+    """By turns: pointer to outline in QGIS, and the bare request for another place, both on a warm window."""
+    from geosam_qgis.client import ask_blocking
+    from geosam_qgis.previews import Asked
+
+    clicking, drawn, bare = plugin().clicking, [], []
+    x, y = spots()[0]
+    for step in range(24):
+        at = screen_of(x - 60 + 5 * step, y + 40)
+        began = time.perf_counter()
+        move(at)
+        until = began + 20
+        while clicking.hovered is None and time.perf_counter() < until:
+            QApplication.processEvents()
+        drawn.append(time.perf_counter() - began)
+        request = Asked(((x - 60 + 5 * step, y + 47.5, 1),)).request(0)
+        began = time.perf_counter()
+        ask_blocking(clicking.client, request)
+        bare.append(time.perf_counter() - began)
+        clicking.leave()
+    drawn, bare = sorted(drawn), sorted(bare)
+    return {
+        "QGIS, ms (median, p95)": [round(1000 * drawn[at]) for at in (12, 22)],
+        "server alone, ms": [round(1000 * bare[at]) for at in (12, 22)],
+        "ratio of medians": round(drawn[12] / bare[12], 2),
+    }
+
+
+def test_corrects_and_takes_back():
+    clicking = plugin().clicking
+    at, beside = spots()[1], (spots()[1][0] + 6, spots()[1][1] + 6)
+    click(screen_of(*at))
+    first = known("shape")
+    click(screen_of(*beside), Qt.MouseButton.RightButton)
+    assert [label for _, _, label in clicking.prompts.points] == [1, 0]
+    known("shape")
+    assert len(plugin().tool._markers) == 2
+    picture("corrected" + "_fake" * FAKE)
+    key(Qt.Key.Key_Z)
+    assert clicking.shape == first
+    click(screen_of(*beside), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.AltModifier)
+    assert [label for _, _, label in clicking.prompts.points] == [1, 0]
+    key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    key(Qt.Key.Key_Escape)
+    assert clicking.prompts.empty and iface.mapCanvas().mapTool() is plugin().tool
+
+
+def test_box_by_drag():
+    clicking = plugin().clicking
+    before = len(clicking.objects.rows)
+    x, y = spots()[2]
+    view = iface.mapCanvas().viewport()
+    a, b = screen_of(x - 25, y - 25), screen_of(x + 25, y + 25)
+    move(a)
+    QTest.mousePress(view, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, a)
+    move(QPoint((a.x() + b.x()) // 2, (a.y() + b.y()) // 2), Qt.MouseButton.LeftButton)
+    move(b, Qt.MouseButton.LeftButton)
+    assert not band("box").isEmpty()
+    QTest.mouseRelease(view, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, b)
+    assert clicking.prompts.box is not None
+    assert abs(clicking.prompts.box[0] - (x - 25)) < 2 and abs(clicking.prompts.box[3] - (y + 25)) < 2
+    known("shape")
+    key(Qt.Key.Key_2)
+    key(Qt.Key.Key_Return)
+    accepted(before + 1)
+
+
+def test_undo_redo_delete_reopen():
+    clicking = plugin().clicking
+    count = len(clicking.objects.rows)
+    key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    accepted(count - 1)
+    key(Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
+    accepted(count)
+    inside = spots()[0]
+    move(screen_of(*inside))
+    key(Qt.Key.Key_2)
+    key(Qt.Key.Key_C)
+    number = clicking.objects.at(*inside)
+    wait(lambda: clicking.objects.rows[number]["class"] == clicking.classes[1]["code"], 20, "the class")
+    key(Qt.Key.Key_E)
+    wait(lambda: clicking.prompts.object == number, 20, "reopening")
+    key(Qt.Key.Key_Escape)
+    move(screen_of(*inside))
+    key(Qt.Key.Key_Delete)
+    accepted(count - 1)
+    key(Qt.Key.Key_Z)
+    accepted(count)
+
+
+def test_keys_are_left_to_those_who_type():
+    clicking = plugin().clicking
+    before = len(clicking.objects.rows)
+    field = QLineEdit(iface.mainWindow())
+    field.show()
+    field.setFocus()
+    move(screen_of(*spots()[3]))
+    known("hovered")
+    for which in (Qt.Key.Key_S, Qt.Key.Key_1, Qt.Key.Key_E):
+        key(which, widget=field)
+    assert field.text().lower() == "s1e", field.text()
+    field.deleteLater()
+    iface.mapCanvas().setFocus()
+    QTest.qWait(300)
+    assert len(clicking.objects.rows) == before
+    iface.actionPan().trigger()  # not armed
+    key(Qt.Key.Key_S)
+    QTest.qWait(300)
+    assert len(clicking.objects.rows) == before
+    plugin().action.trigger()
+    assert iface.mapCanvas().mapTool() is plugin().tool
+
+
+def test_s_does_not_reach_the_snapping_of_qgis():
+    snapping = QgsProject.instance().snappingConfig().enabled()
+    move(QPoint(1, 1))
+    plugin().clicking.leave()
+    key(Qt.Key.Key_S)
+    QTest.qWait(100)
+    assert QgsProject.instance().snappingConfig().enabled() == snapping
+
+
+def test_outside_says_so():
+    canvas = iface.mapCanvas()
+    box = canvas.extent()
+    box.scale(3)
+    canvas.setExtent(box)
+    canvas.refresh()
+    QTest.qWait(300)
+    click(QPoint(5, 5))
+    assert "outside" in plugin().dock.status.text()
+    assert plugin().clicking.prompts.empty
+    canvas.setExtent(plugin().layer.extent())
+    canvas.refresh()
+    QTest.qWait(300)
+
+
+def test_another_crs_of_the_map():
+    canvas = iface.mapCanvas()
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    canvas.zoomToFullExtent()
+    QTest.qWait(500)
+    x, y = spots()[3]
+    found = plugin().tool.to_px(screen_of(x, y))
+    assert abs(found[0] - x) < 2 and abs(found[1] - y) < 2, found
+    click(screen_of(x, y))
+    shape = known("shape")
+    drawn, told = band("review"), QgsGeometry(plugin().clicking.place.shape_to_world(shape))
+    told.transform(
+        QgsCoordinateTransform(plugin().layer.crs(), canvas.mapSettings().destinationCrs(), QgsProject.instance())
+    )
+    assert abs(drawn.area() - told.area()) < 0.01 * told.area()
+    picture("mercator" + "_fake" * FAKE)
+    key(Qt.Key.Key_Escape)
+    canvas.setDestinationCrs(plugin().layer.crs())
+    canvas.setExtent(plugin().layer.extent())
+    QTest.qWait(300)
+
+
+def test_more_like_this():
+    clicking = plugin().clicking
+    if not clicking.hello["can"].get("similar"):
+        return "this server does not"
+    before = len(clicking.objects.rows)
+    number = clicking.objects.at(*spots()[0])
+    assert number is not None
+    move(screen_of(*spots()[0]))
+    key(Qt.Key.Key_M)
+    wait(lambda: clicking.candidates or "searching" not in plugin().dock.status.text(), 120, "candidates")
+    found = len(clicking.candidates)
+    assert found, plugin().dock.status.text()
+    picture("similar" + "_fake" * FAKE)
+    clicking.accept_candidate(clicking.candidates[0])
+    accepted(before + 1)
+    key(Qt.Key.Key_Escape)
+    assert not clicking.candidates
+    key(Qt.Key.Key_Z)
+    accepted(before)
+    return found
+
+
+def test_session_is_a_layer():
+    layer = plugin().session.layer
+    if FAKE:
+        return "the fake writes no file"
+    wait(lambda: plugin().session.layer is not None, 10, "the layer")
+    layer = plugin().session.layer
+    wait(lambda: layer.featureCount() == len(plugin().clicking.objects.rows), 10, "the layer's objects")
+    picture("session")
+    assert not os.path.exists(plugin().session.path + "-wal"), "QGIS has put the session file into another mode"
+    return f"{layer.name()}: {layer.featureCount()}, {layer.renderer().type()}"
+
+
+def test_panel_on_its_own():
+    plugin().dock.show()
+    picture("panel" + "_fake" * FAKE)
+    plugin().do("help")
+    QTest.qWait(300)
+    box = QApplication.activeModalWidget() or QApplication.topLevelWidgets()[-1]
+    shown = [one for one in QApplication.topLevelWidgets() if one.windowTitle().startswith("geosam: keys")]
+    assert shown
+    shown[0].grab().save(os.path.join(OUT, "keys.png"))
+    shown[0].close()
+    return type(box).__name__
+
+
+def test_rotated():
+    return click_elsewhere("rotated")
+
+
+def test_control_points():
+    return click_elsewhere("gcp")
+
+
+def click_elsewhere(name):
+    """Click the middle of another scene, which QGIS shows warped."""
+    path = os.path.join(SCENES, f"{name}.tif")
+    if FAKE or not os.path.exists(path):
+        return f"no {name}.tif"
+    plugin().stop()
+    iface.actionPan().trigger()
+    QgsProject.instance().clear()
+    start(add_raster(path, name))
+    clicking = plugin().clicking
+    x, y = clicking.place.size[0] / 2, clicking.place.size[1] / 2
+    there = clicking.place.to_px(*clicking.place.to_world(x, y))
+    assert abs(there[0] - x) + abs(there[1] - y) < 1e-4, there
+    middle = plugin().layer.extent().center()
+    at = clicking.place.to_world(x, y)
+    assert abs(at[0] - middle.x()) + abs(at[1] - middle.y()) < 0.02 * plugin().layer.extent().width(), (at, middle)
+    move(screen_of(x, y))
+    known("hovered")
+    picture(name)
+    click(screen_of(x, y))
+    known("shape")
+    key(Qt.Key.Key_Return)
+    accepted(1)
+    return type(clicking.place).__name__
+
+
+def test_leaves_nothing_behind():
+    server = plugin().server._process
+    number = server.processId() if server is not None else None
+    pyplugin_installer.instance()
+    from qgis.utils import unloadPlugin
+
+    assert unloadPlugin("geosam_qgis")
+    QTest.qWait(200)
+    assert QgsApplication.processingRegistry().providerById("geosam") is None
+    if number:
+        assert not os.path.exists(f"/proc/{number}"), "the server lives on"
+    return "the server has ended" if number else "no server ran"
+
+
+def main():
+    faulthandler.enable()
+    window = iface.mainWindow()
+    window.resize(1400, 900)
+    only = [name for name in os.environ.get("GEOSAM_ONLY", "").split(",") if name]
+    tests = [(name, one) for name, one in globals().items() if name.startswith("test_")]
+    for name, one in tests:
+        if only and name not in only and name != "test_installs_from_zip":
+            continue
+        began = time.monotonic()
+        faulthandler.dump_traceback_later(LIMIT_S, exit=True)  # a dialog that waits for somebody
+        try:
+            RESULTS[name] = {"ok": True, "said": one(), "s": round(time.monotonic() - began, 1)}
+        except BaseException:
+            RESULTS[name] = {"ok": False, "said": traceback.format_exc(), "s": round(time.monotonic() - began, 1)}
+            window.grab().save(os.path.join(OUT, f"failed_{name}.png"))
+        mark = "ok    " if RESULTS[name]["ok"] else "FAILED"
+        print(f"{mark} {name} ({RESULTS[name]['s']} s): {RESULTS[name]['said']}", file=sys.stderr, flush=True)
+    with open(os.path.join(OUT, "result.json"), "w", encoding="utf-8") as file:
+        json.dump(RESULTS, file, indent=1, default=str)
+    failed = sum(not one["ok"] for one in RESULTS.values())
+    if "geosam_qgis" in plugins:
+        plugin().stop()
+    os._exit(min(failed, 99))
+
+
+main()
