@@ -295,10 +295,8 @@ class Clicking(QObject):
         self.change(request)
 
     def _accept_candidates(self):
-        if self.candidates:  # one by one: several keys in one request would be united
-            key = self.candidates.pop(0)["key"]
-            request = {"verb": "accept", "keys": [key], "class": self.current, "object": None}
-            self.change(request, lambda answer: self._accept_candidates())
+        keys, self.candidates = [one["key"] for one in self.candidates], []
+        self.change({"verb": "accept", "keys": keys, "class": self.current, "object": None, "each": True})
 
     def _under_pointer(self):
         number = self.objects.at(*self.pointer) if self.pointer else None

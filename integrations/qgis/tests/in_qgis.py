@@ -363,7 +363,7 @@ def test_hover_is_as_quick_as_the_server():
         move(at)
         until = began + 20
         while clicking.hovered is None and time.perf_counter() < until:
-            QApplication.processEvents()
+            QTest.qWait(1)
         drawn.append(time.perf_counter() - began)
         request = Asked(((x - 60 + 5 * step, y + 47.5, 1),)).request(0)
         began = time.perf_counter()
@@ -524,11 +524,38 @@ def test_more_like_this():
     picture("similar" + "_fake" * FAKE)
     clicking.accept_candidate(clicking.candidates[0])
     accepted(before + 1)
-    key(Qt.Key.Key_Escape)
+    key(Qt.Key.Key_Return)
+    accepted(before + found)
     assert not clicking.candidates
+    key(Qt.Key.Key_Z)
+    accepted(before + 1)
     key(Qt.Key.Key_Z)
     accepted(before)
     return found
+
+
+def test_words_and_suggestions():
+    clicking, said = plugin().clicking, {}
+    if FAKE:
+        return "the fake knows no words"
+    plugin().dock.word.emit("building")
+    wait(lambda: clicking.candidates or "searching" not in plugin().dock.status.text(), 200, "candidates")
+    said["building"] = len(clicking.candidates), plugin().dock.status.text()
+    picture("word")
+    key(Qt.Key.Key_Escape)
+    for _ in range(20):  # until the server has looked for something to suggest
+        key(Qt.Key.Key_N)
+        QTest.qWait(1500)
+        if clicking.suggestion:
+            break
+    said["suggestion"] = plugin().dock.status.text()
+    if clicking.suggestion:
+        picture("suggestion")
+        before = clicking.suggestion["key"]
+        key(Qt.Key.Key_X)
+        wait(lambda: clicking.suggestion is None or clicking.suggestion["key"] != before, 30, "another suggestion")
+    key(Qt.Key.Key_Escape)
+    return said
 
 
 def test_session_is_a_layer():
