@@ -148,9 +148,16 @@ def test_installs_from_zip():
     assert "geosam_qgis" in plugins, list(plugins)
     provider = QgsApplication.processingRegistry().providerById("geosam")
     names = {one.name() for one in provider.algorithms()}
-    assert names == {"status", "segmenteverything", "segmentprompts", "coverage", "landcover", "change", "catalog"}, (
-        names
-    )
+    assert names == {
+        "status",
+        "segmenteverything",
+        "segmentprompts",
+        "segmentwords",
+        "coverage",
+        "landcover",
+        "change",
+        "catalog",
+    }, names
     assert plugin().action in iface.pluginToolBar().actions() or plugin().action.isVisible()
     QgsSettings().setValue("geosam/program", os.environ["GEOSAM_PROGRAM"])
     return sorted(names)
@@ -216,6 +223,14 @@ def test_segment_prompts():
     layer = QgsVectorLayer(found["OUTPUT"], "prompted", "ogr")
     assert 1 <= layer.featureCount() <= 6, layer.featureCount()
     return look_at(found["OUTPUT"], "singleSymbol")
+
+
+def test_segment_words():
+    found, _ = run("segmentwords", SCENE=VILLAGE, TEXT="building", MIN_AREA=20, OUTPUT=output("words.gpkg"))
+    layer = QgsVectorLayer(found["OUTPUT"], "words", "ogr")
+    said = {one.name() for one in layer.fields()}, layer.featureCount()
+    assert layer.featureCount() > 20, said
+    return look_at(found["OUTPUT"], layer.renderer().type())
 
 
 def test_coverage():
