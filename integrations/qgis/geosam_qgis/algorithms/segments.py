@@ -2,6 +2,7 @@
 
 from qgis.core import (
     QgsProcessingParameterBoolean,
+    QgsProcessingParameterEnum,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterNumber,
@@ -10,6 +11,9 @@ from qgis.core import (
 )
 
 from .base import ANY_VECTOR, POLYGONS, GeosamAlgorithm, number
+
+DETAILS = ("fine", "normal", "coarse")
+"""What ``--detail`` knows; the middle one leaves it out."""
 
 _DOUBLE = QgsProcessingParameterNumber.Double
 
@@ -116,8 +120,8 @@ class SegmentWords(_Segments):
 
     NAME, TITLE = "segmentwords", "Segment what words name"
     HELP = (
-        "Objects of the kinds that words name, as building, road, water: each object carries the word that it was found "
-        "by. Several words compete for the ground. The scene is seen at the pixel that suits the words."
+        "Objects of the kinds that words name, as building, road, water: each carries the word that it was found by. "
+        "Several words compete for the ground. The scene is seen at the pixel that suits the words."
     )
     TAGS = ("text", "language", "building", "road", "tree")
 
@@ -151,9 +155,12 @@ class Coverage(_Segments):
     def initAlgorithm(self, configuration=None):
         self.add_scene()
         self.add_area("MIN_AREA", "Minimum mapping unit (m²)")
+        self.add(QgsProcessingParameterEnum("DETAIL", "Segments", DETAILS, defaultValue=1))
         self.add_simplify()
         self.add_view()
         self.add_output("Segments")
 
     def own_arguments(self, parameters, context, feedback):
-        return ["--coverage", *self.numbers(parameters, context, min_area="MIN_AREA", simplify="SIMPLIFY")]
+        detail = DETAILS[self.parameterAsEnum(parameters, "DETAIL", context)]
+        arguments = ["--coverage", *([] if detail == "normal" else ["--detail", detail])]
+        return [*arguments, *self.numbers(parameters, context, min_area="MIN_AREA", simplify="SIMPLIFY")]
