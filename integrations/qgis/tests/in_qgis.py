@@ -35,7 +35,7 @@ from qgis.utils import iface, plugins
 OUT, SCENES = os.environ["GEOSAM_OUT"], os.environ["GEOSAM_SCENES"]
 FAKE = "fake_geosam" in os.environ["GEOSAM_PROGRAM"]
 VILLAGE = os.path.join(SCENES, "village_before.tif")
-LIMIT_S = 600
+LIMIT_S = 100
 RESULTS = {}
 
 
@@ -583,6 +583,25 @@ def test_session_is_a_layer():
     picture("session")
     assert not os.path.exists(plugin().session.path + "-wal"), "QGIS has put the session file into another mode"
     return f"{layer.name()}: {layer.featureCount()}, {layer.renderer().type()}"
+
+
+def test_a_killed_server_loses_nothing():
+    before = dict(plugin().clicking.objects.rows)
+    os.kill(plugin().server._process.processId(), 9)
+    wait(lambda: plugin().clicking is None, 20, "the news")
+    said = plugin().dock.status.text()
+    assert "ended" in said, said
+    assert iface.mapCanvas().mapTool() is not plugin().tool
+    if FAKE:
+        start(plugin().dock.scenes.currentLayer())
+        return said
+    start(plugin().dock.scenes.currentLayer())
+    wait(lambda: len(plugin().clicking.objects.rows) == len(before), 20, "the objects")
+    after = plugin().clicking.objects.rows
+    assert {n: (row["class"], row["shape"]) for n, row in after.items()} == {
+        n: (row["class"], row["shape"]) for n, row in before.items()
+    }
+    return said
 
 
 def test_panel_on_its_own():
