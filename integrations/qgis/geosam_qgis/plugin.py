@@ -66,7 +66,7 @@ class GeosamPlugin:
 
     def unload(self):
         """Take everything out, and end the server."""
-        self.stop()
+        self.stop(wait=True)
         for task in filter(_is_active, self._tasks):
             task.cancel()
         if self.provider is not None:
@@ -100,16 +100,17 @@ class GeosamPlugin:
         self.server.start(program, self.scene, session)
         self.dock.show_session(None, running=True)
 
-    def stop(self):
+    def stop(self, wait=False):
         """End the session; all that was accepted is on disk."""
         self.session.close()
         if self.tool is not None:
+            self.iface.mapCanvas().unsetMapTool(self.tool)
             self.tool.use(None)
         if self.clicking is not None:
             self.clicking.deleteLater()
         self.clicking = self.layer = None
         if self.server is not None:
-            self.server.stop()
+            self.server.stop(wait)
         if self.dock is not None:
             self.dock.show_session(None)
 
@@ -234,7 +235,12 @@ class GeosamPlugin:
         def done(said, error):
             self._say("the whole scene is encoded" if said is not None else error, bad=said is None)
 
-        self._begin(CommandTask("geosam: encode the scene", find_program(), ["encode", self.scene], done))
+        try:
+            program = find_program()
+        except ProgramError as error:
+            self._say(str(error), bad=True)
+            return
+        self._begin(CommandTask("geosam: encode the scene", program, ["encode", self.scene], done))
 
     def _similar(self):
         clicking = self.clicking

@@ -35,7 +35,7 @@ from qgis.utils import iface, plugins
 OUT, SCENES = os.environ["GEOSAM_OUT"], os.environ["GEOSAM_SCENES"]
 FAKE = "fake_geosam" in os.environ["GEOSAM_PROGRAM"]
 VILLAGE = os.path.join(SCENES, "village_before.tif")
-LIMIT_S = 600
+LIMIT_S = 100
 RESULTS = {}
 
 
@@ -148,9 +148,16 @@ def test_installs_from_zip():
     assert "geosam_qgis" in plugins, list(plugins)
     provider = QgsApplication.processingRegistry().providerById("geosam")
     names = {one.name() for one in provider.algorithms()}
-    assert names == {"status", "segmenteverything", "segmentprompts", "coverage", "landcover", "change", "catalog"}, (
-        names
-    )
+    assert names == {
+        "status",
+        "segmenteverything",
+        "segmentprompts",
+        "segmentwords",
+        "coverage",
+        "landcover",
+        "change",
+        "catalog",
+    }, names
     assert plugin().action in iface.pluginToolBar().actions() or plugin().action.isVisible()
     QgsSettings().setValue("geosam/program", os.environ["GEOSAM_PROGRAM"])
     return sorted(names)
@@ -216,6 +223,14 @@ def test_segment_prompts():
     layer = QgsVectorLayer(found["OUTPUT"], "prompted", "ogr")
     assert 1 <= layer.featureCount() <= 6, layer.featureCount()
     return look_at(found["OUTPUT"], "singleSymbol")
+
+
+def test_segment_words():
+    found, _ = run("segmentwords", SCENE=VILLAGE, TEXT="building", MIN_AREA=20, OUTPUT=output("words.gpkg"))
+    layer = QgsVectorLayer(found["OUTPUT"], "words", "ogr")
+    said = {one.name() for one in layer.fields()}, layer.featureCount()
+    assert layer.featureCount() > 20, said
+    return look_at(found["OUTPUT"], layer.renderer().type())
 
 
 def test_coverage():
@@ -363,7 +378,7 @@ def test_hover_is_as_quick_as_the_server():
         move(at)
         until = began + 20
         while clicking.hovered is None and time.perf_counter() < until:
-            QApplication.processEvents()
+            QTest.qWait(1)
         drawn.append(time.perf_counter() - began)
         request = Asked(((x - 60 + 5 * step, y + 47.5, 1),)).request(0)
         began = time.perf_counter()
@@ -524,11 +539,38 @@ def test_more_like_this():
     picture("similar" + "_fake" * FAKE)
     clicking.accept_candidate(clicking.candidates[0])
     accepted(before + 1)
-    key(Qt.Key.Key_Escape)
+    key(Qt.Key.Key_Return)
+    accepted(before + found)
     assert not clicking.candidates
+    key(Qt.Key.Key_Z)
+    accepted(before + 1)
     key(Qt.Key.Key_Z)
     accepted(before)
     return found
+
+
+def test_words_and_suggestions():
+    clicking, said = plugin().clicking, {}
+    if FAKE:
+        return "the fake knows no words"
+    plugin().dock.word.emit("building")
+    wait(lambda: clicking.candidates or "searching" not in plugin().dock.status.text(), 200, "candidates")
+    said["building"] = len(clicking.candidates), plugin().dock.status.text()
+    picture("word")
+    key(Qt.Key.Key_Escape)
+    for _ in range(20):  # until the server has looked for something to suggest
+        key(Qt.Key.Key_N)
+        QTest.qWait(1500)
+        if clicking.suggestion:
+            break
+    said["suggestion"] = plugin().dock.status.text()
+    if clicking.suggestion:
+        picture("suggestion")
+        before = clicking.suggestion["key"]
+        key(Qt.Key.Key_X)
+        wait(lambda: clicking.suggestion is None or clicking.suggestion["key"] != before, 30, "another suggestion")
+    key(Qt.Key.Key_Escape)
+    return said
 
 
 def test_session_is_a_layer():
@@ -541,6 +583,25 @@ def test_session_is_a_layer():
     picture("session")
     assert not os.path.exists(plugin().session.path + "-wal"), "QGIS has put the session file into another mode"
     return f"{layer.name()}: {layer.featureCount()}, {layer.renderer().type()}"
+
+
+def test_a_killed_server_loses_nothing():
+    before = dict(plugin().clicking.objects.rows)
+    os.kill(plugin().server._process.processId(), 9)
+    wait(lambda: plugin().clicking is None, 20, "the news")
+    said = plugin().dock.status.text()
+    assert "ended" in said, said
+    assert iface.mapCanvas().mapTool() is not plugin().tool
+    if FAKE:
+        start(plugin().dock.scenes.currentLayer())
+        return said
+    start(plugin().dock.scenes.currentLayer())
+    wait(lambda: len(plugin().clicking.objects.rows) == len(before), 20, "the objects")
+    after = plugin().clicking.objects.rows
+    assert {n: (row["class"], row["shape"]) for n, row in after.items()} == {
+        n: (row["class"], row["shape"]) for n, row in before.items()
+    }
+    return said
 
 
 def test_panel_on_its_own():
