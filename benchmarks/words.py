@@ -33,7 +33,7 @@ from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.pipeline.teaching import teach
 from geosam.pipeline.words import Reading
-from geosam.recognition import KINDS, KindReader, Prompt, load_vocabulary, read_text
+from geosam.recognition import KINDS, KindReader, Prompt, describe, load_vocabulary
 from geosam.scene import Scene, open_scene
 from geosam.store import EmbeddingStore
 from geosam.training.kind_rows import SOURCES, SPARSE, world_look
@@ -113,13 +113,10 @@ def rendered(pixels: np.ndarray) -> Scene:
     return open_scene(xarray.DataArray(pixels, dims=("band", "y", "x")))
 
 
-def segments_of(scene: Scene, reader: KindReader | None = None, text: str = TEXT) -> tuple[np.ndarray, np.ndarray]:
+def segments_of(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """Label of every pixel's segment, and the scores of each segment."""
     with tempfile.TemporaryDirectory() as folder, Journal(folder, "words") as journal:
-        request = Request.of(scene, None, model="nano", options=None, changes={"text": TEXT})
-        if reader is not None:
-            request = request.read_by(reader, tuple(read_text(text, reader.vocabulary)))
-        run = Run(request, journal)
+        run = Run(Request.of(scene, None, model="nano", options=None, changes={"text": TEXT}), journal)
         coverage = cover_scene(run)
         scores, _ = Reading(run, coverage).all()
         return np.concatenate([rows for _, rows in coverage.strips()]), scores
@@ -198,6 +195,7 @@ class Known:
     def __init__(self, picture: LabelledPicture, scene: Scene, ids: np.ndarray) -> None:
         self.picture, self.scene, self.ids = picture, scene, ids
         self.labels, _ = segments_of(scene)
+        self.features = describe(scene.read(scene.crop), self.labels)
         count = int(self.labels.max())
         area = np.maximum(np.bincount(self.labels.ravel(), minlength=count + 1)[1:], 1)
         share = np.bincount(self.labels[ids > 0], minlength=count + 1)[1:] / area
@@ -240,7 +238,7 @@ class Known:
 
     def auc(self, reader: KindReader, used: set[int]) -> float:
         """Area under the ROC curve of the segments' scores, those that were shown left out."""
-        _, scores = segments_of(self.scene, reader, "thing")
+        scores = reader.read(self.features, [reader.vocabulary.words[0]])
         right, wrong = (
             scores[[n for n in rows if n + 1 not in used], 0].astype(np.float64) for rows in (self.right, self.wrong)
         )

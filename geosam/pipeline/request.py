@@ -65,9 +65,9 @@ class Request:
         found = None if prompts is None else to_prompts(prompts, opened)
         return cls(opened, network, chosen, found, asked, reader)
 
-    def read_by(self, reader: Any, asked: tuple[Prompt, ...] = ()) -> "Request":
-        """The same request with another reader of its words, or of others."""
-        return replace(self, reader=reader, asked=asked or self.asked)
+    def read_by(self, reader: Any) -> "Request":
+        """The same request with another reader of its words."""
+        return replace(self, reader=reader)
 
     @property
     def m2_per_px(self) -> float:
