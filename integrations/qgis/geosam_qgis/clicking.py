@@ -231,7 +231,8 @@ class Clicking(QObject):
     def show_candidates(self, candidates, note=""):
         """Show what a search has found; accepting saves all of them, a click one."""
         self.candidates = list(candidates)
-        self.said.emit(note or f"{len(self.candidates)} found: click one, or accept all", False)
+        found = note or f"{len(self.candidates)} found"
+        self.said.emit(f"{found}: click one, or accept all" if self.candidates else found, False)
         self.drawn.emit()
 
     def candidate_at(self, x, y):
@@ -257,6 +258,8 @@ class Clicking(QObject):
         now = {name: getattr(self.prompts, name) for name in ("points", "box", "outline", "object")}
         self.prompts = Asked(**{**now, **parts})
         self._accepting = False
+        if not self.prompts.empty and self.shape is None:
+            self.said.emit("looking …", False)
         self.drawn.emit()
         self.previews.ask_next()
 
@@ -273,6 +276,9 @@ class Clicking(QObject):
             self._accepting = self._accepting and answer.get("kind") != "gone"
         elif mine and not answer.get("shape"):
             self.said.emit("nothing found there: click elsewhere", False)
+        elif mine and not self._accepting:
+            state = "" if answer.get("exact", True) else ", still rough"
+            self.said.emit(f"score {answer.get('score', 0):.2f}{state}: Enter saves, right click takes away", False)
         self.drawn.emit()
         self._accept_if_known()
 
@@ -294,10 +300,8 @@ class Clicking(QObject):
         self.change(request)
 
     def _accept_candidates(self):
-        if self.candidates:  # one by one: several keys in one request would be united
-            key = self.candidates.pop(0)["key"]
-            request = {"verb": "accept", "keys": [key], "class": self.current, "object": None}
-            self.change(request, lambda answer: self._accept_candidates())
+        keys, self.candidates = [one["key"] for one in self.candidates], []
+        self.change({"verb": "accept", "keys": keys, "class": self.current, "object": None, "each": True})
 
     def _under_pointer(self):
         number = self.objects.at(*self.pointer) if self.pointer else None

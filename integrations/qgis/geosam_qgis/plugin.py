@@ -11,7 +11,7 @@ from .algorithms.base import ICON, scene_of
 from .clicking import Clicking
 from .dock import Dock
 from .keys import HELP
-from .place import Place, PlaceError
+from .place import Place, PlaceError, lattice_px
 from .program import SETTING, ProgramError, find_program
 from .provider import GeosamProvider
 from .server import Server, session_path
@@ -66,8 +66,8 @@ class GeosamPlugin:
 
     def unload(self):
         """Take everything out, and end the server."""
-        self.stop()
-        for task in self._tasks:
+        self.stop(wait=True)
+        for task in filter(_is_active, self._tasks):
             task.cancel()
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
@@ -100,15 +100,17 @@ class GeosamPlugin:
         self.server.start(program, self.scene, session)
         self.dock.show_session(None, running=True)
 
-    def stop(self):
+    def stop(self, wait=False):
         """End the session; all that was accepted is on disk."""
+        self.session.close()
         if self.tool is not None:
+            self.iface.mapCanvas().unsetMapTool(self.tool)
             self.tool.use(None)
         if self.clicking is not None:
             self.clicking.deleteLater()
         self.clicking = self.layer = None
         if self.server is not None:
-            self.server.stop()
+            self.server.stop(wait)
         if self.dock is not None:
             self.dock.show_session(None)
 
@@ -180,8 +182,17 @@ class GeosamPlugin:
             told = f"geosam {answer.get('version')} speaks protocol {answer.get('protocol')}, this plugin {PROTOCOL}"
             self._failed(f"{told}: write the plugin anew with geosam qgis-plugin")
             return
+        scene = answer["scene"]
+        if scene.get("transform") or not answer.get("can", {}).get("locate"):
+            self._begin_clicking(answer)
+            return
+        size = scene["width"], scene["height"]
+        asked = {"verb": "locate", "to": "world", "xy": lattice_px(size)}
+        self.server.client.ask(asked, lambda told, _: self._begin_clicking(answer, told.get("xy")))
+
+    def _begin_clicking(self, answer, lattice=None):
         try:
-            place = Place.of(answer["scene"], self.layer)
+            place = Place.of(answer["scene"], self.layer, lattice)
         except PlaceError as error:
             self._failed(str(error))
             return
@@ -189,7 +200,9 @@ class GeosamPlugin:
         self.clicking.said.connect(self._say)
         self.clicking.saved.connect(self._saved)
         self.tool.use(self.clicking)
+        self.session.name = f"{self.layer.name()}: accepted"
         self.session.show()
+        self.iface.setActiveLayer(self.layer)
         self.dock.show_session(self.clicking)
         self._say("ready: move over the scene and click; ? shows the keys")
         self.iface.mapCanvas().setMapTool(self.tool)
@@ -200,7 +213,7 @@ class GeosamPlugin:
         self.iface.messageBar().pushMessage("geosam", why, level=Qgis.MessageLevel.Warning, duration=10)
 
     def _saved(self):
-        self.session.refresh()
+        self.session.refresh(self.clicking.classes)
         self.dock.show_classes(self.clicking)
 
     def _layers_removed(self, ids):
@@ -222,7 +235,12 @@ class GeosamPlugin:
         def done(said, error):
             self._say("the whole scene is encoded" if said is not None else error, bad=said is None)
 
-        self._begin(CommandTask("geosam: encode the scene", find_program(), ["encode", self.scene], done))
+        try:
+            program = find_program()
+        except ProgramError as error:
+            self._say(str(error), bad=True)
+            return
+        self._begin(CommandTask("geosam: encode the scene", program, ["encode", self.scene], done))
 
     def _similar(self):
         clicking = self.clicking

@@ -13,8 +13,8 @@ class SessionLayer:
     """The layer of a session's objects in the project; it appears with the first object."""
 
     def __init__(self):
-        self.path = ""
-        self._id = None
+        self.path, self.name = "", ""
+        self._id, self._legend = None, []
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.show)
@@ -35,15 +35,27 @@ class SessionLayer:
         name = self._layer_name()
         if name is None:
             return
-        layer = QgsVectorLayer(f"{self.path}|layername={name}", os.path.basename(self.path), "ogr")
+        layer = QgsVectorLayer(f"{self.path}|layername={name}", self.name or os.path.basename(self.path), "ogr")
         if layer.isValid():
             layer.setReadOnly(True)  # what is changed here would be unknown to the server
             self._id = layer.id()
             QgsProject.instance().addMapLayer(layer)
 
-    def refresh(self):
-        """Read the layer again soon."""
+    def refresh(self, legend=()):
+        """Read the layer again soon, and its style as well where the legend has changed."""
+        legend = [(one["code"], one["name"], one["color"]) for one in legend]
+        if self.layer is not None and legend != self._legend:
+            self.layer.loadDefaultStyle()
+            self.layer.emitStyleChanged()
+        self._legend = legend
         self._timer.start(SOON_MS)
+
+    def close(self):
+        """The session has ended: the layer stays as it is, and is read again no more."""
+        if self._timer.isActive():
+            self._timer.stop()
+            self.show()
+        self._legend = []
 
     def forget(self, ids):
         """The user has removed layers."""

@@ -85,18 +85,13 @@ class Session:
 
     def accept(self, keys, object=None, each=False, **how):
         before = dict(self.objects)
-        if object is None:
-            self.last += 1
-            object = self.last
-        self.objects[object] = {
-            "id": object,
-            "class": how["class"],
-            "score": 0.9,
-            "shape": self.previews[keys[0]],
-            "origin": "click",
-            "prompts": self.previews.get(keys[0] + "p"),
-        }
-        return self.done(before, "accepted 1 object")
+        for key in keys if each else keys[:1]:
+            number = object
+            if number is None:
+                number = self.last = self.last + 1
+            row = {"id": number, "class": how["class"], "score": 0.9, "shape": self.previews[key], "origin": "click"}
+            self.objects[number] = {**row, "prompts": self.previews.get(key + "p")}
+        return self.done(before, f"accepted {len(keys)} object")
 
     def delete(self, ids):
         before = dict(self.objects)

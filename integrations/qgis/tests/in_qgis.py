@@ -35,6 +35,7 @@ from qgis.utils import iface, plugins
 OUT, SCENES = os.environ["GEOSAM_OUT"], os.environ["GEOSAM_SCENES"]
 FAKE = "fake_geosam" in os.environ["GEOSAM_PROGRAM"]
 VILLAGE = os.path.join(SCENES, "village_before.tif")
+LIMIT_S = 100
 RESULTS = {}
 
 
@@ -147,9 +148,16 @@ def test_installs_from_zip():
     assert "geosam_qgis" in plugins, list(plugins)
     provider = QgsApplication.processingRegistry().providerById("geosam")
     names = {one.name() for one in provider.algorithms()}
-    assert names == {"status", "segmenteverything", "segmentprompts", "coverage", "landcover", "change", "catalog"}, (
-        names
-    )
+    assert names == {
+        "status",
+        "segmenteverything",
+        "segmentprompts",
+        "segmentwords",
+        "coverage",
+        "landcover",
+        "change",
+        "catalog",
+    }, names
     assert plugin().action in iface.pluginToolBar().actions() or plugin().action.isVisible()
     QgsSettings().setValue("geosam/program", os.environ["GEOSAM_PROGRAM"])
     return sorted(names)
@@ -215,6 +223,14 @@ def test_segment_prompts():
     layer = QgsVectorLayer(found["OUTPUT"], "prompted", "ogr")
     assert 1 <= layer.featureCount() <= 6, layer.featureCount()
     return look_at(found["OUTPUT"], "singleSymbol")
+
+
+def test_segment_words():
+    found, _ = run("segmentwords", SCENE=VILLAGE, TEXT="building", MIN_AREA=20, OUTPUT=output("words.gpkg"))
+    layer = QgsVectorLayer(found["OUTPUT"], "words", "ogr")
+    said = {one.name() for one in layer.fields()}, layer.featureCount()
+    assert layer.featureCount() > 20, said
+    return look_at(found["OUTPUT"], layer.renderer().type())
 
 
 def test_coverage():
@@ -347,6 +363,34 @@ def test_hover_click_accept():
     assert clicking.prompts.empty
     assert tool is iface.mapCanvas().mapTool()
     return clicking.counts
+
+
+def test_hover_is_as_quick_as_the_server():
+    """By turns: pointer to outline in QGIS, and the bare request for another place, both on a warm window."""
+    from geosam_qgis.client import ask_blocking
+    from geosam_qgis.previews import Asked
+
+    clicking, drawn, bare = plugin().clicking, [], []
+    x, y = spots()[0]
+    for step in range(24):
+        at = screen_of(x - 60 + 5 * step, y + 40)
+        began = time.perf_counter()
+        move(at)
+        until = began + 20
+        while clicking.hovered is None and time.perf_counter() < until:
+            QTest.qWait(1)
+        drawn.append(time.perf_counter() - began)
+        request = Asked(((x - 60 + 5 * step, y + 47.5, 1),)).request(0)
+        began = time.perf_counter()
+        ask_blocking(clicking.client, request)
+        bare.append(time.perf_counter() - began)
+        clicking.leave()
+    drawn, bare = sorted(drawn), sorted(bare)
+    return {
+        "QGIS, ms (median, p95)": [round(1000 * drawn[at]) for at in (12, 22)],
+        "server alone, ms": [round(1000 * bare[at]) for at in (12, 22)],
+        "ratio of medians": round(drawn[12] / bare[12], 2),
+    }
 
 
 def test_corrects_and_takes_back():
@@ -495,11 +539,38 @@ def test_more_like_this():
     picture("similar" + "_fake" * FAKE)
     clicking.accept_candidate(clicking.candidates[0])
     accepted(before + 1)
-    key(Qt.Key.Key_Escape)
+    key(Qt.Key.Key_Return)
+    accepted(before + found)
     assert not clicking.candidates
+    key(Qt.Key.Key_Z)
+    accepted(before + 1)
     key(Qt.Key.Key_Z)
     accepted(before)
     return found
+
+
+def test_words_and_suggestions():
+    clicking, said = plugin().clicking, {}
+    if FAKE:
+        return "the fake knows no words"
+    plugin().dock.word.emit("building")
+    wait(lambda: clicking.candidates or "searching" not in plugin().dock.status.text(), 200, "candidates")
+    said["building"] = len(clicking.candidates), plugin().dock.status.text()
+    picture("word")
+    key(Qt.Key.Key_Escape)
+    for _ in range(20):  # until the server has looked for something to suggest
+        key(Qt.Key.Key_N)
+        QTest.qWait(1500)
+        if clicking.suggestion:
+            break
+    said["suggestion"] = plugin().dock.status.text()
+    if clicking.suggestion:
+        picture("suggestion")
+        before = clicking.suggestion["key"]
+        key(Qt.Key.Key_X)
+        wait(lambda: clicking.suggestion is None or clicking.suggestion["key"] != before, 30, "another suggestion")
+    key(Qt.Key.Key_Escape)
+    return said
 
 
 def test_session_is_a_layer():
@@ -512,6 +583,25 @@ def test_session_is_a_layer():
     picture("session")
     assert not os.path.exists(plugin().session.path + "-wal"), "QGIS has put the session file into another mode"
     return f"{layer.name()}: {layer.featureCount()}, {layer.renderer().type()}"
+
+
+def test_a_killed_server_loses_nothing():
+    before = dict(plugin().clicking.objects.rows)
+    os.kill(plugin().server._process.processId(), 9)
+    wait(lambda: plugin().clicking is None, 20, "the news")
+    said = plugin().dock.status.text()
+    assert "ended" in said, said
+    assert iface.mapCanvas().mapTool() is not plugin().tool
+    if FAKE:
+        start(plugin().dock.scenes.currentLayer())
+        return said
+    start(plugin().dock.scenes.currentLayer())
+    wait(lambda: len(plugin().clicking.objects.rows) == len(before), 20, "the objects")
+    after = plugin().clicking.objects.rows
+    assert {n: (row["class"], row["shape"]) for n, row in after.items()} == {
+        n: (row["class"], row["shape"]) for n, row in before.items()
+    }
+    return said
 
 
 def test_panel_on_its_own():
@@ -528,40 +618,37 @@ def test_panel_on_its_own():
 
 
 def test_rotated():
-    return click_rotated()
+    return click_elsewhere("rotated")
 
 
-def click_rotated():
-    path = os.environ.get("GEOSAM_ROTATED")
-    if not path or FAKE:
-        return "no rotated scene"
+def test_control_points():
+    return click_elsewhere("gcp")
+
+
+def click_elsewhere(name):
+    """Click the middle of another scene, which QGIS shows warped."""
+    path = os.path.join(SCENES, f"{name}.tif")
+    if FAKE or not os.path.exists(path):
+        return f"no {name}.tif"
     plugin().stop()
     iface.actionPan().trigger()
-    start(add_raster(path, "rotated"))
+    QgsProject.instance().clear()
+    start(add_raster(path, name))
     clicking = plugin().clicking
     x, y = clicking.place.size[0] / 2, clicking.place.size[1] / 2
+    there = clicking.place.to_px(*clicking.place.to_world(x, y))
+    assert abs(there[0] - x) + abs(there[1] - y) < 1e-4, there
+    middle = plugin().layer.extent().center()
+    at = clicking.place.to_world(x, y)
+    assert abs(at[0] - middle.x()) + abs(at[1] - middle.y()) < 0.02 * plugin().layer.extent().width(), (at, middle)
     move(screen_of(x, y))
     known("hovered")
-    picture("rotated")
+    picture(name)
     click(screen_of(x, y))
     known("shape")
     key(Qt.Key.Key_Return)
     accepted(1)
-    return "clicked"
-
-
-def test_gcp_scene_is_refused_in_one_line():
-    path = os.environ.get("GEOSAM_GCP")
-    if not path or FAKE:
-        return "no scene with control points"
-    plugin().stop()
-    iface.actionPan().trigger()
-    layer = add_raster(path, "control points")
-    plugin().start(layer)
-    wait(lambda: not plugin().server.running or plugin().clicking, 90, "an answer")
-    said = plugin().dock.status.text()
-    assert plugin().clicking is None and "control points" in said, said
-    return said
+    return type(clicking.place).__name__
 
 
 def test_leaves_nothing_behind():
@@ -588,7 +675,7 @@ def main():
         if only and name not in only and name != "test_installs_from_zip":
             continue
         began = time.monotonic()
-        faulthandler.dump_traceback_later(900, exit=True)
+        faulthandler.dump_traceback_later(LIMIT_S, exit=True)  # a dialog that waits for somebody
         try:
             RESULTS[name] = {"ok": True, "said": one(), "s": round(time.monotonic() - began, 1)}
         except BaseException:

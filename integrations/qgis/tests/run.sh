@@ -16,8 +16,7 @@ rm -f "$out/geosam.zip"
 "$real" qgis-plugin -o "$out/geosam.zip" > /dev/null
 [ -s "$out/geosam.zip" ] || { echo "no zip file: GEOSAM_REAL must name the real geosam beside the fake one"; exit 2; }
 export GEOSAM_ZIP="$out/geosam.zip" GEOSAM_PROGRAM="$program" GEOSAM_SCENES="$scenes" GEOSAM_OUT="$out" GEOSAM_ONLY="${3:-}"
-[ -e "$scenes/rotated.tif" ] && export GEOSAM_ROTATED="$scenes/rotated.tif"
-[ -e "$scenes/gcp.tif" ] && export GEOSAM_GCP="$scenes/gcp.tif"
+
 export QT_QPA_PLATFORM=xcb LIBGL_ALWAYS_SOFTWARE=1
 status=0
 timeout "${GEOSAM_LIMIT_S:-900}" xvfb-run -a -s "-screen 0 1400x900x24" \
