@@ -3,7 +3,7 @@
     python benchmarks/clicking.py [--objects 20] [--clicks 200] [--out benchmarks/clicking.csv]
 
 The user points at the middle of an object and looks at the outline that the hover shows; where it is poor he points at
-other places inside. He clicks where the outline is good, else he drags a box, which a hand does to a pixel or two of the
+other places inside. He clicks where the outline is good, else he drags a box, as a hand does to a pixel or two of the
 screen; he corrects by a click in the largest error while the outline is poor (three actions at most), and saves. Clicks
 and boxes are counted, moves of the mouse are not; the seconds are the clock's, of everything. Truth: objects of the
 bundled village, drawn with a fixed seed by class from those that are compact (not the rest of a field between trees),

@@ -29,6 +29,6 @@ def dev_data(shared: Path) -> Path:
     return folder
 
 
-# a shared machine is slow now and then, and tests never assert times; 40 examples of each law keep CI under 20 minutes
-hypothesis.settings.register_profile("geosam", deadline=None, max_examples=40)
+# a shared machine is slow now and then, and tests never assert times; 25 examples of each law keep CI under 20 minutes
+hypothesis.settings.register_profile("geosam", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("geosam")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-CASES = 120
+CASES = 60
 
 
 @pytest.mark.slow

@@ -212,7 +212,7 @@ def test_geosam_finds_and_the_user_picks():
         hand.press("Enter")
         hand.saved(3)
         assert asked(hand, "accept")[-1]["each"] is True
-        hand.press("Escape", "c")
+        hand.press("Escape", "f", "c")
         hand.until("app.search.found?.isCoverage && app.search.found.done")
         hand.click(410, 410)
         hand.click(460, 410)

@@ -114,13 +114,18 @@ class GroundingDinoFinder(Family, WordFinder):
 
     def _ask(self, image: Tensor, words: Sequence[str], shape: tuple[int, int]) -> list[Proposals]:
         tokens = self.reader(sentence(words))
+        spoken = parts(tokens, words)
+        for word, part in zip(words, spoken, strict=True):
+            if all(tokens.ids[at] == self.reader.unknown for at in part):
+                given = f"the word {word[:40]!r}, of which {self.name!r} can read nothing"
+                raise ModelError(given, expected="a word of the language that the model learned, mostly English")
         ids = torch.tensor([tokens.ids], device=self.device)
         given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
         with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self._is_reduced):
             found = self.model(pixel_values=image, **given)
         scores = found.logits[0].float().sigmoid().cpu().numpy()  # q t
         boxes = to_boxes(found.pred_boxes[0], (shape[1], shape[0]), shape)  # q 4
-        each = np.stack([scores[:, part].max(1) for part in parts(tokens, words)], 1)  # q w
+        each = np.stack([scores[:, part].max(1) for part in spoken], 1)  # q w
         best = each.argmax(1)
         of_word = [np.flatnonzero(best == row) for row in range(len(words))]
         return [proposals(boxes[rows], each[rows, row], THRESHOLD) for row, rows in enumerate(of_word)]

@@ -21,10 +21,17 @@ from geosam.adapters.family import Family, Opened, Published
 from geosam.adapters.preprocess import Fit, normalise
 from geosam.adapters.vocabulary import MERGES, PAIRS, WHOLE, Vocabulary
 from geosam.arrays import Pixels
-from geosam.segmenter import Proposals, WordFinder, centred
+from geosam.segmenter import Proposals, WordFinder, batches, centred
 
 THRESHOLD = 0.5
 """The family's own threshold of scores, as in all of its authors' examples."""
+
+
+HALF = 0.5
+"""Probability from which on a pixel is part of an instance."""
+
+BATCH = 16
+"""Masks that are brought to the window's pixels together: bounds memory and changes nothing else."""
 
 
 class Sam3Finder(Family, WordFinder):
@@ -105,9 +112,11 @@ class Sam3Finder(Family, WordFinder):
         rows = rows[np.argsort(-score[rows], kind="stable")]
         if not len(rows):
             return Proposals.none()
-        logits = found["pred_masks"][0, torch.from_numpy(rows).to(self.device)].float()  # m mh mw
-        masks = functional.interpolate(logits.sigmoid()[None], shape, mode="bilinear")[0] > 0.5
-        return _cut(masks.cpu().numpy(), score[rows])
+        low = found["pred_masks"][0, torch.from_numpy(rows).to(self.device)].float().sigmoid()[:, None]  # m 1 mh mw
+        drawn = [
+            functional.interpolate(low[some], shape, mode="bilinear")[:, 0] > HALF for some in batches(len(low), BATCH)
+        ]
+        return _cut(torch.cat(drawn).cpu().numpy(), score[rows])
 
     @property
     def _is_reduced(self) -> bool:

@@ -198,13 +198,16 @@ def weights_of(folder: Path) -> list[Path]:
 
 
 def _download(checkpoint: Published, family: type[Family]) -> Path:
-    """Fetch a checkpoint into Hugging Face's cache: settings, vocabulary and safetensors, or one file; nothing else."""
+    """Fetch a checkpoint into Hugging Face's cache: settings, vocabulary and weights, or one file; nothing else."""
     fetcher = hub(family.extra)
     wanted = [checkpoint.file] if checkpoint.file else [*SETTINGS, *family.vocabulary, WEIGHTS[0]]
     log.info("downloading %s from %s", checkpoint.name, checkpoint.repository)
     try:
         with quiet():
-            return Path(fetcher.snapshot_download(checkpoint.repository, allow_patterns=wanted)) / checkpoint.file
+            folder = Path(fetcher.snapshot_download(checkpoint.repository, allow_patterns=wanted))
+            if not (checkpoint.file or weights_of(folder)):  # older pages hold pickles of tensors alone
+                folder = Path(fetcher.snapshot_download(checkpoint.repository, allow_patterns=[WEIGHTS[1]]))
+            return folder / checkpoint.file
     except Exception as error:  # no connection, no such page, a licence that is not accepted, a full disk
         page = f"accept the licence at https://huggingface.co/{checkpoint.repository}, `hf auth login`, then "
         raise WeightsError(

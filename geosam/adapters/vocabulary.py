@@ -32,6 +32,9 @@ WHOLE, PAIRS, MERGES, PACKED, PIECES = (
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 """The first and the last token of CLIP's texts."""
 
+UNKNOWN = "[UNK]"
+"""What BERT reads of a sign that it has no pieces for."""
+
 PACKED_MERGES = 49152 - 256 - 2
 """Lines of the packed file that count, after its head; the vocabulary is theirs, all bytes and the two ends."""
 
@@ -66,9 +69,12 @@ class Vocabulary:
     ----------
     tokenizer
         One of the library `tokenizers`.
+    unknown
+        The token of what the vocabulary has no pieces for; None if it has pieces for everything.
     """
 
     tokenizer: Any
+    unknown: int | None = None
 
     def __call__(self, text: str) -> Tokens:
         """Read one text."""
@@ -111,7 +117,8 @@ def read_vocabulary(folder: Path, files: Sequence[str]) -> Vocabulary | None:
     there = {name for name in files if (folder / name).is_file()}
     try:
         if WHOLE in there:
-            return Vocabulary(_whole(folder / WHOLE))
+            tokenizer = _whole(folder / WHOLE)
+            return Vocabulary(tokenizer, tokenizer.token_to_id(UNKNOWN))
         if {PAIRS, MERGES} <= there:
             pairs = json.loads((folder / PAIRS).read_text(encoding="utf-8"))
             return Vocabulary(_byte_pairs(pairs, _merges((folder / MERGES).read_text(encoding="utf-8"))))
@@ -119,7 +126,8 @@ def read_vocabulary(folder: Path, files: Sequence[str]) -> Vocabulary | None:
             merges = _merges(gzip.decompress((folder / PACKED).read_bytes()).decode("utf-8"))[:PACKED_MERGES]
             return Vocabulary(_byte_pairs(packed_pairs(merges), merges))
         if PIECES in there:
-            return Vocabulary(_word_pieces(folder / PIECES))
+            tokenizer = _word_pieces(folder / PIECES)
+            return Vocabulary(tokenizer, tokenizer.token_to_id(UNKNOWN))
     except Exception as error:  # the library has its own errors for what is damaged
         raise WeightsError(
             f"the vocabulary in {str(folder)!r} cannot be read ({type(error).__name__}: {str(error)[:80]})",

@@ -26,6 +26,7 @@ from geosam.cli.qgis_plugin import qgis_plugin
 from geosam.cli.segment import segment
 from geosam.cli.serve import serve
 from geosam.cli.similar import similar
+from geosam.cli.words import words
 
 app = typer.Typer(
     name="geosam",
@@ -42,6 +43,7 @@ for command in (serve, plan, encode, models, demo, train, finetune, evaluate, qg
 catalog.command("landcover")(landcover_catalog)
 catalog.command("change")(change_catalog)
 app.add_typer(catalog)
+app.add_typer(words)
 
 
 def _show_version(asked: bool) -> bool:

@@ -8,7 +8,7 @@ import typer
 
 from geosam.cli.failures import INTERRUPTED
 from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
-from geosam.cli.options import EVERYTHING, OUTPUT, Spacing
+from geosam.cli.options import EVERYTHING, OUTPUT, WORDS, Spacing, TextModel, WordFiles
 from geosam.cli.scenes import Quiet
 
 HEADINGS = {
@@ -56,6 +56,15 @@ def evaluate(
         ),
     ] = False,
     spacing: Spacing = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="Score this word instead, which names all objects of the set.", rich_help_panel=WORDS),
+    ] = None,
+    absent: Annotated[
+        str | None, typer.Option(help="Words that name nothing in these pictures.", rich_help_panel=WORDS)
+    ] = None,
+    text_model: TextModel = None,
+    words: WordFiles = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Also write the table as JSON here.", rich_help_panel=OUTPUT)
     ] = None,
@@ -72,19 +81,24 @@ def evaluate(
     Counted are objects of at least 256 px that the picture's edge does not cut. Interrupted, it shows what it has so
     far.
     """
+    asked = [name for name in sources.split(",") if name]
+    if text is not None:
+        told = {"text_model": text_model, "words": tuple(words or ())}
+        evaluate_text(labelled, text, absent, sources=asked, limit=limit, model=model, csv=csv, quiet=quiet, **told)
+        return
     from geosam.evaluation import Evaluation, list_pictures, score_pictures
     from geosam.execute import progress_bar
     from geosam.sinks.places import check_path
 
     read = [*labelled.rglob("*"), model]
     targets = [check_path(path, (suffix,), inputs=read) for path, suffix in ((json, ".json"), (csv, ".csv")) if path]
-    pictures = list_pictures(labelled, sources=[name for name in sources.split(",") if name], limit=limit)
+    pictures = list_pictures(labelled, sources=asked, limit=limit)
     network = open_model(model, device=device, dtype=dtype, threads=threads)
     result = Evaluation(network.key, labelled.resolve().name)
-    asked = {"objects": objects, "everything": (windows or None) if everything else 0, "hierarchy": hierarchy}
+    how = {"objects": objects, "everything": (windows or None) if everything else 0, "hierarchy": hierarchy}
     try:
         with progress_bar(quiet=quiet) as progress:
-            scores = score_pictures(network, pictures, **asked, progress=progress, spacing_px=spacing)
+            scores = score_pictures(network, pictures, **how, progress=progress, spacing_px=spacing)
             result.scores.extend(scores)
     except KeyboardInterrupt:
         show(result)
@@ -93,6 +107,32 @@ def evaluate(
     show(result)
     for target in targets:
         result.write(target)
+
+
+def evaluate_text(labelled: Path, text: str, absent: str | None, *, csv: Path | None, quiet: bool, **how: Any) -> None:
+    """Score a word, and print its table: a row per word and source, then the means."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from geosam.evaluation.words import evaluate_words, write_scores
+    from geosam.execute import progress_bar
+    from geosam.sinks.places import check_path
+
+    target = check_path(csv, (".csv",), inputs=labelled.rglob("*")) if csv else None
+    with progress_bar(quiet=quiet) as progress:
+        rows = evaluate_words(labelled, text, absent=absent, progress=progress, **how)
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDTH)
+    table = Table("word", "source", box=None, pad_edge=False)
+    for heading in ("pictures", "precision", "recall", "F1", "best F1", "at", "false area"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        numbers = (row.precision, row.recall, row.f1, row.best_f1, row.best_threshold, row.false_area)
+        table.add_row(row.word, row.source, str(row.pictures), *map(_number, numbers))
+    console.print(table)
+    console.print("ground at --text-threshold .5; at: the threshold of the best F1", highlight=False)
+    if target is not None:
+        write_scores(rows, target)
 
 
 def show(result: Any) -> None:

@@ -5,20 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
-from geosam.cli.scenes import (
-    Aoi,
-    AoiCrs,
-    Nodata,
-    Quiet,
-    Resolution,
-    Scale,
-    SceneArgument,
-    Store,
-    Stretch,
-    open_asked,
-    working_pixel,
-)
+from geosam.cli.groups import flat
+from geosam.cli.machine import Machine, Model
+from geosam.cli.scenes import Ground, Quiet, SceneArgument, Store, Stretch, read_stretch
 
 _CLASSES, _WRITTEN, _SAMPLE = "Classes", "What is written", "The sample"
 
@@ -27,6 +16,7 @@ MapColumn = Annotated[str, typer.Option("--column", help="The map's column of cl
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=_WRITTEN)]
 
 
+@flat
 def landcover(
     scene: SceneArgument,
     output: Annotated[
@@ -35,6 +25,7 @@ def landcover(
             "--output", "-o", help=".gpkg, .parquet, .fgb or .geojson.", metavar="PATH", rich_help_panel=_WRITTEN
         ),
     ],
+    *,
     samples: Annotated[
         str | None, typer.Option(help="Points or polygons of known class; any CRS.", rich_help_panel=_CLASSES)
     ] = None,
@@ -86,16 +77,10 @@ def landcover(
     ] = None,
     overwrite: Overwrite = False,
     model: Model = "nano",
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
+    ground: Ground,
     stretch: Stretch = "auto",
-    nodata: Nodata = None,
     store: Store = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    threads: Threads = None,
+    machine: Machine,
     quiet: Quiet = False,
 ) -> None:
     """Map land cover: every pixel in a segment, every segment in a class."""
@@ -105,16 +90,16 @@ def landcover(
     from geosam.landcover import ClassifyOptions
     from geosam.landcover.learning import require_sklearn
     from geosam.pipeline.landcover import LandcoverFiles, SampleSource, map_landcover
+    from geosam.scene import open_scene
     from geosam.vectors import read_vector
 
     if samples is not None:
         require_sklearn()
-    how = {"nodata": nodata, "aoi": aoi, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
-    opened = open_asked(scene, stretch=stretch, **how)
+    opened = open_scene(scene, stretch=read_stretch(stretch), **ground.named())
     files = LandcoverFiles(output, dissolved, raster, tuple(areas or ()), report, overwrite)
     files.checked([opened, *[one for one in (samples, legend, use_model, segments) if one]])
     source = None if samples is None else SampleSource(samples, label, samples_layer, samples_crs, legend)
-    network = None if segments is not None else open_model(model, device=device, dtype=dtype, threads=threads)
+    network = None if segments is not None else machine.load(model)
     with progress_bar(quiet=quiet) as progress:
         found = map_landcover(
             opened,
@@ -133,23 +118,19 @@ def landcover(
     show_map(found, Console(soft_wrap=True))
 
 
+@flat
 def landcover_catalog(
     source: Annotated[
         str, typer.Argument(help="Folder, pattern, STAC file or API, vector file with a column of paths, or a raster.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the maps.", metavar="MAPS/")],
     use_model: Annotated[Path, typer.Option(help="Model of `geosam landcover --save-model`.")],
+    *,
     mmu: Annotated[float, typer.Option(help="Minimum mapping unit, m².", min=0)] = 0.0,
     model: Model = "nano",
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
-    nodata: Nodata = None,
+    ground: Ground,
     store: Store = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    threads: Threads = None,
+    machine: Machine,
     quiet: Quiet = False,
 ) -> None:
     """Map the land cover of all scenes by one model; the same command again does what is missing."""
@@ -157,11 +138,10 @@ def landcover_catalog(
 
     from geosam.catalog import View, landcover_catalog
     from geosam.catalog.landcover import AREAS
-    from geosam.cli.scenes import read_aoi, read_nodata
     from geosam.execute import progress_bar
 
-    view = View(None, working_pixel(resolution, scale), read_aoi(aoi), aoi_crs, nodata=read_nodata(nodata))
-    network = open_model(model, device=device, dtype=dtype, threads=threads)
+    view = View(**ground.named())
+    network = machine.load(model)
     kept = None if store == "none" else store
     with progress_bar(quiet=quiet) as progress:
         how = {"view": view, "mmu": mmu, "model": network, "store": kept, "progress": progress}

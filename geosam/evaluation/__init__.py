@@ -11,6 +11,7 @@ crops          masks cut to their boxes
 asking         the model asked with boxes, with clicks, with nothing
 measures       boundary F1, calibration
 table          scores, per source and mean
+words          how well words are read: ground at one half and at the best threshold
 =============  ==============================================================
 """
 

@@ -19,6 +19,9 @@ from geosam.recognition.kinds import KINDS
 FILE = "words.json"
 """The words of the package."""
 
+LANGUAGES = ("en", "de", "fr", "es", "pt", "it", "nl", "pl", "ru", "zh", "ja", "ar")
+"""Those in which words have names."""
+
 SEPARATORS = re.compile("[,;\n\uff0c\u3001\uff1b\u060c\u061b]")
 """What stands between two prompts: commas and semicolons, also those of Chinese, Japanese and Arabic."""
 
@@ -148,9 +151,29 @@ def load_vocabulary() -> Vocabulary:
         if word.kind not in KINDS:
             raise OptionError(f"{FILE}: kind {word.kind!r} of {word.word!r}", expected=", ".join(KINDS))
         words.append(word)
-        aliases.update((folded(each), word) for language in data["languages"] for each in row[language])
+        aliases.update((folded(each), word) for language in LANGUAGES for each in row[language])
     english = frozenset(folded(each) for row in data["words"] for each in row["en"])
     return Vocabulary(tuple(words), aliases, frozenset(map(folded, data["fillers"])), english)
+
+
+def names_in(language: str) -> list[tuple[Word, list[str]]]:
+    """Each word of the package with its names in a language.
+
+    Raises
+    ------
+    OptionError
+        If there are none in that language.
+
+    Examples
+    --------
+    >>> names_in("it")[0][1][:2]
+    ['edificio', 'edifici']
+    """
+    if language not in LANGUAGES:
+        raise OptionError(f"language {language!r}", expected=", ".join(LANGUAGES))
+    data = json.loads(files("geosam.recognition").joinpath(FILE).read_text(encoding="utf-8"))
+    known = {each.word: each for each in load_vocabulary().words}
+    return [(known[row["word"]], list(row[language])) for row in data["words"]]
 
 
 def folded(text: str) -> str:

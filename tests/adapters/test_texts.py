@@ -164,13 +164,24 @@ def test_clip_reads_what_the_librarys_towers_say(folders, library):
 
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory) -> Path:
-    """Three windows of 160 pixels."""
-    return label_scene(tmp_path_factory.mktemp("scene") / "scene.tif", blob_labels((150, 420), count=14, seed=3))
+    """Three windows of 96 pixels."""
+    return label_scene(tmp_path_factory.mktemp("scene") / "scene.tif", blob_labels((90, 250), count=8, large=0, seed=3))
+
+
+def test_the_command_line_takes_a_folder(folders, scene, tmp_path):
+    from typer.testing import CliRunner
+
+    from geosam.cli import app
+
+    given = ["--text", "roof", "--text-model", str(folders["owlv2"]), "--text-threshold", "0.05", "--window", "256"]
+    found = CliRunner().invoke(app, ["segment", str(scene), "-o", str(tmp_path / "found.gpkg"), *given, "--quiet"])
+    assert found.exit_code == 0, found.output
+    assert (gpd.read_file(tmp_path / "found.gpkg", layer="found")["label"] == "roof").all()
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_a_scene_goes_through_each_to_a_valid_layer(folders, scene, tmp_path, kind):
-    how = {"text": "roof, car", "text_threshold": 0.05, "window": 160, "model": TruthNetwork(side=160)}
+    how = {"text": "roof, car", "text_threshold": 0.05, "window": 96, "model": TruthNetwork(side=96)}
     report = segment_to_file(scene, tmp_path / "found.gpkg", text_model=str(folders[kind]), **how)
     layer = gpd.read_file(tmp_path / "found.gpkg", layer="found")
     assert len(layer) == report.objects > 0
@@ -338,6 +349,9 @@ def test_many_words_are_asked_in_several_texts_and_a_part_of_a_word_is_no_word(f
     words = [f"{first}{second}" for first in "abcdefghij" for second in "klmn"]
     assert len(finder.texts(words)) > 1
     assert [word for some in finder.texts(words) for word in some] == words
+    for unread in ("屋顶", "..."):
+        with pytest.raises(ModelError, match="can read nothing"):
+            finder.propose(PIXELS, ["roof", unread])
     tokens = finder.reader("carpet. car.")
     assert [[tokens.ids[at] for at in each] for each in parts(tokens, ["carpet", "car"])] == [
         [PIECES.index("car"), PIECES.index("##pet")],

@@ -61,8 +61,13 @@ export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
     for (const object of objects.values()) sums[object.class ?? ""] = (sums[object.class ?? ""] ?? 0) + 1;
     return sums;
   };
-  const state = () => ({ ok: true, counts: counts(), revision: ++revision, can_undo: past.length > 0, can_redo: future.length > 0 });
-  const differences = (before) => ({
+  const state = () => ({ ok: true, counts: counts(), revision, can_undo: past.length > 0, can_redo: future.length > 0 });
+  const differences = (before) => {
+    const found = compare(before);
+    revision += found.changed.length + found.removed.length;
+    return found;
+  };
+  const compare = (before) => ({
     changed: [...objects.values()].filter((object) => before.get(object.id) !== object),
     removed: [...before.keys()].filter((id) => !objects.has(id)),
   });

@@ -82,9 +82,17 @@ export class App {
   /** Asks an editing verb and takes over what changed. */
   async edit(request) {
     const { answer } = await this.ask(request, "saving");
-    if (!answer.ok) return answer;
+    if (!answer.ok) {
+      this.refresh(); // perhaps another browser has changed what was meant
+      return answer;
+    }
     this.previews.forget();
+    const before = this.state.revision;
     this.state.apply(answer);
+    if (answer.revision > before + answer.changed.length + answer.removed.length) {
+      this.state.revision = before; // there were changes from elsewhere in between
+      this.refresh();
+    }
     this.say(answer.did ? `${answer.did[0].toUpperCase()}${answer.did.slice(1)}.` : "Saved.", "done");
     return answer;
   }
@@ -229,6 +237,7 @@ export class App {
 
   /** Leaves one thing at a time: the drag, the hand, what was found, the selection, the tool. */
   escape() {
+    this.search.turn = null; // no suggestion any more that is still being looked for
     if (this.tool.cancel?.()) return this.say("");
     if (!this.hand.isEmpty) {
       const { suggested } = this.hand;

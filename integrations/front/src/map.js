@@ -4,6 +4,7 @@ import L from "leaflet";
 import { Tiles } from "./tiles.js";
 
 const DEEPEST = 5; // one pixel of the scene on 32 of the screen
+const SMALL = 40; // screen pixels below which an object is too small to be judged
 const SHARP_FROM = 2; // zoom from which pixels are shown as squares
 
 const GRID = L.extend({}, L.CRS.Simple, { transformation: new L.Transformation(1, 0, 1, 0) });
@@ -117,10 +118,14 @@ export class SceneMap {
     return [lng, lat];
   }
 
-  /** Brings a place into view without changing more than must be. */
-  show([x, y], zoom) {
-    if (zoom !== undefined && this.leaflet.getZoom() < zoom) this.leaflet.setView([y, x], zoom, { animate: false });
-    else if (!this.leaflet.getBounds().pad(-0.1).contains([y, x])) this.leaflet.panTo([y, x], { animate: false });
+  /** Brings a box into view, large enough to be judged, without changing more than must be. */
+  show([x0, y0, x1, y1]) {
+    const { leaflet } = this;
+    const bounds = [[y0, x0], [y1, x1]];
+    const small = Math.max(x1 - x0, y1 - y0) < this.reach(SMALL);
+    const zoom = leaflet.getBoundsZoom(bounds, false, leaflet.getSize().multiplyBy(0.75));
+    if (small || zoom < leaflet.getZoom()) leaflet.setView([(y0 + y1) / 2, (x0 + x1) / 2], Math.min(zoom, SHARP_FROM), { animate: false });
+    else if (!leaflet.getBounds().pad(-0.1).contains(bounds)) leaflet.panTo([(y0 + y1) / 2, (x0 + x1) / 2], { animate: false });
   }
 
   remove() {

@@ -1,6 +1,7 @@
 // Objects that geosam finds: suggestions, more like this, a word, and the segments that cover the view.
 
 import { Found } from "./found.js";
+import { boundsOf } from "./geometry.js";
 
 const AGAIN_MS = 400; // where an answer that is not done names no time
 
@@ -12,11 +13,19 @@ export class Search {
 
   /** The most doubtful object that was not seen yet. */
   async suggest(after = this.app.hand.suggested) {
-    const { answer } = await this.app.ask({ verb: "suggest", ...(after ? { after } : {}) }, "looking for the next");
-    if (!answer.ok) return;
+    const turn = (this.turn = {}); // a newer wish ends this one
+    const request = { verb: "suggest", ...(after ? { after } : {}) };
+    let { answer } = await this.app.ask(request, "looking for the next");
+    while (answer.ok && !answer.key && answer.again_ms) {
+      if (answer.why) this.app.say(`${answer.why[0].toUpperCase()}${answer.why.slice(1)} …`);
+      await new Promise((resolve) => setTimeout(resolve, answer.again_ms));
+      if (this.turn !== turn || !this.app.hand.isEmpty) return;
+      ({ answer } = await this.app.ask(request, "looking for the next"));
+    }
+    if (!answer.ok || this.turn !== turn) return;
     if (!answer.key) return this.app.say(answer.why || "Nothing is left to suggest.");
     this.app.useTool("click");
-    this.app.map.show(answer.at);
+    this.app.map.show(boundsOf(answer.shape));
     const shown = { key: answer.key, shape: answer.shape, exact: true };
     this.app.hand.take({ answer: shown, suggested: answer.key, classCode: answer.class ?? undefined });
     this.app.say("A suggestion: Enter saves it, Esc rejects it, N shows another.");
@@ -74,10 +83,10 @@ export class Search {
     const { found } = this;
     const many = found.shown().length;
     const progress = found.done ? "" : " so far";
-    if (found.note) this.app.say(found.note);
-    else if (found.isCoverage) this.app.say(`${many} segments${progress}: click those that belong together, Enter saves them as one object.`);
-    else if (many) this.app.say(`${many} found${progress}: Enter saves all, or click those you want first.`);
-    else if (found.done) this.app.say("Nothing like that was found.");
+    const note = found.note ? ` (${found.note})` : "";
+    if (found.isCoverage) this.app.say(`${many} segments${progress}: click those that belong together, Enter saves them as one object.`);
+    else if (many) this.app.say(`${many} found${progress}${note}: Enter saves all, or click those you want first.`);
+    else if (found.done) this.app.say(`Nothing like that was found${note}.`);
   }
 
   pick(at) {

@@ -56,7 +56,9 @@ export const Tiles = L.GridLayer.extend({
     const { answer, buffer } = await this.ask(request);
     this.flying -= 1;
     if (!tile.dropped) {
-      if (answer.ok && buffer) {
+      if (answer.ok && answer.again_ms && !buffer) {
+        setTimeout(() => tile.dropped || (this.queue.push({ tile, done, request }), this.pump()), answer.again_ms);
+      } else if (answer.ok && buffer) {
         tile.src = URL.createObjectURL(new Blob([buffer]));
         done(null, tile);
       } else {
