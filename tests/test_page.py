@@ -123,10 +123,20 @@ def test_a_cold_window_answers_coarsely_first_and_saves_the_exact_outline():
         assert hand.page.locator("path.gs-held.gs-coarse").count() == 2
         hand.press("Enter")
         assert "as soon as" in hand.says
+        assert not asked(hand, "accept")
+        hand.page.evaluate("() => window.fake.warmUp()")
         hand.saved(1)
         (accepted,) = asked(hand, "accept")
         assert len(asked(hand, "preview")) > 1
         assert accepted["prompts"]["points"][0] == pytest.approx([1050, 250, 1], abs=1)
+        hand.click(450, 450)
+        hand.until("app.hand.answer?.exact")
+        for x in range(20):  # so many outlines that the first one's name is forgotten
+            hand.move(500 + 10 * x, 550)
+            hand.until("app.hovered?.request.points.at(-1)[0] > value", 495 + 10 * x)
+        hand.press("Enter")
+        assert box_of(hand.saved(2)[1]) == [420, 430, 480, 470]
+        hand.until("!app.status.waits.size")
         hand.click(1250, 250)
         hand.until("document.querySelector('.gs-say').dataset.kind === 'error'")
         assert "no data" in hand.says
