@@ -142,32 +142,33 @@ def test_a_cold_window_answers_coarsely_first_and_saves_the_exact_outline():
         assert "no data" in hand.says
 
 
-def test_saved_objects_are_edited_with_their_borders_shared():
+def test_a_border_that_objects_share_stays_shared():
     with opened() as hand:
-        for place in [(50, 50), (150, 50)]:
+        hand.press("c")
+        hand.until("app.search.found?.done")
+        for count, place in enumerate([(25, 25), (75, 25)], 1):  # segments of 50 px
             hand.click(*place)
             hand.press("Enter")
-        hand.saved(2)
-        hand.press("v")
-        hand.click(50, 50)
-        hand.click(150, 50, held="Shift")
+            hand.saved(count)
+            hand.until("app.search.found?.done")
+        hand.press("Escape", "v")
+        hand.click(25, 25)
+        hand.click(75, 25, held="Shift")
         assert hand.run("app.state.selection.size") == 2
         hand.press("2")
         hand.until("[...app.state.objects.values()].every((object) => object.class === 2)")
         hand.press("Escape")
-        hand.click(50, 50)
-        hand.press("d", "f")
-        hand.run("app.map.leaflet.setView([50, 80], 2, { animate: false }) && null")
-        hand.drag((80, 30), (90, 35), (95, 20))
-        hand.until("JSON.stringify([...app.state.objects.values()]).includes('[95,20]')")
-        hand.drag((20, 50), (15, 50), (10, 50))  # an edge: one more vertex
-        hand.until("app.state.objects.get(1).shape.coordinates[0].length === 6")
-        hand.click(95, 20, button="right")
-        hand.until("app.state.objects.get(1).shape.coordinates[0].length === 5")
-        hand.press("Control+z")
-        hand.until("app.state.objects.get(1).shape.coordinates[0].length === 6")
-        hand.press("Control+z", "Control+z")
-        hand.until("app.state.objects.get(1).shape.coordinates[0][1][0] === 80")
+        hand.click(25, 25)
+        hand.press("d")
+        hand.run("app.map.leaflet.setView([40, 60], 2, { animate: false }) && null")
+        hand.drag((50, 50), (55, 52), (60, 45))
+        hand.until("[...app.state.objects.values()].every(({ shape }) => JSON.stringify(shape).includes('[60,45]'))")
+        hand.drag((55, 22.5), (50, 20), (45, 20))  # their edge: one more vertex in both
+        hand.until("[...app.state.objects.values()].every(({ shape }) => shape.coordinates[0].length === 6)")
+        hand.click(60, 45, button="right")
+        hand.until("[...app.state.objects.values()].every(({ shape }) => shape.coordinates[0].length === 5)")
+        hand.press("Control+z", "Control+z", "Control+z")
+        hand.until("[...app.state.objects.values()].every(({ shape }) => JSON.stringify(shape).includes('[50,50]'))")
 
 
 def test_saved_objects_are_cut_joined_opened_again_and_deleted():

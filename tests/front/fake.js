@@ -1,6 +1,6 @@
 // A geosam of roofs in rows, for tests of the page: it answers every verb from this page, without a server.
-// Roofs stand every 100 px: 60 × 40 px from (20, 30) of each cell. Right of x = 1000 answers are coarse until `warmUp()`; right
-// of x = 1200 there is no data. Two neighbours share the border x = 80 of the first row's first two cells.
+// Roofs stand every 100 px: 60 × 40 px from (20, 30) of each cell. Right of x = 1000 answers are coarse until
+// `warmUp()`; right of x = 1200 there is no data.
 
 const SIZE = [1300, 800];
 const COLD_FROM = 1000;
