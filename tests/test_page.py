@@ -64,6 +64,8 @@ def test_the_bundle_is_small_and_names_what_is_in_it(name):
 
 
 def test_the_bundle_was_built_from_the_sources_that_are_there():
+    if not FRONT.is_dir():
+        pytest.skip("needs the sources of the front end, which a source distribution leaves out")
     digest = hashlib.sha256()
     for path in [*sorted((FRONT / "src").iterdir()), FRONT / "package-lock.json"]:
         digest.update(path.relative_to(FRONT).as_posix().encode())
