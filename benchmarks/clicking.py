@@ -38,8 +38,9 @@ from shapely.geometry.base import BaseGeometry
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.front.browser import CHROMIUM, FLAGS, HUB, Hand  # noqa: E402  # lies beside, not in the package
+from tests.front.browser import CHROMIUM, FLAGS, HUB, Hand, files_route  # noqa: E402  # lies beside, not in the package
 from tests.front.doors import proxied, served, widget  # noqa: E402
+from tests.test_page import FILES  # noqa: E402
 
 VILLAGE = ROOT / "sample_data" / "village_before.tif"
 DEV = ROOT.parent / "shared" / "data" / "dev" / "hotosm-fair-utilities"
@@ -274,6 +275,26 @@ def measure_equality(table: Table, door: str, hand: Hand, session: Path, clicks:
     )
 
 
+def delay_of(hand: Hand, place: tuple[float, float]) -> float:
+    """Milliseconds from a mouse event at a place to the frame after its outline was drawn; -1 if nothing new was."""
+    hand.page.evaluate(f"() => {{ const app = document.querySelector('.geosam').geosam; window.delay = {DELAY}; }}")
+    hand.move(*place)
+    return hand.page.evaluate("() => Promise.race([window.delay, new Promise((r) => setTimeout(r, 2000, -1))])")
+
+
+def measure_own(table: Table, browser: Any, count: int) -> None:
+    """The page's own part of a hover: answers come at once, from the page itself."""
+    context = browser.new_context(viewport=VIEW)
+    context.route("**/*", files_route(FILES))
+    hand = Hand(context.new_page())
+    hand.page.goto("http://geosam.test/?delay=0")
+    hand.wait_ready()
+    delays = [delay_of(hand, (50 + 100 * (i % 8), 50 + 100 * (i // 8 % 7))) for i in range(count)]
+    table.add("page", "hover, the page's own part, median ms", statistics.median(delays), "", f"{count} hovers")
+    table.add("page", "hover, the page's own part, p95 ms", float(np.percentile(delays, 95)), "", "a frame is 16.7 ms")
+    context.close()
+
+
 def busy_s(pid: int) -> float:
     """Processor time of a process and its threads so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -293,14 +314,7 @@ def measure_delay(table: Table, hand: Hand, pid: int, count: int) -> None:
     delays, begin = [], busy_s(pid)
     for x, y in places:
         dx, dy = rng.uniform(-2, 2, 2)
-        promise = hand.page.evaluate_handle(
-            f"() => {{ const app = document.querySelector('.geosam').geosam; window.delay = {DELAY}; }}"
-        )
-        promise.dispose()
-        hand.move(x + dx, y + dy)
-        delays.append(
-            hand.page.evaluate("() => Promise.race([window.delay, new Promise((r) => setTimeout(r, 2000, -1))])")
-        )
+        delays.append(delay_of(hand, (x + dx, y + dy)))
         hand.page.wait_for_timeout(20)
     busy = 1000 * (busy_s(pid) - begin) / count
     table.add(door, "hover, processor time of geosam, ms", busy, "", "mean")
@@ -408,12 +422,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--objects", type=int, default=20)
     parser.add_argument("--clicks", type=int, default=200)
-    parser.add_argument("--only", nargs="*", default=["page", "cold", "widget", "proxy", "dev"])
+    parser.add_argument("--only", nargs="*", default=["own", "page", "cold", "widget", "proxy", "dev"])
     parser.add_argument("--out", type=Path, help="CSV to write")
     arguments = parser.parse_args()
     table = Table()
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
         folder = Path(name)
+        if "own" in arguments.only:
+            measure_own(table, browser, arguments.clicks)
         if "page" in arguments.only:
             measure_page(table, browser, folder, arguments)
         if "cold" in arguments.only:
