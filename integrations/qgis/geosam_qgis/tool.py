@@ -12,7 +12,10 @@ DRAG_PX = 6
 
 _HOVER = QColor(0, 200, 255), QColor(0, 200, 255, 40)
 _REVIEW = QColor(30, 110, 255), QColor(30, 110, 255, 70)
-_CANDIDATES = QColor(210, 60, 220), QColor(210, 60, 220, 50)
+_CANDIDATES = QColor(210, 60, 220), QColor(210, 60, 220, 40)
+_PICKED = QColor(210, 60, 220), QColor(210, 60, 220, 130)
+_SELECTED = QColor(255, 255, 255), QColor(255, 255, 255, 110)
+_LINE = QColor(255, 140, 0), QColor(255, 140, 0, 40)
 _BOX = QColor(255, 255, 255), QColor(255, 255, 255, 20)
 _ADDED, _TAKEN = QColor(20, 150, 60), QColor(215, 35, 35)
 
@@ -23,7 +26,7 @@ class ClickTool(QgsMapTool):
     Signals
     -------
     acted
-        Name of what a key does beyond the object in hand: ``help``, ``find``, ``similar``, ``leave``.
+        Name of what a key does beyond the object in hand, such as ``help``, ``find``, ``leave``.
     """
 
     acted = pyqtSignal(str)
@@ -102,7 +105,7 @@ class ClickTool(QgsMapTool):
             self.clicking.drag(min(xs), min(ys), max(xs), max(ys))
         else:
             taken = event.button() == Qt.MouseButton.RightButton or event.modifiers() & Qt.KeyboardModifier.AltModifier
-            self._click(*here, 0 if taken else 1)
+            self.clicking.click(*here, 0 if taken else 1)
 
     def to_px(self, place):
         """A place on the screen as a pixel of the scene; None where the map cannot say."""
@@ -117,11 +120,13 @@ class ClickTool(QgsMapTool):
     def draw(self, *_):
         """Draw the object in hand, the hover preview, candidates and clicks."""
         clicking = self.clicking
-        shapes = {"hover": None, "review": None, "candidates": None}
+        shapes = dict.fromkeys(("hover", "review", "candidates", "picked", "selected"))
         if clicking is not None:
             shapes["hover"], shapes["review"] = clicking.hovered, clicking.shape
-            parts = [part for one in clicking.candidates for part in _parts(one["shape"])]
-            shapes["candidates"] = {"type": "MultiPolygon", "coordinates": parts} if parts else None
+            shapes["candidates"] = _together(one["shape"] for one in clicking.finds.candidates)
+            shapes["picked"] = _together(one["shape"] for one in clicking.finds.picked)
+            objects = clicking.objects
+            shapes["selected"] = _together(objects.rows[number]["shape"] for number in sorted(objects.selected))
         for name, shape in shapes.items():
             band = self._bands.get(name)
             if band is None:
@@ -130,35 +135,35 @@ class ClickTool(QgsMapTool):
             if shape:
                 band.setToGeometry(clicking.place.shape_to_world(shape), clicking.place.crs)
         self._mark(clicking.prompts.points if clicking is not None else ())
+        self._show_line()
 
     def drawn(self, name):
-        """What is drawn under a name: ``hover``, ``review``, ``candidates``, ``box``."""
+        """What is drawn under a name: ``hover``, ``review``, ``candidates``, ``picked``, ``selected``, ``box``."""
         return self._bands[name].asGeometry()
 
     # inside
 
-    def _click(self, x, y, label):
-        found = self.clicking.candidate_at(x, y) if label and self.clicking.candidates else None
-        if found is not None:
-            self.clicking.accept_candidate(found)
-        else:
-            self.clicking.click(x, y, label)
-
     def _act(self, name, digit):
         clicking = self.clicking
-        if name in ("help", "find", "similar") or clicking is None:
+        beyond = ("help", "find", "similar", "coverage", "whole")
+        if name in beyond or clicking is None or (name == "leave" and not clicking.clear()):
             self.acted.emit(name)
         elif name == "choose":
             clicking.choose(digit)
             self.acted.emit(name)
-        elif name == "leave":
-            if not clicking.clear():
-                self.acted.emit(name)
+        elif name in ("outline", "cut"):
+            clicking.draw(name)
+        elif name in ("hovers", "quick"):
+            setattr(clicking, name, not getattr(clicking, name))
+            what = {"hovers": "hover preview", "quick": "every click saves:"}[name]
+            clicking.said.emit(f"{what} {'on' if getattr(clicking, name) else 'off'}", False)
+            self.draw()
         elif name == "redo":
             clicking.change({"verb": "redo"})
-        else:
-            own = {"reopen": "reopen_here", "delete": "delete_here", "classify": "classify_here"}
-            getattr(clicking, own.get(name, name))()
+        elif name in ("select", "reopen", "join", "delete"):
+            getattr(clicking.edit, name)()
+        elif name != "leave":
+            getattr(clicking, name)()
 
     def _transform(self):
         crs = self.clicking.place.crs
@@ -173,6 +178,16 @@ class ClickTool(QgsMapTool):
         ]
         ring = [QgsPointXY(self.toMapCoordinates(corner)) for corner in corners]
         self._bands["box"].setToGeometry(QgsGeometry.fromPolygonXY([ring]), None)
+
+    def _show_line(self):
+        band = self._bands.get("line")
+        if band is None:
+            return
+        band.reset(QgsWkbTypes.LineGeometry)
+        line = self.clicking.line if self.clicking is not None else []
+        if line:
+            ends = [self.clicking.place.point(x, y) for x, y in (*line, self.clicking.pointer or line[-1])]
+            band.setToGeometry(QgsGeometry.fromPolylineXY(ends), self.clicking.place.crs)
 
     def _mark(self, points):
         for marker in self._markers:
@@ -193,7 +208,8 @@ class ClickTool(QgsMapTool):
 
     @staticmethod
     def _looks():
-        return (("candidates", _CANDIDATES), ("review", _REVIEW), ("hover", _HOVER), ("box", _BOX))
+        shapes = (("candidates", _CANDIDATES), ("picked", _PICKED), ("selected", _SELECTED), ("review", _REVIEW))
+        return (*shapes, ("hover", _HOVER), ("box", _BOX), ("line", _LINE))
 
     def _band(self, edge, fill):
         band = QgsRubberBand(self.canvas(), QgsWkbTypes.PolygonGeometry)
@@ -203,5 +219,9 @@ class ClickTool(QgsMapTool):
         return band
 
 
-def _parts(shape):
-    return shape["coordinates"] if shape["type"] == "MultiPolygon" else [shape["coordinates"]]
+def _together(shapes):
+    """Several shapes as one, None for none."""
+    parts = []
+    for shape in shapes:
+        parts += shape["coordinates"] if shape["type"] == "MultiPolygon" else [shape["coordinates"]]
+    return {"type": "MultiPolygon", "coordinates": parts} if parts else None
