@@ -51,7 +51,7 @@ class Clicking(QObject):
     @property
     def hovered(self):
         """The shape that a click at the pointer would give; None if it is not known yet, or not wanted."""
-        return self.previews.shape(self._hovering()) if self.pointer and self.hovers and not self.drawing else None
+        return self.previews.shape(self._hovering()) if self._hovers else None
 
     # the pointer and clicks
 
@@ -244,6 +244,11 @@ class Clicking(QObject):
 
     # inside
 
+    @property
+    def _hovers(self):
+        """Whether the pointer shows what a click would give."""
+        return bool(self.pointer and self.hovers) and not self.drawing and not self.finds.together
+
     def _hovering(self):
         """The prompts with a click at the pointer."""
         asked = self.prompts
@@ -261,8 +266,7 @@ class Clicking(QObject):
     def _wanted(self):
         """The object in hand, then what lies under the pointer."""
         asked = [] if self.prompts.empty else [self.prompts]
-        hovers = self.pointer and self.hovers and not (self._accepting or self.drawing)
-        return asked + ([self._hovering()] if hovers else [])
+        return asked + ([self._hovering()] if self._hovers and not self._accepting else [])
 
     def _previewed(self, asked, answer):
         mine = asked == self.prompts

@@ -10,13 +10,20 @@ from .keys import Keys
 DRAG_PX = 6
 """Screen pixels that the pointer moves before a click becomes a box."""
 
-_HOVER = QColor(0, 200, 255), QColor(0, 200, 255, 40)
-_REVIEW = QColor(30, 110, 255), QColor(30, 110, 255, 70)
-_CANDIDATES = QColor(210, 60, 220), QColor(210, 60, 220, 40)
-_PICKED = QColor(210, 60, 220), QColor(210, 60, 220, 130)
-_SELECTED = QColor(255, 255, 255), QColor(255, 255, 255, 110)
-_LINE = QColor(255, 140, 0), QColor(255, 140, 0, 40)
-_BOX = QColor(255, 255, 255), QColor(255, 255, 255, 20)
+_SHAPES = {
+    "segments": (QColor(210, 60, 220), QColor(0, 0, 0, 0), 1),
+    "candidates": (QColor(210, 60, 220), QColor(210, 60, 220, 40), 2),
+    "picked": (QColor(210, 60, 220), QColor(210, 60, 220, 130), 2),
+    "selected": (QColor(255, 255, 255), QColor(255, 255, 255, 110), 2),
+    "review": (QColor(30, 110, 255), QColor(30, 110, 255, 70), 2),
+    "hover": (QColor(0, 200, 255), QColor(0, 200, 255, 40), 2),
+}
+"""How shapes are drawn, the lowest first: edge, fill, width."""
+
+_LINES = {
+    "box": (QColor(255, 255, 255), QColor(255, 255, 255, 20), 2),
+    "line": (QColor(255, 140, 0), QColor(255, 140, 0, 40), 2),
+}
 _ADDED, _TAKEN = QColor(20, 150, 60), QColor(215, 35, 35)
 
 
@@ -36,9 +43,9 @@ class ClickTool(QgsMapTool):
         self.clicking = None
         self.keys = Keys(self._act, canvas)
         self._pressed, self._dragged = None, False
-        self._bands = {name: self._band(*colours) for name, colours in self._looks()}
-        self._markers = []
-        canvas.destinationCrsChanged.connect(self.draw)
+        self._bands = {name: self._band(*colours) for name, colours in {**_SHAPES, **_LINES}.items()}
+        self._painted, self._held, self._markers = {}, {}, []
+        canvas.destinationCrsChanged.connect(self.draw_anew)
         self.setCursor(Qt.CursorShape.CrossCursor)
 
     def use(self, clicking):
@@ -117,31 +124,42 @@ class ClickTool(QgsMapTool):
 
     # what is drawn
 
-    def draw(self, *_):
-        """Draw the object in hand, the hover preview, candidates and clicks."""
-        clicking = self.clicking
-        shapes = dict.fromkeys(("hover", "review", "candidates", "picked", "selected"))
+    def draw(self):
+        """Draw the object in hand, the hover preview, what was found and clicks; what is the same as before stays."""
+        clicking, shapes = self.clicking, dict.fromkeys(_SHAPES, ())
         if clicking is not None:
-            shapes["hover"], shapes["review"] = clicking.hovered, clicking.shape
-            shapes["candidates"] = _together(one["shape"] for one in clicking.finds.candidates)
-            shapes["picked"] = _together(one["shape"] for one in clicking.finds.picked)
-            objects = clicking.objects
-            shapes["selected"] = _together(objects.rows[number]["shape"] for number in sorted(objects.selected))
-        for name, shape in shapes.items():
-            band = self._bands.get(name)
-            if band is None:
-                continue
-            band.reset(QgsWkbTypes.PolygonGeometry)
-            if shape:
-                band.setToGeometry(clicking.place.shape_to_world(shape), clicking.place.crs)
+            finds, objects = clicking.finds, clicking.objects
+            shapes["hover"], shapes["review"] = [clicking.hovered], [clicking.shape]
+            shapes["segments" if finds.together else "candidates"] = [one["shape"] for one in finds.candidates]
+            shapes["picked"] = [one["shape"] for one in finds.picked]
+            shapes["selected"] = [objects.rows[number]["shape"] for number in sorted(objects.selected)]
+        for name, parts in shapes.items():
+            self._paint(name, [part for part in parts if part])
         self._mark(clicking.prompts.points if clicking is not None else ())
         self._show_line()
+
+    def draw_anew(self):
+        """Draw everything, as for another CRS of the map."""
+        self._painted = {}
+        self.draw()
 
     def drawn(self, name):
         """What is drawn under a name: ``hover``, ``review``, ``candidates``, ``picked``, ``selected``, ``box``."""
         return self._bands[name].asGeometry()
 
     # inside
+
+    def _paint(self, name, parts):
+        """Draw shapes, unless they are those that are drawn."""
+        now = [id(part) for part in parts]
+        if name not in self._bands or self._painted.get(name) == now:
+            return
+        self._painted[name], self._held[name] = now, parts  # held, so that no other shape gets its identity
+        self._bands[name].reset(QgsWkbTypes.PolygonGeometry)
+        if parts:
+            self._bands[name].setToGeometry(
+                self.clicking.place.shape_to_world(_together(parts)), self.clicking.place.crs
+            )
 
     def _act(self, name, digit):
         clicking = self.clicking
@@ -206,16 +224,11 @@ class ClickTool(QgsMapTool):
             marker.setPenWidth(3)
             self._markers.append(marker)
 
-    @staticmethod
-    def _looks():
-        shapes = (("candidates", _CANDIDATES), ("picked", _PICKED), ("selected", _SELECTED), ("review", _REVIEW))
-        return (*shapes, ("hover", _HOVER), ("box", _BOX), ("line", _LINE))
-
-    def _band(self, edge, fill):
+    def _band(self, edge, fill, width):
         band = QgsRubberBand(self.canvas(), QgsWkbTypes.PolygonGeometry)
         band.setColor(edge)
         band.setFillColor(fill)
-        band.setWidth(2)
+        band.setWidth(width)
         return band
 
 
