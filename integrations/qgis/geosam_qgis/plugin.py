@@ -45,7 +45,7 @@ class GeosamPlugin:
         self.provider = self.action = self.dock = self.tool = self.server = None
         self.clicking = self.layer = self.scene = None
         self.session = SessionLayer()
-        self.work = LongWork(iface.mapCanvas(), self._say)
+        self.work = None
 
     def initProcessing(self):
         """Add the provider; `qgis_process` asks for this alone."""
@@ -67,17 +67,18 @@ class GeosamPlugin:
         self.tool = ClickTool(self.iface.mapCanvas())
         self.tool.setAction(self.action)
         self.server = Server(window)
+        self.work = LongWork(self.iface.mapCanvas(), self._say)
         self._connect()
 
     def unload(self):
         """Take everything out, and end the server."""
         self.stop(wait=True)
-        self.work.cancel()
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None
         if self.dock is None:
             return
+        self.work.cancel()
         self.iface.mapCanvas().unsetMapTool(self.tool)
         self.tool.remove()
         self.iface.removeToolBarIcon(self.action)

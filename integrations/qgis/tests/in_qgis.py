@@ -176,6 +176,13 @@ def test_examples_of_the_modules():
     return sum(one.attempted for one in found)
 
 
+def test_is_made_without_a_window():
+    """As ``qgis_process`` makes it, which asks for the provider alone."""
+    from geosam_qgis.plugin import GeosamPlugin
+
+    GeosamPlugin(None).unload()
+
+
 def test_bent_places_turn_back():
     """A scene that bends: from pixels to the world and back, also beyond its edges."""
     from geosam_qgis.place import BentPlace, lattice_px
