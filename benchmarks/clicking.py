@@ -274,13 +274,23 @@ def measure_equality(table: Table, door: str, hand: Hand, session: Path, clicks:
     )
 
 
-def measure_delay(table: Table, door: str, hand: Hand, count: int) -> None:
+def busy_s(pid: int) -> float:
+    """Processor time of a process and its threads so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure_delay(table: Table, hand: Hand, pid: int, count: int) -> None:
     """From the mouse event to the frame after the outline was drawn, on windows that are encoded."""
+    door = "page"
     hand.press("Escape", "f")
     targets = village()
     places = [targets[i % len(targets)].places()[0] for i in range(count)]
     rng = np.random.default_rng(9)
-    delays = []
+    for x, y in places[: len(targets)]:
+        look(hand, (x, y))
+    hand.page.wait_for_timeout(3000)  # windows beside those are encoded ahead
+    delays, begin = [], busy_s(pid)
     for x, y in places:
         dx, dy = rng.uniform(-2, 2, 2)
         promise = hand.page.evaluate_handle(
@@ -292,6 +302,8 @@ def measure_delay(table: Table, door: str, hand: Hand, count: int) -> None:
             hand.page.evaluate("() => Promise.race([window.delay, new Promise((r) => setTimeout(r, 2000, -1))])")
         )
         hand.page.wait_for_timeout(20)
+    busy = 1000 * (busy_s(pid) - begin) / count
+    table.add(door, "hover, processor time of geosam, ms", busy, "", "mean")
     known = [delay for delay in delays if delay >= 0]
     table.add(door, "hover, median ms", statistics.median(known), "", f"{len(known)} hovers")
     table.add(
@@ -303,8 +315,8 @@ def measure_cold(table: Table, browser: Any, folder: Path, count: int) -> None:
     """The first outline after the program started, of which nothing is encoded; and the exact one."""
     first, exact = [], []
     for number in range(count):
-        with served(copied(VILLAGE, folder), folder / f"cold{number}.gpkg") as address:
-            hand = opened(browser, address)
+        with served(copied(VILLAGE, folder), folder / f"cold{number}.gpkg") as page:
+            hand = opened(browser, page.address)
             place = village()[number].places()[0]
             hand.run(
                 "(window.begin = 0, window.marks = [], app.state.addEventListener('hand', () => "
@@ -356,10 +368,10 @@ def chromium() -> Iterator[Any]:
 
 def measure_page(table: Table, browser: Any, folder: Path, arguments: argparse.Namespace) -> None:
     session = folder / "page.gpkg"
-    with served(copied(VILLAGE, folder), session) as address:
-        hand = opened(browser, address)
+    with served(copied(VILLAGE, folder), session) as page:
+        hand = opened(browser, page.address)
         measure_objects(table, "page", hand, village()[: arguments.objects])
-        measure_delay(table, "page", hand, arguments.clicks)
+        measure_delay(table, hand, page.pid, arguments.clicks)
         measure_equality(table, "page", hand, session, arguments.clicks)
         table.add("page", "errors in the browser", len(hand.errors), "0", "; ".join(hand.errors)[:200])
         hand.page.context.close()
@@ -377,8 +389,8 @@ def measure_widget(table: Table, browser: Any, folder: Path, arguments: argparse
 def measure_proxy(table: Table, browser: Any, folder: Path, arguments: argparse.Namespace) -> None:
     session = folder / "proxy.gpkg"
     with ExitStack() as stack:
-        address = stack.enter_context(served(copied(VILLAGE, folder), session, "--allow-host", HUB))
-        hand = opened(browser, stack.enter_context(proxied(address)))
+        page = stack.enter_context(served(copied(VILLAGE, folder), session, "--allow-host", HUB))
+        hand = opened(browser, stack.enter_context(proxied(page.address)))
         measure_objects(table, "path proxy", hand, village()[: arguments.objects])
         table.add("path proxy", "errors in the browser", len(hand.errors), "0", "; ".join(hand.errors)[:200])
         hand.page.context.close()
@@ -386,8 +398,8 @@ def measure_proxy(table: Table, browser: Any, folder: Path, arguments: argparse.
 
 def measure_dev(table: Table, browser: Any, folder: Path, arguments: argparse.Namespace) -> None:
     for path in sorted(DEV.glob("*.tif")):
-        with served(copied(path, folder), folder / f"{path.stem}.gpkg") as address:
-            hand = opened(browser, address)
+        with served(copied(path, folder), folder / f"{path.stem}.gpkg") as page:
+            hand = opened(browser, page.address)
             measure_objects(table, f"page, {path.stem}", hand, mapped(path, arguments.objects // 2))
             hand.page.context.close()
 

@@ -55,7 +55,7 @@ GROUND = (
     ("shadow", "shadows"),
 )
 """Contrast words: what else may lie there, each with what means nearly the same. The first of each group is asked; a
-group that the word itself is in is left out."""
+group is left out if a word of it is what is looked for, or a part of that."""
 
 CONTEXT = 0.25
 """How far a crop reaches beyond its region to every side, as a share of the region's longer side: an object is known by
@@ -106,6 +106,7 @@ class ClipReader(Family, WordReader):
             224,
             "geosam[text]",
             file="RemoteCLIP-ViT-B-32.pt",
+            vocabulary=COMMON,
         ),
         Published(
             "remoteclip_vit_l14",
@@ -116,6 +117,7 @@ class ClipReader(Family, WordReader):
             224,
             "geosam[text]",
             file="RemoteCLIP-ViT-L-14.pt",
+            vocabulary=COMMON,
         ),
         Published(
             "georsclip_vit_b32",
@@ -126,6 +128,7 @@ class ClipReader(Family, WordReader):
             224,
             "geosam[text]",
             file="ckpt/RS5M_ViT-B-32.pt",
+            vocabulary=COMMON,
         ),
     )
 
@@ -265,10 +268,11 @@ def others(word: str) -> list[str]:
 
     Examples
     --------
-    >>> others("swimming pool")[:2], "building" in others("house")
-    (['building', 'road'], False)
+    >>> others("swimming pool")[:2], others("apartment building")[:2]
+    (['building', 'road'], ['road', 'tree'])
     """
-    return [group[0] for group in GROUND if word not in group]
+    said = f" {word} "
+    return [group[0] for group in GROUND if not any(f" {each} " in said for each in group)]
 
 
 def clip_vocabulary(path: Path, files: Sequence[str]) -> Vocabulary:

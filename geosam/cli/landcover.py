@@ -11,8 +11,15 @@ from geosam.cli.scenes import Ground, Quiet, SceneArgument, Store, Stretch, read
 
 _CLASSES, _WRITTEN, _SAMPLE = "Classes", "What is written", "The sample"
 
-MapArgument = Annotated[Path, typer.Argument(help="Map: polygons with a class, as `geosam landcover` writes them.")]
+MapArgument = Annotated[Path, typer.Argument(help="Map: polygons with a class, or a class raster (.tif).")]
 MapColumn = Annotated[str, typer.Option("--column", help="The map's column of classes.", rich_help_panel=_CLASSES)]
+MapLegend = Annotated[
+    str | None,
+    typer.Option(
+        help="Names of a raster's codes: worldcover, nlcd …, .csv or .qml; default: those beside it.",
+        rich_help_panel=_CLASSES,
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=_WRITTEN)]
 
 
@@ -182,6 +189,7 @@ def sample(
         ),
     ],
     column: MapColumn = "class",
+    legend: MapLegend = None,
     users: Annotated[
         str,
         typer.Option(
@@ -211,11 +219,11 @@ def sample(
     from rich.console import Console
 
     from geosam.landcover import DesignOptions, class_areas, draw_points, sample_design
+    from geosam.landcover.rasters import read_map
     from geosam.sinks import POINT_FORMATS, check_writable, write_points
-    from geosam.vectors import read_vector
 
     check_writable(output, formats=POINT_FORMATS, overwrite=overwrite, inputs=[mapped])
-    polygons = read_vector(mapped)
+    polygons = read_map(mapped, column=column, legend=asked_legend(legend))
     areas = class_areas(polygons, column)
     options = DesignOptions(read_users(users, list(areas)), se, se_users, allocation, least, total)
     design = sample_design(areas, options)
@@ -261,6 +269,7 @@ def accuracy(
     mapped: MapArgument,
     reference: Annotated[Path, typer.Argument(help="Labelled places, as of `geosam sample`; any CRS.")],
     column: MapColumn = "class",
+    legend: MapLegend = None,
     reference_column: Annotated[
         str, typer.Option("--reference", help="The places' column of true classes.", rich_help_panel=_CLASSES)
     ] = "reference",
@@ -283,20 +292,22 @@ def accuracy(
 
     from geosam.landcover import AssessOptions, assess
     from geosam.landcover.accuracy import NOTE
-    from geosam.sinks import check_together, check_writable, write_text
-    from geosam.vectors import read_vector
+    from geosam.landcover.rasters import read_map
+    from geosam.sinks import Outputs, check_together, check_writable, write_text
 
     read = [one for one in (mapped, reference, strata) if one is not None]
     wanted = ((table, (".csv",)), (chart, (".svg",)))
     asked = [check_writable(p, formats=kind, overwrite=overwrite, inputs=read) for p, kind in wanted if p is not None]
     check_together(asked)
     options = AssessOptions(column, reference_column, strata, strata_column, design, confidence, kappa)
-    polygons = read_vector(mapped)
+    polygons = read_map(mapped, column=column, legend=asked_legend(legend))
     found, notes = assess(polygons, reference, options)
-    if table is not None:
-        write_text(found.classes.to_csv(lineterminator="\n"), table, overwrite=overwrite, inputs=read)
-    if chart is not None:
-        write_text(chart_of(found), chart, overwrite=overwrite, inputs=read)
+    with Outputs(asked, overwrite=overwrite) as outputs:
+        if table is not None:
+            write_text(found.classes.to_csv(lineterminator="\n"), table, overwrite=overwrite, outputs=outputs)
+        if chart is not None:
+            write_text(chart_of(found), chart, overwrite=overwrite, outputs=outputs)
+        outputs.commit()
     console = Console(soft_wrap=True)
     half = 100 * (found.overall.high - found.overall.low) / 2
     console.print(
@@ -310,6 +321,13 @@ def accuracy(
         console.print(note, style="yellow", markup=False)
     for path in asked:
         console.print(f"  {path}", highlight=False, markup=False)
+
+
+def asked_legend(legend: str | None) -> Any:
+    """The legend of that name or file; None for none."""
+    from geosam.landcover import Legend
+
+    return None if legend is None else Legend.of(legend)
 
 
 def chart_of(found: Any) -> str:

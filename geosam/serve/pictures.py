@@ -32,7 +32,7 @@ QUALITY = 90
 KEPT_LOOKS = 8
 """Choices of bands and stretch that are kept."""
 
-SLOW_PX = 2**24
+SLOW_PX = 2**23
 """Pixels of the raster that a tile may be made of; where there are no overviews, coarser tiles come from one decimated
 look at all of it."""
 
