@@ -2,9 +2,9 @@
 
     python benchmarks/session_kills.py [--moments 20]
 
-Each process accepts objects, one after another, and prints the id of each when it is told to be saved; it is killed with
-SIGKILL at its own moment. Then the file must be sound for SQLite, open as a layer, open as a session, and hold every
-object that was promised, and at most one more: the one in hand.
+Each process accepts objects, one after another, and prints the id of each when it is told to be saved; it is killed
+with SIGKILL at its own moment. Then the file must be sound for SQLite, open as a layer, open as a session, and hold
+every object that was promised, and at most one more: the one in hand.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from geosam.serve import Layer, Session
 from geosam.serve.objects import MapObject
 from geosam.serve.shapes import canonical
 from geosam.testing import coordinate_scene
+
 
 def accept(scene: Path, path: Path, pipe: int) -> None:
     """Accept objects, and promise each when that is done."""
@@ -69,7 +70,9 @@ def main() -> None:
             sound &= there == list(range(1, len(there) + 1)) and len(gpd.read_file(path, layer="objects")) == len(there)
             lost += max(promised - len(there), 0)
             unsound += not (sound and len(there) <= promised + 1)
-            print(f"killed {13.7 * moment:5.1f} ms after the first: {promised} promised, {len(there)} there", flush=True)
+            print(
+                f"killed {13.7 * moment:5.1f} ms after the first: {promised} promised, {len(there)} there", flush=True
+            )
     print(f"{moments} moments: {lost} promised objects lost, {unsound} files unsound")
 
 

@@ -212,7 +212,14 @@ def _mean_inside(sure: np.ndarray, labels: np.ndarray, polygon: Any, code: int) 
 
 
 def outline_extent(
-    pair: Pair, after_px: np.ndarray, less_px: np.ndarray, *, event: str, scores: Any, mmu_m2: float | int = MMU_M2
+    pair: Pair,
+    after_px: np.ndarray,
+    less_px: np.ndarray,
+    *,
+    event: str,
+    scores: Any,
+    mmu_m2: float | int = MMU_M2,
+    method: str = "outlines",
 ) -> Extent:
     """An event's extent from outlines: those on the date after, less what showed it before or always does.
 
@@ -230,6 +237,8 @@ def outline_extent(
         How sure each outline is, in [0, 1].
     mmu_m2
         Minimum mapping unit in m².
+    method
+        What the column `method` says.
     """
     size = pair.resolution_m if np.isfinite(pair.resolution_m) else 1.0
     taken = shapely.union_all(shapely.make_valid(less_px)) if len(less_px) else shapely.Polygon()
@@ -246,8 +255,8 @@ def outline_extent(
                 rows.append(_without_small_holes(part, mmu_m2 / size**2))
                 sure.append(float(scores[row]))
     outlines = np.array(rows, object)
-    frame = extent_frame(pair, outlines, event=event, classes=[event] * len(rows), method="outlines", confidence=sure)
-    return Extent(frame, {"method": "outlines", "outlines": len(after_px), "taken off": len(less_px)})
+    frame = extent_frame(pair, outlines, event=event, classes=[event] * len(rows), method=method, confidence=sure)
+    return Extent(frame, {"method": method, "outlines": len(after_px), "taken off": len(less_px)})
 
 
 def _without_small_holes(polygon: Any, least: float) -> Any:

@@ -14,6 +14,9 @@ from geosam.errors import OptionError
 OUTLINES = "outlines"
 """Method of extents that are decoded from prompts."""
 
+WORD = "word"
+"""Method of extents that a word names on both dates."""
+
 
 @dataclass(frozen=True)
 class ExtentOptions:
@@ -22,7 +25,7 @@ class ExtentOptions:
     Attributes
     ----------
     method
-        One of `geosam.change.extents.METHODS` for indices, or "outlines" for prompts on the date after.
+        One of `geosam.change.extents.METHODS` for indices, "outlines" for prompts on the date after, or "word".
     event
         Its name, for outlines: flood, landslide, burn or whatever it is.
     prompts
@@ -33,6 +36,8 @@ class ExtentOptions:
         Colour → place among the scenes' chosen bands, from 0, for indices.
     mmu_m2
         Minimum mapping unit in m².
+    word
+        What shows the event, as ``"water"`` or ``"landslide"``: what it names after, less what it names before.
     grow
         Whether outlines grow to all changed ground that looks like them, see `geosam.change.growing`.
 
@@ -49,10 +54,16 @@ class ExtentOptions:
     bands: Mapping[str, int] | None = None
     mmu_m2: float | int = MMU_M2
     grow: bool = True
+    word: str | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in (*METHODS, OUTLINES):
-            raise OptionError(f"extent method {self.method!r}", expected=", ".join((*METHODS, OUTLINES)))
+        if self.method not in (*METHODS, OUTLINES, WORD):
+            raise OptionError(f"extent method {self.method!r}", expected=", ".join((*METHODS, OUTLINES, WORD)))
+        if (self.word is None) == (self.method == WORD):
+            raise OptionError(
+                f"extent by {self.method} {'without' if self.word is None else 'with'} a word",
+                expected="a word for method 'word', and none for others",
+            )
         if (self.prompts is None) == (self.method == OUTLINES):
             raise OptionError(
                 f"extent by {self.method} {'without' if self.prompts is None else 'with'} prompts",

@@ -68,6 +68,13 @@ def change(
     extent_prompts: Annotated[
         str | None, typer.Option(help="Vector file of points, boxes or polygons on the event.", rich_help_panel=_EXTENT)
     ] = None,
+    extent_word: Annotated[
+        str | None,
+        typer.Option(
+            help="Word for what shows the event, as `water`: what it names after and not before.",
+            rich_help_panel=_EXTENT,
+        ),
+    ] = None,
     extent_before: Annotated[
         str | None,
         typer.Option(help="Vector file of permanent water and the like: taken off.", rich_help_panel=_EXTENT),
@@ -121,7 +128,9 @@ def change(
         masks_before=tuple(mask_before or ()),
         masks_after=tuple(mask_after or ()),
         grades=grades,
-        extent=asked_extent(extent, extent_prompts, extent_before, bands=extent_bands, event=event, mmu=mmu),
+        extent=asked_extent(
+            extent, extent_prompts, extent_before, word=extent_word, bands=extent_bands, event=event, mmu=mmu
+        ),
         units=read_units(units),
         date_before=date_before,
         date_after=date_after,
@@ -210,7 +219,14 @@ def change_catalog(
 
 
 def asked_extent(
-    method: str | None, prompts: str | None, before: str | None, *, bands: str | None, event: str, mmu: float
+    method: str | None,
+    prompts: str | None,
+    before: str | None,
+    *,
+    word: str | None,
+    bands: str | None,
+    event: str,
+    mmu: float,
 ) -> Any:
     """What extent the options ask for; None for none.
 
@@ -222,9 +238,16 @@ def asked_extent(
     from geosam.change import ExtentOptions
     from geosam.errors import OptionError
 
+    if word is not None:
+        if method or prompts or bands:
+            other = "--extent" if method else "--extent-prompts" if prompts else "--extent-bands"
+            raise OptionError(f"--extent-word and {other}", expected="one of them", hint="leave one out")
+        return ExtentOptions("word", event, before=before, mmu_m2=mmu, word=word)
     if method is None and prompts is None:
         if before or bands:
-            raise OptionError("--extent-before or --extent-bands without --extent", expected="--extent as well")
+            raise OptionError(
+                "--extent-before or --extent-bands without --extent", expected="--extent or --extent-word as well"
+            )
         return None
     places = {name.strip(): place for place, name in enumerate(bands.split(","))} if bands else None
     return ExtentOptions(method or "outlines", event, prompts, before, places, mmu)

@@ -19,7 +19,7 @@ from geosam.change.growing import grow
 from geosam.change.measures import MEASURES, Measured, feature_measures, measure_objects, outline_measures
 from geosam.change.newcomers import LEAST_KNOWN, SURE, ground_beside, learn_likeness, plausible, spread
 from geosam.change.objects import Objects, read_objects
-from geosam.change.options import OUTLINES, CompareOptions, ExtentOptions
+from geosam.change.options import OUTLINES, WORD, CompareOptions, ExtentOptions
 from geosam.change.outlines import Outlines
 from geosam.change.pair import Pair, open_pair
 from geosam.change.radiometry import Radiometry, match
@@ -161,15 +161,22 @@ class Look:
 
     def everything(self, *, after: bool) -> np.ndarray:
         """Every object of one date, as polygons in pixels of the grid."""
+        return self._found(after=after)[0]
+
+    def named(self, word: str, *, after: bool) -> tuple[np.ndarray, np.ndarray]:
+        """What a word names on one date, as polygons in pixels of the grid, and their scores."""
+        return self._found(after=after, text=word)
+
+    def _found(self, *, after: bool, **how: Any) -> tuple[np.ndarray, np.ndarray]:
         from geosam.pipeline import segment
 
         pair, scene = self.pair, self.pair.after if after else self.pair.before
-        found = segment(scene, model=self.model, store=self.store, progress=self.progress)
+        found = segment(scene, model=self.model, store=self.store, progress=self.progress, **how)
         geometries = np.array(found.geometry.array, object)
         placed = pair.from_after_px(geometries, found.crs) if after else pair.before.to_px(geometries, found.crs)
         h, w = pair.shape
         inside = shapely.intersects(placed, shapely.box(0, 0, w, h))
-        return placed[inside]
+        return placed[inside], found["score"].to_numpy()[inside]
 
     def measured(self, objects: Objects, *, decode: bool = True) -> tuple[Measured, Outlines]:
         """Measures of objects, and their outlines on both dates."""
@@ -219,6 +226,12 @@ class Look:
 
     def extent(self, asked: ExtentOptions) -> extents.Extent:
         """The extent of an event."""
+        if asked.word is not None:
+            after, sure = self.named(asked.word, after=True)
+            less = np.concatenate([self.named(asked.word, after=False)[0], self.taken_off(asked)])
+            return extents.outline_extent(
+                self.pair, after, less, event=asked.event, scores=sure, mmu_m2=asked.mmu_m2, method=WORD
+            )
         if asked.method != OUTLINES:
             return extents.index_extent(self.pair, asked.method, bands=asked.bands, mmu_m2=asked.mmu_m2)
         prompts = read_objects(asked.prompts, self.pair)
@@ -228,9 +241,13 @@ class Look:
         if asked.grow and len(found):
             size = self.pair.resolution_m if np.isfinite(self.pair.resolution_m) else 1.0
             found, sure = grow(self.pair, found, self.radiometry, least_px=max(1, round(asked.mmu_m2 / size**2)))
-        less = np.zeros(0, object) if asked.before is None else read_objects(asked.before, self.pair).shapes_px
-        less = less[~shapely.is_empty(less)]
+        less = self.taken_off(asked)
         return extents.outline_extent(self.pair, found, less, event=asked.event, scores=sure, mmu_m2=asked.mmu_m2)
+
+    def taken_off(self, asked: ExtentOptions) -> np.ndarray:
+        """Polygons that an extent is less by, in pixels of the grid."""
+        less = np.zeros(0, object) if asked.before is None else read_objects(asked.before, self.pair).shapes_px
+        return less[~shapely.is_empty(less)]
 
 
 def known_objects(prompts: Any, look: Look, asked: CompareOptions) -> Objects:

@@ -126,14 +126,15 @@ class LearnedWord:
                 raise OptionError(f"a {name} example of {word!r} without any pixel", expected="examples on the scene")
         seen = np.flatnonzero(features.area_px > 0)
         x = told(features, load_head())
-        middle, spread = (each.astype(np.float32) for each in spreads(x[seen]))
+        middle, spread = (each.astype(np.float32).astype(np.float64) for each in spreads(x[seen]))  # as they are kept
         free = np.setdiff1d(seen, np.concatenate([examples.right, examples.wrong]))
         rest = free[np.unique(np.linspace(0, len(free) - 1, min(BACKGROUND, len(free))).round().astype(int))]
         right, wrong, others = (x[rows].astype(np.float32) for rows in (examples.right, examples.wrong, rest))
         z = [weighted(each.astype(np.float64), middle, spread) for each in (right, np.concatenate([wrong, others]))]
         width = float(np.median(squared_distances(np.concatenate(z), z[0]))) or 1.0
         key = features.key
-        return cls(word, right, wrong, others, middle, spread, width, key, scale, dict(facts or {}))
+        kept = middle.astype(np.float32), spread.astype(np.float32)
+        return cls(word, right, wrong, others, *kept, width, key, scale, dict(facts or {}))
 
     @property
     def key(self) -> str:
@@ -155,7 +156,7 @@ class LearnedWord:
             raise OptionError(
                 f"word {self.word!r} of {self.backbone!r}", expected=f"one of {features.key!r}", hint="add it again"
             )
-        x = weighted(told(features, load_head()), self.middle, self.spread)
+        x = self._standard(told(features, load_head()))
         right, wrong, rest = (self._likeness(x, name) for name in ARRAYS[:3])
         odds = np.log(right + FLOOR) - np.log(np.maximum(wrong, SHARE * rest) + FLOOR * np.e)
         return (1 / (1 + np.exp(-SLOPE * odds))).astype(np.float32)
@@ -165,7 +166,10 @@ class LearnedWord:
         marked = getattr(self, name).astype(np.float64)
         if not len(marked):
             return np.zeros(len(x))
-        return np.exp(-squared_distances(x, weighted(marked, self.middle, self.spread)) / self.width).mean(1)
+        return np.exp(-squared_distances(x, self._standard(marked)) / self.width).mean(1)
+
+    def _standard(self, x: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, "n d"]:
+        return weighted(x, self.middle.astype(np.float64), self.spread.astype(np.float64))
 
     def to_bytes(self) -> bytes:
         """The file's content: arrays and plain values, the same for the same word."""

@@ -1,0 +1,128 @@
+"""Words that a user teaches: learned from few examples, kept in a file, known from then on."""
+
+import geopandas
+import numpy as np
+import pytest
+import shapely
+from typer.testing import CliRunner
+
+import geosam
+from geosam.cli import app
+from geosam.errors import OptionError, SinkError, WeightsError
+from geosam.pipeline.reading import own_words
+from geosam.pipeline.teaching import checked_word, forget, keep, teach, word_path
+from geosam.recognition import Examples, LearnedWord, RegionFeatures, load_backbone, names, read_word
+from geosam.scene import open_scene
+from tests.test_words import write_scene
+
+N = 60
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GEOSAM_WORDS", str(tmp_path / "own"))
+    return tmp_path / "own"
+
+
+@pytest.fixture(scope="session")
+def checks(tmp_path_factory):
+    """A scene of squares, every other one blue, and these as polygons."""
+    rng = np.random.default_rng(0)
+    blue = (np.add.outer(np.arange(8), np.arange(8)) % 3 == 0).repeat(32, 0).repeat(32, 1)
+    pixels = np.where(blue, np.array([40, 60, 200])[:, None, None], np.array([120, 130, 90])[:, None, None])
+    pixels = np.clip(pixels + rng.integers(-12, 13, pixels.shape), 0, 255).astype(np.uint8)
+    scene = open_scene(write_scene(tmp_path_factory.mktemp("checks") / "checks.tif", pixels))
+    x, y = np.meshgrid(np.arange(8) * 32, np.arange(8) * 32)
+    squares = shapely.box(x, y, x + 32, y + 32).ravel()
+    world = geopandas.GeoSeries(scene.to_world(squares), crs=scene.crs)
+    return scene, world, (np.add.outer(np.arange(8), np.arange(8)) % 3 == 0).ravel()
+
+
+def made_up(seed=0):
+    rng = np.random.default_rng(seed)
+    values = rng.random((N, len(names()))).astype(np.float32)
+    values[: N // 2, ::3] += 2
+    return RegionFeatures(values, np.full(N, 99), load_backbone().key)
+
+
+def learned(word="thing", **how):
+    return LearnedWord.learn(word, made_up(), Examples(np.arange(5), np.arange(N // 2, N // 2 + 5)), **how)
+
+
+def test_a_word_tells_what_is_like_its_examples(checks):
+    scene, squares, blue = checks
+    word = teach("blue square", scene, squares[blue][:5], wrong=squares[~blue][:5], store=None)
+    keep(word)
+    found = geosam.segment(scene, text="blue square, road")
+    mine = found[found.label == "blue square"]
+    true = shapely.union_all(squares[blue].to_numpy())
+    drawn = shapely.union_all(mine.geometry.to_numpy())
+    assert true.intersection(drawn).area / true.union(drawn).area > 0.9
+
+
+def test_without_wrong_examples_the_ground_beside_them_stands_for_these(checks):
+    scene, squares, blue = checks
+    word = teach("blue square", scene, squares[blue][:5], store=None)
+    assert word.facts["examples"] == [5, 8]
+
+
+def test_a_word_comes_back_from_its_file_as_it_was(tmp_path):
+    word = learned(scale="buildings", facts={"scene": "a"})
+    path = keep(word, tmp_path / "thing.safetensors")
+    again = read_word(path)
+    assert again.key == word.key
+    assert again.to_bytes() == word.to_bytes() == path.read_bytes()
+    assert again.scale == "buildings"
+    assert np.array_equal(again.score(made_up(1)), word.score(made_up(1)))
+    with pytest.raises(SinkError):
+        keep(word, path)
+
+
+def test_scores_are_of_each_region_alone():
+    word, features = learned(), made_up(2)
+    whole = word.score(features)
+    alone = [
+        word.score(RegionFeatures(features.values[n : n + 1], features.area_px[n : n + 1], features.key))[0]
+        for n in range(N)
+    ]
+    assert np.array_equal(whole, alone)
+    assert whole[: N // 2].min() > 0.5 > whole[N // 2 :].max()
+
+
+def test_what_makes_no_word_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="at least 3"):
+        LearnedWord.learn("few", made_up(), Examples(np.arange(2), np.arange(5, 10)))
+    for text in ("", "a, b", "x" * 99, "a\nb"):
+        if "\n" not in text:
+            with pytest.raises(OptionError):
+                checked_word(text)
+    for content in (b"", b"no safetensors at all", learned().to_bytes()[:200]):
+        (tmp_path / "bad.safetensors").write_bytes(content)
+        with pytest.raises(WeightsError, match="words add"):
+            read_word(tmp_path / "bad.safetensors")
+    with pytest.raises(OptionError, match="expected one of"):
+        learned().score(RegionFeatures(made_up().values, made_up().area_px, "another-backbone"))
+
+
+def test_a_damaged_file_in_the_own_folder_is_passed_over(own_folder, caplog):
+    keep(learned())
+    (own_folder / "bad.safetensors").write_bytes(b"?")
+    assert set(own_words()) == {"thing"}
+    assert "bad.safetensors" in caplog.text
+    forget("Thing")
+    assert not word_path("thing").exists()
+
+
+def test_the_command_line_teaches_lists_shows_and_forgets(checks, tmp_path):
+    scene, squares, blue = checks
+    squares[blue][:5].to_file(tmp_path / "right.gpkg")
+    run = CliRunner()
+    add = ["words", "add", "blue roof", "--examples", str(tmp_path / "right.gpkg"), "--scene", scene.source]
+    done = run.invoke(app, [*add, "--store", "none"])
+    assert done.exit_code == 0, done.output
+    assert run.invoke(app, [*add, "--store", "none"]).exit_code != 0
+    assert "blue roof" in run.invoke(app, ["words", "list", "--language", "de"]).output
+    assert "5 examples" in run.invoke(app, ["words", "show", "blue roof"]).output
+    assert "Gebäude".lower() in run.invoke(app, ["words", "show", "house"]).output
+    assert run.invoke(app, ["words", "remove", "blue roof"]).exit_code == 0
+    assert "blue roof" not in run.invoke(app, ["words", "list"]).output
