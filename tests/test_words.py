@@ -107,6 +107,14 @@ def test_a_line_keeps_the_order_and_puts_its_middle_at_one_half():
         Line(-1.0, 0.0)
 
 
+def test_a_word_that_no_region_is_sure_enough_of_is_not_there():
+    reader = KindReader(KindReader.of().head, {"snow": Line(1.0, 0.0, 0.8)}, {}, "kinds", "key")
+    words = [KNOWN.find("snow"), KNOWN.find("tree")]
+    unsure, sure = np.array([[0.7, 0.7], [0.2, 0.3]], np.float32), np.array([[0.9, 0.2], [0.6, 0.1]], np.float32)
+    assert np.allclose(reader.settle(unsure, words), [[0.35, 0.7], [0.1, 0.3]])
+    assert np.array_equal(reader.settle(sure, words), sure)
+
+
 def test_every_kind_that_has_a_word_has_a_line():
     lines = json.loads(LINES_FILE.read_text(encoding="utf-8"))["lines"]
     assert set(lines) == {word.kind for word in KNOWN.words}
@@ -187,3 +195,35 @@ def test_threshold_and_reader_are_part_of_what_a_run_depends_on(town):
     assert (
         one["reader"] == KindReader.of().key == read_words(geosam.SegmentOptions(text="tree"), has_prompts=False)[1].key
     )
+
+
+def test_a_catalog_is_asked_in_words_and_each_scene_at_the_pixel_that_suits(tmp_path):
+    (tmp_path / "scenes").mkdir()
+    for name, size_m in (("a", 0.5), ("b", 0.2)):
+        pixels = render(1, SIDE, theme="suburb").pixels
+        write_scene(tmp_path / "scenes" / f"{name}.tif", pixels, size_m)
+    report = geosam.segment_catalog(tmp_path / "scenes", tmp_path / "run", text="Häuser, roads")
+    assert report.done == 2
+    found = [geopandas.read_parquet(tmp_path / "run" / "parts" / f"{name}.parquet") for name in "ab"]
+    alone = geosam.segment(tmp_path / "scenes" / "b.tif", text="Häuser, roads")
+    assert found[1].geometry.geom_equals(alone.geometry).all()
+    assert set(found[0].label) == {"building", "road"}
+    with pytest.raises(OptionError, match="geosam words add"):
+        geosam.segment_catalog(tmp_path / "scenes", tmp_path / "other", text="zeppelin")
+
+
+@pytest.mark.slow
+def test_an_extent_is_what_a_word_names_after_and_not_before(tmp_path):
+    flood = render(3, 256, theme="waterside").pixels
+    dry = np.full_like(flood, 120)
+    dry[:, ::2, ::3] = 90
+    paths = [write_scene(tmp_path / f"{name}.tif", pixels) for name, pixels in (("before", dry), ("after", flood))]
+    roof = geopandas.GeoSeries([shapely.box(500010, 5499980, 500020, 5499990)], crs="EPSG:32633")
+    how = geosam.change.ExtentOptions("word", "flood", word="water")
+    asked = {"extent": how, "correct": False, "decode": False, "find_new": False}
+    extent = geosam.compare(*paths, roof, **asked).extent
+    water = geosam.segment(paths[1], text="water").geometry.union_all()
+    assert set(extent["method"]) == {"word"}
+    assert extent.geometry.union_all().intersection(water).area / water.area > 0.9
+    with pytest.raises(OptionError, match="without a word"):
+        geosam.change.ExtentOptions("word")

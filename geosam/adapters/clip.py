@@ -150,7 +150,7 @@ class ClipReader(Family, WordReader):
     @classmethod
     def of(cls, model: Any, opened: Opened) -> "ClipReader":
         """See `Family.of`."""
-        return cls(model, clip_vocabulary(opened.path, cls.vocabulary[:4]), opened)
+        return cls(model, clip_vocabulary(opened.path, cls.vocabulary[:4], model.config.text_config.vocab_size), opened)
 
     @classmethod
     def convert(cls, state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -275,16 +275,28 @@ def others(word: str) -> list[str]:
     return [group[0] for group in GROUND if not any(f" {each} " in said for each in group)]
 
 
-def clip_vocabulary(path: Path, files: Sequence[str]) -> Vocabulary:
+def clip_vocabulary(path: Path, files: Sequence[str], size: int) -> Vocabulary:
     """The vocabulary beside weights, or the one that all of CLIP's kin share, from the cache.
+
+    Parameters
+    ----------
+    path
+        The weights.
+    files
+        How those files may be named.
+    size
+        Tokens that the text tower knows.
 
     Raises
     ------
     WeightsError
-        If there is none.
+        If there is none, or it has other tokens.
     """
     for folder in (path if path.is_dir() else path.parent, vocabulary_folder(COMMON, files)):
         if folder is not None and (found := read_vocabulary(folder, files)) is not None:
+            if len(found) != size:
+                given = f"a vocabulary of {len(found)} tokens in {str(folder)!r}"
+                raise WeightsError(given, expected=f"the {size} of {str(path)!r}", hint="put its own beside it")
             return found
     raise WeightsError(
         f"no vocabulary lies beside {str(path)!r}",

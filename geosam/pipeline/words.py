@@ -121,7 +121,7 @@ class _Sums:
     def finish(self) -> Float32[np.ndarray, "n w"]:
         """Scores of all segments."""
         self._read(np.ones(len(self.rows), bool))
-        return self.scores
+        return self.reader.settle(self.scores, self.words)
 
     def _read(self, done: np.ndarray) -> None:
         features = RegionFeatures.from_sums(self.sums[done], self.describer.encoder.key)

@@ -26,6 +26,9 @@ from geosam.recognition.vocabulary import Vocabulary, Word, load_vocabulary
 LINES_FILE = FOLDER / "words.json"
 """A line for each kind, made by `geosam.training.words`."""
 
+HALF = 0.5
+"""The threshold of every word."""
+
 LEAST = 1e-6
 """Probabilities nearer to 0 and 1 say no more."""
 
@@ -40,6 +43,8 @@ class Line:
         How sharply; above 0, so that the order of regions stays.
     middle
         The log-odds that become one half.
+    presence
+        Score that one region of a scene must have, if the word is to be there at all; one half asks for nothing more.
 
     Raises
     ------
@@ -49,10 +54,12 @@ class Line:
 
     slope: float = 1.0
     middle: float = 0.0
+    presence: float = HALF
 
     def __post_init__(self) -> None:
-        if not (0 < self.slope < float("inf") and abs(self.middle) < float("inf")):
-            raise WeightsError(f"slope={self.slope}, middle={self.middle}", expected="finite numbers, slope above 0")
+        if not (0 < self.slope < float("inf") and abs(self.middle) < float("inf") and HALF <= self.presence <= 1):
+            given = f"slope={self.slope}, middle={self.middle}, presence={self.presence}"
+            raise WeightsError(given, expected="finite numbers, slope above 0, presence from 0.5 to 1")
 
     def __call__(self, probability: Float64[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
         """Scores in [0, 1].
@@ -104,7 +111,7 @@ class KindReader:
         'building'
         """
         head, lines = load_head(), load_lines()
-        said = repr(sorted((name, line.slope, line.middle) for name, line in lines.items()))
+        said = repr(sorted((name, line.slope, line.middle, line.presence) for name, line in lines.items()))
         digest = hashlib.sha256(said.encode() + head.weight.tobytes() + head.bias.tobytes())
         for each in learned:
             digest.update(each.key.encode())
@@ -138,6 +145,18 @@ class KindReader:
         found[features.area_px == 0] = 0
         return found
 
+    def settle(self, scores: Float32[np.ndarray, "n w"], words: Sequence[Word]) -> Float32[np.ndarray, "n w"]:
+        """Scores of all regions of a scene: of a word that no region is sure enough of, half of what it was.
+
+        So a word that is not in the scene gives nothing at a threshold of one half, and its order stays.
+        """
+        found = scores.copy()
+        for column, word in enumerate(words):
+            line = self.lines.get(word.kind, Line()) if word.word not in self.learned else Line()
+            if line.presence > HALF and scores[:, column].max(initial=0) < line.presence:
+                found[:, column] /= 2
+        return found
+
 
 @cache
 def load_lines(path: Path = LINES_FILE) -> dict[str, Line]:
@@ -150,7 +169,8 @@ def load_lines(path: Path = LINES_FILE) -> dict[str, Line]:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return {str(kind): Line(float(row["slope"]), float(row["middle"])) for kind, row in data["lines"].items()}
+        names = ("slope", "middle", "presence")
+        return {str(kind): Line(*(float(row[name]) for name in names)) for kind, row in data["lines"].items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(
             f"{path.name} ({error})", expected="a line for each kind", hint="install geosam again"

@@ -84,6 +84,7 @@ class Picture:
 
     def tile(self, level: int, col: int, row: int, look: Look | None = None) -> bytes | None:
         """A tile as JPEG or PNG, None if it is not there yet; parameters and errors as for `pixels`."""
+        self.check(level, col, row)
         if self.is_slow(level) and self._coarse(look) is None:
             return None
         buffer = io.BytesIO()

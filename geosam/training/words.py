@@ -5,8 +5,9 @@
 What is scored are the segments that the door gives (`geosam.pipeline.words`): whole objects, parts of them, unions with
 what lies beside them, and all ground between. Real pictures are read by heads that have not seen them, renderings are
 of another seed than those that the head was fitted on. For each kind the half is put where the F1 of the ground, as a
-mean over sources, is best among thresholds that call less than `FALSE` of pictures without the word by it; the slope
-is that of Platt's logistic regression on shares of ground.
+mean over sources, is best among thresholds that call less than `FALSE` of pictures without the word by it, together
+with how sure one segment of a scene must be for the word to be there at all; the slope is that of Platt's logistic
+regression on shares of ground.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import logging
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,9 @@ FALSE = 0.008
 
 THRESHOLDS = np.linspace(0.02, 0.98, 97)
 """Probabilities among which the half is looked for."""
+
+GATES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+"""Probabilities that one segment of a scene must have, if the word is to be there at all."""
 
 SIDE = 512
 """Side of renderings, px."""
@@ -159,22 +163,45 @@ def rendered_pictures(count: int, seed: int, head: KindHead) -> Iterator[Told]:
 
 def fit_line(pictures: Sequence[Told], kind: int) -> tuple[Line, dict[str, float]]:
     """The line of a kind, and what it reaches: F1 at its half, the best F1 of all thresholds, and false ground."""
+    found = [(*_curves(pictures, kind, gate), gate) for gate in GATES]
+    best, threshold, false, gate = max(
+        (
+            (float(f1[at]), THRESHOLDS[at], float(false[at]), gate)
+            for f1, false, gate in found
+            for at in _allowed(false)
+        ),
+        key=lambda each: (each[0], -each[3]),
+    )
+    odds = float(np.log(threshold / (1 - threshold)))
+    line = Line(round(_slope(pictures, kind), 3), round(odds, 3))
+    presence = max(0.5, round(float(line(np.array([gate]))[0]), 3))
+    facts = {"f1": best, "best": float(found[0][0].max()), "false": false, "threshold": float(threshold), "gate": gate}
+    return replace(line, presence=presence), facts
+
+
+def _allowed(false: np.ndarray) -> np.ndarray:
+    """Thresholds that call little enough by a word that is absent; the highest if none does."""
+    some = np.flatnonzero(false <= FALSE)
+    return some if len(some) else np.array([len(false) - 1])
+
+
+def _curves(pictures: Sequence[Told], kind: int, gate: float) -> tuple[np.ndarray, np.ndarray]:
+    """F1 as a mean over sources, and false ground as a mean over pictures without the word, at each threshold.
+
+    A word counts as absent from pictures of which no segment has a probability of ``gate``.
+    """
     groups: dict[str, list[np.ndarray]] = defaultdict(list)
     absent = []
     for each in pictures:
         known, share = each.known[:, kind] * each.area, each.share[:, kind] * each.area
-        over = each.probability[None, :, kind] >= THRESHOLDS[:, None]  # t n
-        if share.sum() > 0:
+        p = each.probability[:, kind]
+        over = (p[None] >= THRESHOLDS[:, None]) & (p.max(initial=0) >= gate)  # t n
+        if share.sum() > 0 and each.source not in SPARSE:
             groups[each.source].append(np.stack([over @ share, over @ known, np.full(len(over), share.sum())]))
-        elif known.sum() > 0.5 * each.area.sum():
+        elif share.sum() == 0 and known.sum() > 0.5 * each.area.sum():
             absent.append(over @ known / known.sum())
     f1 = np.mean([_f1(np.sum(group, 0)) for group in groups.values()], axis=0)
-    false = np.mean(absent, axis=0) if absent else np.zeros(len(THRESHOLDS))
-    allowed = np.where(false <= FALSE, f1, -1.0)
-    at = int(allowed.argmax())
-    p = THRESHOLDS[at]
-    facts = {"f1": float(f1[at]), "best": float(f1.max()), "false": float(false[at]), "threshold": float(p)}
-    return Line(round(_slope(pictures, kind), 3), round(float(np.log(p / (1 - p))), 3)), facts
+    return f1, np.mean(absent, axis=0) if absent else np.zeros(len(THRESHOLDS))
 
 
 def _f1(sums: np.ndarray) -> np.ndarray:
@@ -218,7 +245,7 @@ def fit_lines(pictures: Iterable[Told]) -> dict[str, dict[str, float]]:
     for word in load_vocabulary().words:
         line, facts = fit_line(all_of_them, KINDS.index(word.kind))
         rounded = {name: round(value, 3) for name, value in facts.items()}
-        found[word.kind] = {"slope": line.slope, "middle": line.middle, **rounded}
+        found[word.kind] = {"slope": line.slope, "middle": line.middle, "presence": line.presence, **rounded}
     return found
 
 
