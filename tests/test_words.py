@@ -199,7 +199,7 @@ def test_threshold_and_reader_are_part_of_what_a_run_depends_on(town):
 
 def test_a_catalog_is_asked_in_words_and_each_scene_at_the_pixel_that_suits(tmp_path):
     (tmp_path / "scenes").mkdir()
-    for name, size_m in (("a", 0.5), ("b", 0.2)):
+    for name, size_m in (("a", 0.5), ("b", 0.1)):
         pixels = render(1, SIDE, theme="suburb").pixels
         write_scene(tmp_path / "scenes" / f"{name}.tif", pixels, size_m)
     report = geosam.segment_catalog(tmp_path / "scenes", tmp_path / "run", text="Häuser, roads")
