@@ -38,8 +38,9 @@ from shapely.geometry.base import BaseGeometry
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.front.browser import CHROMIUM, FLAGS, HUB, Hand  # noqa: E402  # lies beside, not in the package
+from tests.front.browser import CHROMIUM, FLAGS, HUB, Hand, files_route  # noqa: E402  # lies beside, not in the package
 from tests.front.doors import proxied, served, widget  # noqa: E402
+from tests.test_page import FILES  # noqa: E402
 
 VILLAGE = ROOT / "sample_data" / "village_before.tif"
 DEV = ROOT.parent / "shared" / "data" / "dev" / "hotosm-fair-utilities"
@@ -274,24 +275,49 @@ def measure_equality(table: Table, door: str, hand: Hand, session: Path, clicks:
     )
 
 
-def measure_delay(table: Table, door: str, hand: Hand, count: int) -> None:
+def delay_of(hand: Hand, place: tuple[float, float]) -> float:
+    """Milliseconds from a mouse event at a place to the frame after its outline was drawn; -1 if nothing new was."""
+    hand.page.evaluate(f"() => {{ const app = document.querySelector('.geosam').geosam; window.delay = {DELAY}; }}")
+    hand.move(*place)
+    return hand.page.evaluate("() => Promise.race([window.delay, new Promise((r) => setTimeout(r, 2000, -1))])")
+
+
+def measure_own(table: Table, browser: Any, count: int) -> None:
+    """The page's own part of a hover: answers come at once, from the page itself."""
+    context = browser.new_context(viewport=VIEW)
+    context.route("**/*", files_route(FILES))
+    hand = Hand(context.new_page())
+    hand.page.goto("http://geosam.test/?delay=0")
+    hand.wait_ready()
+    delays = [delay_of(hand, (50 + 100 * (i % 8), 50 + 100 * (i // 8 % 7))) for i in range(count)]
+    table.add("page", "hover, the page's own part, median ms", statistics.median(delays), "", f"{count} hovers")
+    table.add("page", "hover, the page's own part, p95 ms", float(np.percentile(delays, 95)), "", "a frame is 16.7 ms")
+    context.close()
+
+
+def busy_s(pid: int) -> float:
+    """Processor time of a process and its threads so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure_delay(table: Table, hand: Hand, pid: int, count: int) -> None:
     """From the mouse event to the frame after the outline was drawn, on windows that are encoded."""
+    door = "page"
     hand.press("Escape", "f")
     targets = village()
     places = [targets[i % len(targets)].places()[0] for i in range(count)]
     rng = np.random.default_rng(9)
-    delays = []
+    for x, y in places[: len(targets)]:
+        look(hand, (x, y))
+    hand.page.wait_for_timeout(3000)  # windows beside those are encoded ahead
+    delays, begin = [], busy_s(pid)
     for x, y in places:
         dx, dy = rng.uniform(-2, 2, 2)
-        promise = hand.page.evaluate_handle(
-            f"() => {{ const app = document.querySelector('.geosam').geosam; window.delay = {DELAY}; }}"
-        )
-        promise.dispose()
-        hand.move(x + dx, y + dy)
-        delays.append(
-            hand.page.evaluate("() => Promise.race([window.delay, new Promise((r) => setTimeout(r, 2000, -1))])")
-        )
+        delays.append(delay_of(hand, (x + dx, y + dy)))
         hand.page.wait_for_timeout(20)
+    busy = 1000 * (busy_s(pid) - begin) / count
+    table.add(door, "hover, processor time of geosam, ms", busy, "", "mean")
     known = [delay for delay in delays if delay >= 0]
     table.add(door, "hover, median ms", statistics.median(known), "", f"{len(known)} hovers")
     table.add(
@@ -303,8 +329,8 @@ def measure_cold(table: Table, browser: Any, folder: Path, count: int) -> None:
     """The first outline after the program started, of which nothing is encoded; and the exact one."""
     first, exact = [], []
     for number in range(count):
-        with served(copied(VILLAGE, folder), folder / f"cold{number}.gpkg") as address:
-            hand = opened(browser, address)
+        with served(copied(VILLAGE, folder), folder / f"cold{number}.gpkg") as page:
+            hand = opened(browser, page.address)
             place = village()[number].places()[0]
             hand.run(
                 "(window.begin = 0, window.marks = [], app.state.addEventListener('hand', () => "
@@ -356,10 +382,10 @@ def chromium() -> Iterator[Any]:
 
 def measure_page(table: Table, browser: Any, folder: Path, arguments: argparse.Namespace) -> None:
     session = folder / "page.gpkg"
-    with served(copied(VILLAGE, folder), session) as address:
-        hand = opened(browser, address)
+    with served(copied(VILLAGE, folder), session) as page:
+        hand = opened(browser, page.address)
         measure_objects(table, "page", hand, village()[: arguments.objects])
-        measure_delay(table, "page", hand, arguments.clicks)
+        measure_delay(table, hand, page.pid, arguments.clicks)
         measure_equality(table, "page", hand, session, arguments.clicks)
         table.add("page", "errors in the browser", len(hand.errors), "0", "; ".join(hand.errors)[:200])
         hand.page.context.close()
@@ -377,8 +403,8 @@ def measure_widget(table: Table, browser: Any, folder: Path, arguments: argparse
 def measure_proxy(table: Table, browser: Any, folder: Path, arguments: argparse.Namespace) -> None:
     session = folder / "proxy.gpkg"
     with ExitStack() as stack:
-        address = stack.enter_context(served(copied(VILLAGE, folder), session, "--allow-host", HUB))
-        hand = opened(browser, stack.enter_context(proxied(address)))
+        page = stack.enter_context(served(copied(VILLAGE, folder), session, "--allow-host", HUB))
+        hand = opened(browser, stack.enter_context(proxied(page.address)))
         measure_objects(table, "path proxy", hand, village()[: arguments.objects])
         table.add("path proxy", "errors in the browser", len(hand.errors), "0", "; ".join(hand.errors)[:200])
         hand.page.context.close()
@@ -386,8 +412,8 @@ def measure_proxy(table: Table, browser: Any, folder: Path, arguments: argparse.
 
 def measure_dev(table: Table, browser: Any, folder: Path, arguments: argparse.Namespace) -> None:
     for path in sorted(DEV.glob("*.tif")):
-        with served(copied(path, folder), folder / f"{path.stem}.gpkg") as address:
-            hand = opened(browser, address)
+        with served(copied(path, folder), folder / f"{path.stem}.gpkg") as page:
+            hand = opened(browser, page.address)
             measure_objects(table, f"page, {path.stem}", hand, mapped(path, arguments.objects // 2))
             hand.page.context.close()
 
@@ -396,12 +422,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--objects", type=int, default=20)
     parser.add_argument("--clicks", type=int, default=200)
-    parser.add_argument("--only", nargs="*", default=["page", "cold", "widget", "proxy", "dev"])
+    parser.add_argument("--only", nargs="*", default=["own", "page", "cold", "widget", "proxy", "dev"])
     parser.add_argument("--out", type=Path, help="CSV to write")
     arguments = parser.parse_args()
     table = Table()
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
         folder = Path(name)
+        if "own" in arguments.only:
+            measure_own(table, browser, arguments.clicks)
         if "page" in arguments.only:
             measure_page(table, browser, folder, arguments)
         if "cold" in arguments.only:

@@ -4,10 +4,13 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+from rasterio.windows import Window
 
 import geosam
 from geosam.errors import OptionError
+from geosam.masks import MaskSet
 from geosam.pipeline import segment_to_file
+from geosam.pipeline.concepts import lay_by_score
 from geosam.testing import TruthFinder, TruthNetwork, WatchedNetwork, blob_labels, label_scene
 
 SHAPE = (150, 420)
@@ -92,6 +95,15 @@ def test_an_interrupted_run_goes_on_to_the_same_file(scene, tmp_path):
     once, twice = (gpd.read_file(tmp_path / f"{name}.gpkg", layer=name) for name in ("once", "twice"))
     assert once.geometry.to_wkb().equals(twice.geometry.to_wkb())
     assert once["label"].equals(twice["label"])
+
+
+def test_what_lies_mostly_on_better_ground_repeats_it():
+    boxes = np.array([[0, 0, 10, 4], [6, 0, 16, 4], [4, 4, 14, 8], [0, 4, 10, 8]], np.int32)
+    ones, crops = np.ones(4, np.float32), tuple(np.ones((4, 10), bool) for _ in boxes)
+    masks = MaskSet(Window(0, 0, 16, 8), (8, 16), boxes, crops, ones, ones, np.arange(4), np.zeros(4, bool))
+    seen, kept = lay_by_score(masks, np.array([0.9, 0.8, 0.7, 0.6], np.float32), 0)
+    assert kept.tolist() == [0, 1, 2]  # of the second 6 of 10 columns are left, of the last 4 of 10
+    assert [(seen.labels == label).sum() for label in (1, 2, 3)] == [40, 24, 40]
 
 
 def test_words_with_prompts_are_refused(scene):

@@ -30,10 +30,11 @@ from geosam.landcover import (
     draw_points,
     sample_design,
 )
+from geosam.landcover.rasters import read_map
 from geosam.pipeline.landcover import LandcoverFiles, SampleSource, map_landcover
 from geosam.polygons import frame, polygonize
 from geosam.scene import open_scene
-from geosam.sinks import Category, categorized, read_layer, write_points
+from geosam.sinks import Category, categorized, read_layer, write_classes, write_points
 from geosam.testing import parcel_labels
 
 GRID = GeoBox((128, 160), rasterio.Affine(10, 0, 500000, 0, -10, 5000000), "EPSG:32633")
@@ -304,6 +305,24 @@ def test_the_command_line_from_scene_to_areas(path, segments, samples, tmp_path)
     assert told.exit_code == 0
     assert "overall accuracy 100.0 %" in told.output
     assert (tmp_path / "c.svg").read_text().startswith("<svg")
+
+
+def test_a_class_raster_is_the_map_that_its_polygons_are(report, scene, path, tmp_path):
+    """The raster that was written, read as a map: same classes, same areas; codes by its own names or by a legend."""
+    legend = report.classification.model.legend
+    rows = list(zip(legend.codes, legend.names, legend.colours, strict=True))
+    raster = write_classes(
+        class_strips(report.segments, scene, legend), tmp_path / "m.tif", scene, rows, nodata=legend.nodata
+    )
+    areas = class_areas(report.segments)
+    assert class_areas(read_map(raster)) == pytest.approx(areas, rel=1e-5)
+    (tmp_path / "m.tif.aux.xml").unlink()
+    assert set(read_map(raster)["class"]) == {str(legend.code(name)) for name in areas}
+    assert class_areas(read_map(raster, legend=legend)) == pytest.approx(areas, rel=1e-5)
+    with pytest.raises(LandcoverError, match="codes of the legend"):
+        read_map(raster, legend=Legend((999,), ("sea",), ("#0064c8",)))
+    with pytest.raises(LandcoverError, match="3 bands of uint8"):
+        read_map(path)
 
 
 def test_errors_of_the_command_line_are_one_line(path, tmp_path):

@@ -64,6 +64,8 @@ def test_the_bundle_is_small_and_names_what_is_in_it(name):
 
 
 def test_the_bundle_was_built_from_the_sources_that_are_there():
+    if not FRONT.is_dir():
+        pytest.skip("needs the sources of the front end, which a source distribution leaves out")
     digest = hashlib.sha256()
     for path in [*sorted((FRONT / "src").iterdir()), FRONT / "package-lock.json"]:
         digest.update(path.relative_to(FRONT).as_posix().encode())
@@ -102,7 +104,7 @@ def test_a_mouse_clicks_corrects_saves_and_undoes():
         hand.drag((210, 120), (290, 180))
         hand.until("app.hand.answer?.exact")
         hand.press("s")
-        assert box_of(hand.saved(2)[1]) == [210, 120, 290, 180]
+        assert box_of(hand.saved(2)[1]) == pytest.approx([210, 120, 290, 180], abs=1.5)
         hand.press("o")
         for place in [(310, 310), (390, 320), (350, 380)]:
             hand.click(*place)
@@ -123,41 +125,52 @@ def test_a_cold_window_answers_coarsely_first_and_saves_the_exact_outline():
         assert hand.page.locator("path.gs-held.gs-coarse").count() == 2
         hand.press("Enter")
         assert "as soon as" in hand.says
+        assert not asked(hand, "accept")
+        hand.page.evaluate("() => window.fake.warmUp()")
         hand.saved(1)
         (accepted,) = asked(hand, "accept")
         assert len(asked(hand, "preview")) > 1
-        assert accepted["prompts"]["points"] == [[1050, 250, 1]]
+        assert accepted["prompts"]["points"][0] == pytest.approx([1050, 250, 1], abs=1)
+        hand.click(450, 450)
+        hand.until("app.hand.answer?.exact")
+        for x in range(20):  # so many outlines that the first one's name is forgotten
+            hand.move(500 + 10 * x, 550)
+            hand.until("app.hovered?.request.points.at(-1)[0] > value", 495 + 10 * x)
+        hand.press("Enter")
+        assert box_of(hand.saved(2)[1]) == [420, 430, 480, 470]
+        hand.until("!app.status.waits.size")
         hand.click(1250, 250)
         hand.until("document.querySelector('.gs-say').dataset.kind === 'error'")
         assert "no data" in hand.says
 
 
-def test_saved_objects_are_edited_with_their_borders_shared():
+def test_a_border_that_objects_share_stays_shared():
     with opened() as hand:
-        for place in [(50, 50), (150, 50)]:
+        hand.press("c")
+        hand.until("app.search.found?.done")
+        for count, place in enumerate([(25, 25), (75, 25)], 1):  # segments of 50 px
             hand.click(*place)
             hand.press("Enter")
-        hand.saved(2)
-        hand.press("v")
-        hand.click(50, 50)
-        hand.click(150, 50, held="Shift")
+            hand.saved(count)
+            hand.until("app.search.found?.done")
+        hand.press("Escape", "v")
+        hand.click(25, 25)
+        hand.click(75, 25, held="Shift")
         assert hand.run("app.state.selection.size") == 2
         hand.press("2")
         hand.until("[...app.state.objects.values()].every((object) => object.class === 2)")
         hand.press("Escape")
-        hand.click(50, 50)
-        hand.press("d", "f")
-        hand.run("app.map.leaflet.setView([50, 80], 2, { animate: false }) && null")
-        hand.drag((80, 30), (90, 35), (95, 20))
-        hand.until("JSON.stringify([...app.state.objects.values()]).includes('[95,20]')")
-        hand.drag((20, 50), (15, 50), (10, 50))  # an edge: one more vertex
-        hand.until("app.state.objects.get(1).shape.coordinates[0].length === 6")
-        hand.click(95, 20, button="right")
-        hand.until("app.state.objects.get(1).shape.coordinates[0].length === 5")
-        hand.press("Control+z")
-        hand.until("app.state.objects.get(1).shape.coordinates[0].length === 6")
-        hand.press("Control+z", "Control+z")
-        hand.until("app.state.objects.get(1).shape.coordinates[0][1][0] === 80")
+        hand.click(25, 25)
+        hand.press("d")
+        hand.run("app.map.leaflet.setView([40, 60], 2, { animate: false }) && null")
+        hand.drag((50, 50), (55, 52), (60, 45))
+        hand.until("[...app.state.objects.values()].every(({ shape }) => JSON.stringify(shape).includes('[60,45]'))")
+        hand.drag((55, 22.5), (50, 20), (45, 20))  # their edge: one more vertex in both
+        hand.until("[...app.state.objects.values()].every(({ shape }) => shape.coordinates[0].length === 6)")
+        hand.click(60, 45, button="right")
+        hand.until("[...app.state.objects.values()].every(({ shape }) => shape.coordinates[0].length === 5)")
+        hand.press("Control+z", "Control+z", "Control+z")
+        hand.until("[...app.state.objects.values()].every(({ shape }) => JSON.stringify(shape).includes('[50,50]'))")
 
 
 def test_saved_objects_are_cut_joined_opened_again_and_deleted():

@@ -24,15 +24,15 @@ ROOF = (586.0, 475.0)
 
 @contextmanager
 def on_page(scene: Path, session: Path) -> Iterator[Hand]:
-    with served(scene, session) as address, chromium() as browser:
+    with served(scene, session) as page, chromium() as browser:
         hand = Hand(browser.new_page())
-        hand.page.goto(address)
+        hand.page.goto(page.address)
         yield hand.wait_ready()
 
 
 @contextmanager
 def behind_proxy(scene: Path, session: Path) -> Iterator[Hand]:
-    with served(scene, session, "--allow-host", HUB) as address, proxied(address) as outer, chromium() as browser:
+    with served(scene, session, "--allow-host", HUB) as page, proxied(page.address) as outer, chromium() as browser:
         hand = Hand(browser.new_page())
         hand.page.goto(outer)
         yield hand.wait_ready()

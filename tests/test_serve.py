@@ -13,6 +13,7 @@ import shapely
 from hypothesis import given
 
 from geosam.scene import open_scene
+from geosam.segmenter import Recipe, SecondPass
 from geosam.serve import Desk, Layer
 from geosam.serve.editing import added_vertex, divided, merged, moved_vertex, removed_vertex
 from geosam.serve.objects import MapClass, MapObject, Step
@@ -107,6 +108,19 @@ def test_a_cold_click_is_answered_at_once_and_exactly_later(desk: Desk):
     assert found["seq"] == 7
     assert found["exact"] or found["again_ms"] > 0
     assert area(found) == 600
+
+
+def test_a_place_that_the_hand_moves_over_is_answered_roughly_and_exactly_if_it_rests(scene_path: Path):
+    scene = open_scene(scene_path)
+    twice = TruthNetwork(side=128, recipe=Recipe(second_pass=SecondPass(clicks=True)))
+    desk = Desk(scene, Layer(), Warmth(scene, twice))
+    known = exact(desk, points=[[45.5, 30.5, 1]])
+    assert ask(desk, "preview", points=[[45.5, 30.5, 1]], hover=True)["exact"]  # it is known
+    assert not ask(desk, "preview", points=[[46.5, 30.5, 1]], hover=True)["exact"]
+    again = ask(desk, "preview", points=[[46.5, 30.5, 1]], hover=True)
+    assert (again["exact"], again["shape"]) == (True, known["shape"])
+    assert ask(desk, "preview", points=[[47.5, 30.5, 1]])["exact"]  # a click is no hover
+    desk.close()
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,7 @@ def test_no_path_of_a_request_is_opened(page: Page, path: str):
         {"authorization": ""},
         {"authorization": "Bearer right", "host": "evil.example"},
         {"authorization": "Bearer right", "host": "127.0.0.1.evil.example:8000"},
+        {"authorization": "Bearer right", "host": f"{HOST}@evil.example"},
         {"authorization": "Bearer right", "host": ""},
         {"authorization": "Bearer right", "origin": "https://evil.example"},
         {"authorization": "Bearer right", "origin": "null"},

@@ -55,7 +55,7 @@ GROUND = (
     ("shadow", "shadows"),
 )
 """Contrast words: what else may lie there, each with what means nearly the same. The first of each group is asked; a
-group that the word itself is in is left out."""
+group is left out if a word of it is what is looked for, or a part of that."""
 
 CONTEXT = 0.25
 """How far a crop reaches beyond its region to every side, as a share of the region's longer side: an object is known by
@@ -106,6 +106,7 @@ class ClipReader(Family, WordReader):
             224,
             "geosam[text]",
             file="RemoteCLIP-ViT-B-32.pt",
+            vocabulary=COMMON,
         ),
         Published(
             "remoteclip_vit_l14",
@@ -116,6 +117,7 @@ class ClipReader(Family, WordReader):
             224,
             "geosam[text]",
             file="RemoteCLIP-ViT-L-14.pt",
+            vocabulary=COMMON,
         ),
         Published(
             "georsclip_vit_b32",
@@ -126,6 +128,7 @@ class ClipReader(Family, WordReader):
             224,
             "geosam[text]",
             file="ckpt/RS5M_ViT-B-32.pt",
+            vocabulary=COMMON,
         ),
     )
 
@@ -147,7 +150,7 @@ class ClipReader(Family, WordReader):
     @classmethod
     def of(cls, model: Any, opened: Opened) -> "ClipReader":
         """See `Family.of`."""
-        return cls(model, clip_vocabulary(opened.path, cls.vocabulary[:4]), opened)
+        return cls(model, clip_vocabulary(opened.path, cls.vocabulary[:4], model.config.text_config.vocab_size), opened)
 
     @classmethod
     def convert(cls, state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -265,22 +268,35 @@ def others(word: str) -> list[str]:
 
     Examples
     --------
-    >>> others("swimming pool")[:2], "building" in others("house")
-    (['building', 'road'], False)
+    >>> others("swimming pool")[:2], others("apartment building")[:2]
+    (['building', 'road'], ['road', 'tree'])
     """
-    return [group[0] for group in GROUND if word not in group]
+    said = f" {word} "
+    return [group[0] for group in GROUND if not any(f" {each} " in said for each in group)]
 
 
-def clip_vocabulary(path: Path, files: Sequence[str]) -> Vocabulary:
+def clip_vocabulary(path: Path, files: Sequence[str], size: int) -> Vocabulary:
     """The vocabulary beside weights, or the one that all of CLIP's kin share, from the cache.
+
+    Parameters
+    ----------
+    path
+        The weights.
+    files
+        How those files may be named.
+    size
+        Tokens that the text tower knows.
 
     Raises
     ------
     WeightsError
-        If there is none.
+        If there is none, or it has other tokens.
     """
     for folder in (path if path.is_dir() else path.parent, vocabulary_folder(COMMON, files)):
         if folder is not None and (found := read_vocabulary(folder, files)) is not None:
+            if len(found) != size:
+                given = f"a vocabulary of {len(found)} tokens in {str(folder)!r}"
+                raise WeightsError(given, expected=f"the {size} of {str(path)!r}", hint="put its own beside it")
             return found
     raise WeightsError(
         f"no vocabulary lies beside {str(path)!r}",

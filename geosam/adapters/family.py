@@ -40,6 +40,8 @@ class Published:
         Whether the licence must be accepted on its page before it can be downloaded.
     file
         The authors' own file in the repository; empty where the repository is a folder as Hugging Face lays it out.
+    vocabulary
+        The repository that holds its vocabulary, where its own does not.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Published:
     needs: str = "geosam[transformers]"
     gated: bool = False
     file: str = ""
+    vocabulary: str = ""
 
 
 @dataclass(frozen=True)

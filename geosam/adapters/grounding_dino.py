@@ -135,6 +135,28 @@ class GroundingDinoFinder(Family, WordFinder):
         return self.dtype != torch.float32
 
 
+class MmGroundingDinoFinder(GroundingDinoFinder):
+    """The same, trained anew on open data, over `transformers.MMGroundingDinoForObjectDetection`.
+
+    After Zhao et al. 2024, "An Open and Comprehensive Pipeline for Unified Object Grounding and Detection"
+    (https://arxiv.org/abs/2401.02361).
+    """
+
+    library = "MMGroundingDinoForObjectDetection"
+    kinds = ("mm-grounding-dino",)
+    published = (
+        Published(
+            "mm_grounding_dino_tiny",
+            "openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det",
+            0,
+            "Apache-2.0",
+            "OpenMMLab, MM Grounding DINO (Zhao et al. 2024)",
+            SHORTEST,
+            "geosam[text]",
+        ),
+    )
+
+
 def sentence(words: Sequence[str]) -> str:
     """The text that asks for words.
 

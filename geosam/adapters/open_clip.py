@@ -38,11 +38,8 @@ NAMES = (
 )
 """Patterns and what becomes of them, in order."""
 
-HEADS = {1280: 16, 1664: 16}
-"""Heads of towers whose heads are wider than `HEAD`, by the tower's width: the image towers of ViT-H and ViT-bigG."""
-
-HEAD = 64
-"""Numbers of a head, in all other towers."""
+HEAD, MOST_HEADS = 64, 16
+"""Numbers of a head; and the most heads of an image tower: the heads of ViT-H and larger ones are wider instead."""
 
 QUICK = ("RS5M_ViT-B", "RS5M_ViT-L")
 """How the names of files begin whose towers have OpenAI's activation, ``x sigmoid(1.702 x)``, as their authors go on
@@ -67,7 +64,7 @@ def configuration(state: Mapping[str, Tensor]) -> dict[str, Any] | None:
             "hidden_size": width,
             "intermediate_size": shape["visual.transformer.resblocks.0.mlp.c_fc.weight"][0],
             "num_hidden_layers": _depth(state, "visual.transformer"),
-            "num_attention_heads": HEADS.get(width, max(1, width // HEAD)),
+            "num_attention_heads": min(MOST_HEADS, max(1, width // HEAD)),
             "image_size": round(cells**0.5) * patch,
             "patch_size": patch,
         },

@@ -82,7 +82,7 @@ class Sam3Finder(Family, WordFinder):
     @classmethod
     def of(cls, model: Any, opened: Opened) -> "Sam3Finder":
         """See `Family.of`."""
-        return cls(model, clip_vocabulary(opened.path, cls.vocabulary), opened)
+        return cls(model, clip_vocabulary(opened.path, cls.vocabulary, model.config.text_config.vocab_size), opened)
 
     def propose(self, pixels: Pixels, words: Sequence[str]) -> list[Proposals]:
         """See `WordFinder.propose`."""

@@ -207,6 +207,8 @@ def _download(checkpoint: Published, family: type[Family]) -> Path:
             folder = Path(fetcher.snapshot_download(checkpoint.repository, allow_patterns=wanted))
             if not (checkpoint.file or weights_of(folder)):  # older pages hold pickles of tensors alone
                 folder = Path(fetcher.snapshot_download(checkpoint.repository, allow_patterns=[WEIGHTS[1]]))
+            if checkpoint.vocabulary:
+                fetcher.snapshot_download(checkpoint.vocabulary, allow_patterns=[*family.vocabulary])
             return folder / checkpoint.file
     except Exception as error:  # no connection, no such page, a licence that is not accepted, a full disk
         page = f"accept the licence at https://huggingface.co/{checkpoint.repository}, `hf auth login`, then "

@@ -7,7 +7,7 @@ import torch
 
 from geosam.adapters.clip import ClipReader
 from geosam.adapters.family import Family, Published
-from geosam.adapters.grounding_dino import GroundingDinoFinder
+from geosam.adapters.grounding_dino import GroundingDinoFinder, MmGroundingDinoFinder
 from geosam.adapters.library import is_installed
 from geosam.adapters.loading import open_source
 from geosam.adapters.owlv2 import Owlv2Finder
@@ -16,7 +16,13 @@ from geosam.adapters.sources import find_source, where
 from geosam.errors import ModelError, WeightsError
 from geosam.segmenter import WordFinder, WordReader
 
-TEXT_FAMILIES: tuple[type[Family], ...] = (ClipReader, GroundingDinoFinder, Owlv2Finder, Sam3Finder)
+TEXT_FAMILIES: tuple[type[Family], ...] = (
+    ClipReader,
+    GroundingDinoFinder,
+    MmGroundingDinoFinder,
+    Owlv2Finder,
+    Sam3Finder,
+)
 """Every family, a line each."""
 
 

@@ -76,6 +76,9 @@ class Vocabulary:
     tokenizer: Any
     unknown: int | None = None
 
+    def __len__(self) -> int:
+        return self.tokenizer.get_vocab_size()
+
     def __call__(self, text: str) -> Tokens:
         """Read one text."""
         found = self.tokenizer.encode(text)

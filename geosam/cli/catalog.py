@@ -1,54 +1,15 @@
 """``geosam catalog run | encode | merge | report``: whole catalogs of scenes."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from geosam.cli.groups import flat
 from geosam.cli.machine import Model
-from geosam.cli.options import (
-    OUTPUT,
-    PROMPTS,
-    Coverage,
-    Detail,
-    GroupColumn,
-    IdColumn,
-    Kinds,
-    LabelColumn,
-    MaxArea,
-    MinArea,
-    Outline,
-    PromptsCrs,
-    PromptsLayer,
-    Quality,
-    Refine,
-    Simplify,
-    Spacing,
-    Speed,
-    Stability,
-    Text,
-    TextModel,
-    TextThreshold,
-    WordFiles,
-    prompt_names,
-    text_names,
-)
-from geosam.cli.scenes import (
-    Aoi,
-    AoiCrs,
-    Bands,
-    Nodata,
-    Overlap,
-    Quiet,
-    Resolution,
-    Scale,
-    Stretch,
-    Window,
-    read_aoi,
-    read_nodata,
-    read_stretch,
-    working_pixel,
-)
+from geosam.cli.options import OUTPUT, PROMPTS, Objects, PromptsFile, Spoken
+from geosam.cli.scenes import Quiet, Seen, Tiles
 
 catalog = typer.Typer(name="catalog", no_args_is_help=True, help="Segment whole catalogs of scenes, in parallel.")
 
@@ -89,55 +50,55 @@ Store = Annotated[str, typer.Option(help="Folder of embeddings; `auto`: what `ca
 AllowFailures = Annotated[bool, typer.Option("--allow-failures", help="Scenes that failed are no error.")]
 
 
+@dataclass(frozen=True)
+class Which:
+    """Which scenes of a source are taken."""
+
+    when: When = None
+    where: Where = None
+    asset: Asset = None
+    limit: Limit = None
+
+    def named(self) -> dict[str, Any]:
+        """By the names that Python has for it."""
+        return {"when": self.when, "where": tuple(self.where or ()), "asset": self.asset, "limit": self.limit}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the work is done."""
+
+    workers: Workers = 0
+    scheduler: Scheduler = None
+    threads: Threads = 0
+    gpus: Gpus = 0
+    retries: Retries = 2
+
+    def named(self) -> dict[str, Any]:
+        """By the names that Python has for it."""
+        found = asdict(self)
+        return found | {"resources": {"GPU": float(gpus)} if (gpus := found.pop("gpus")) else None}
+
+
 @catalog.command("run")
+@flat
 def run_catalog(
     source: Source,
     output: Folder,
+    *,
     model: Model = "nano",
-    when: When = None,
-    where: Where = None,
-    asset: Asset = None,
-    limit: Limit = None,
-    bands: Bands = None,
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
-    stretch: Stretch = "auto",
-    nodata: Nodata = None,
-    window: Window = None,
-    overlap: Overlap = None,
+    which: Which,
+    seen: Seen,
+    tiles: Tiles,
     store: Store = "auto",
-    workers: Workers = 0,
-    scheduler: Scheduler = None,
-    threads: Threads = 0,
-    gpus: Gpus = 0,
-    retries: Retries = 2,
+    place: Place,
     split: Split = 256,
     prompts: Annotated[
         str | None, typer.Option(help="Vector file or raster of masks, for all scenes.", rich_help_panel=PROMPTS)
     ] = None,
-    prompts_layer: PromptsLayer = None,
-    prompts_crs: PromptsCrs = None,
-    id_column: IdColumn = None,
-    group_column: GroupColumn = None,
-    label_column: LabelColumn = None,
-    refine: Refine = 0,
-    quality: Quality = None,
-    stability: Stability = None,
-    spacing: Spacing = None,
-    speed: Speed = None,
-    coverage: Coverage = False,
-    detail: Detail = None,
-    min_area: MinArea = 0.0,
-    max_area: MaxArea = float("inf"),
-    kinds: Kinds = False,
-    text: Text = None,
-    text_threshold: TextThreshold = 0.5,
-    text_model: TextModel = None,
-    words: WordFiles = None,
-    simplify: Simplify = 0.0,
-    outline: Outline = None,
+    file: PromptsFile,
+    objects: Objects,
+    spoken: Spoken,
     labels: Annotated[bool, typer.Option("--labels", help="Also write label rasters.", rich_help_panel=OUTPUT)] = False,
     allow_failures: AllowFailures = False,
     quiet: Quiet = False,
@@ -146,30 +107,8 @@ def run_catalog(
     from geosam.catalog import segment_catalog
     from geosam.execute import progress_bar
 
-    seen = _view(bands, working_pixel(resolution, scale), aoi, aoi_crs) | {
-        "stretch": read_stretch(stretch),
-        "nodata": read_nodata(nodata),
-    }
-    which = {"when": when, "where": tuple(where or ()), "asset": asset, "limit": limit}
-    place = _execution(workers, scheduler, threads, gpus) | {"retries": retries, "split": split}
-    how = {
-        "window": window,
-        "overlap": overlap,
-        "refine": refine,
-        "pred_iou_threshold": quality,
-        "stability_threshold": stability,
-        "spacing_px": spacing,
-        "speed": speed,
-        "coverage": coverage,
-        "detail": detail,
-        "min_area": min_area,
-        "max_area": max_area,
-        "kinds": kinds,
-        "simplify": simplify,
-        "outline": outline,
-        **text_names(text, text_threshold, text_model, words),
-    }
-    names = prompt_names(prompts_layer, id_column, group_column, label_column)
+    where = {**which.named(), **seen.named(), **place.named()}
+    how = {**tiles.named(), **objects.named(), **spoken.named()}
     with progress_bar(quiet=quiet) as progress:
         report = segment_catalog(
             source,
@@ -179,40 +118,27 @@ def run_catalog(
             labels=labels,
             store=None if store == "none" else store,
             progress=progress,
-            prompts_crs=prompts_crs,
-            **names,
-            **seen,
-            **which,
-            **place,
+            split=split,
+            prompts_crs=file.prompts_crs,
+            **file.named(),
+            **where,
             **how,
         )
     _finish(report, allow_failures=allow_failures)
 
 
 @catalog.command("encode")
+@flat
 def encode_scenes(
     source: Source,
     output: Folder,
+    *,
     model: Model = "nano",
-    when: When = None,
-    where: Where = None,
-    asset: Asset = None,
-    limit: Limit = None,
-    bands: Bands = None,
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
-    stretch: Stretch = "auto",
-    nodata: Nodata = None,
-    window: Window = None,
-    overlap: Overlap = None,
+    which: Which,
+    seen: Seen,
+    tiles: Tiles,
     store: Annotated[str, typer.Option(help="Folder of embeddings; `auto`: one in the run's folder.")] = "auto",
-    workers: Workers = 0,
-    scheduler: Scheduler = None,
-    threads: Threads = 0,
-    gpus: Gpus = 0,
-    retries: Retries = 2,
+    place: Place,
     allow_failures: AllowFailures = False,
     quiet: Quiet = False,
 ) -> None:
@@ -220,17 +146,9 @@ def encode_scenes(
     from geosam.catalog import encode_catalog
     from geosam.execute import progress_bar
 
-    seen = _view(bands, working_pixel(resolution, scale), aoi, aoi_crs) | {
-        "stretch": read_stretch(stretch),
-        "nodata": read_nodata(nodata),
-    }
-    which = {"when": when, "where": tuple(where or ()), "asset": asset, "limit": limit}
-    place = _execution(workers, scheduler, threads, gpus) | {"retries": retries}
-    windows = {"window": window, "overlap": overlap}
+    how = {**which.named(), **seen.named(), **place.named(), **tiles.named()}
     with progress_bar(quiet=quiet) as progress:
-        report = encode_catalog(
-            source, output, model=model, store=store, progress=progress, **seen, **which, **place, **windows
-        )
+        report = encode_catalog(source, output, model=model, store=store, progress=progress, **how)
     _finish(report, allow_failures=allow_failures, objects=False)
 
 
@@ -287,15 +205,6 @@ def report_run(
     for row in summary.failures:
         console.print(f"{row.name}: {row.reason}", style="yellow", markup=False, highlight=False)
     console.print(f"  {shown(summary.page)}", highlight=False, markup=False)
-
-
-def _view(bands: Any, resolution: Any, aoi: str | None, aoi_crs: str | None) -> dict[str, Any]:
-    return {"bands": bands, "resolution": resolution, "aoi": read_aoi(aoi), "aoi_crs": aoi_crs}
-
-
-def _execution(workers: int, scheduler: str | None, threads: int, gpus: int) -> dict[str, Any]:
-    resources = {"GPU": float(gpus)} if gpus else None
-    return {"workers": workers, "scheduler": scheduler, "threads": threads, "resources": resources}
 
 
 def _finish(report: Any, *, allow_failures: bool, objects: bool = True) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from geosam.cli.catalog import Asset, Limit, Source, When, Where
-from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
+from geosam.cli.groups import flat
+from geosam.cli.machine import Machine, Model
 from geosam.cli.options import OUTPUT, PROMPTS, IdColumn, PromptsCrs, PromptsLayer
 from geosam.cli.scenes import Aoi, AoiCrs, Bands, Quiet, Store, open_asked, read_aoi
 
@@ -32,12 +33,14 @@ Metres = Annotated[
 Grades = Annotated[Path | None, typer.Option(help="Model of damage from `geosam.change.fit`; default: the package's.")]
 
 
+@flat
 def change(
     before: Annotated[str, typer.Argument(help="Scene before; anything that GDAL opens.")],
     after: Annotated[str, typer.Argument(help="Scene after, of any CRS, resolution and extent.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help=".gpkg to write.", rich_help_panel=OUTPUT, metavar="PATH")
     ],
+    *,
     model: Model = "nano",
     prompts: Annotated[
         str | None,
@@ -100,9 +103,7 @@ def change(
     place: Annotated[str, typer.Option(help="Where.", rich_help_panel=_SHEET)] = "",
     author: Annotated[str, typer.Option(help="Who publishes the map.", rich_help_panel=_SHEET)] = "geosam",
     store: Store = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    threads: Threads = None,
+    machine: Machine,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT)
     ] = False,
@@ -146,7 +147,7 @@ def change(
             schema=schema,
             titles=Titles(title, place, date_after, author),
             overwrite=overwrite,
-            model=open_model(model, device=device, dtype=dtype, threads=threads),
+            model=machine.load(model),
             options=asked,
             store=None if store == "none" else store,
             progress=progress,
@@ -154,11 +155,13 @@ def change(
     show_change(result, [each for each in (output, geojson, sheet, page) if each], Console(soft_wrap=True))
 
 
+@flat
 def change_catalog(
     source: Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.", metavar="RUN/")],
     event: Annotated[str, typer.Option(help="When it happened, as `2024-06-30` or `2024-06-30/2024-07-02`.")],
     prompts: Annotated[str, typer.Option(help="Vector file of known objects, such as footprints.")],
+    *,
     model: Model = "nano",
     when: When = None,
     where: Where = None,
@@ -178,9 +181,7 @@ def change_catalog(
         Literal["unosat"] | None, typer.Option(help="Also the columns of a schema, one set for each date.")
     ] = None,
     store: Store = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    threads: Threads = None,
+    machine: Machine,
     quiet: Quiet = False,
 ) -> None:
     """Compare every scene after an event with those before; the same command again does what is missing."""
@@ -201,7 +202,7 @@ def change_catalog(
             selection=Selection(when, tuple(where or ()), asset, limit),
             view=View(bands, aoi=read_aoi(aoi), aoi_crs=aoi_crs),
             schema=schema,
-            model=open_model(model, device=device, dtype=dtype, threads=threads),
+            model=machine.load(model),
             store=None if store == "none" else store,
             progress=progress,
             **{name: value for name, value in asked.items() if value is not None},

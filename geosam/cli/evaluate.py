@@ -130,7 +130,7 @@ def evaluate_text(labelled: Path, text: str, absent: str | None, *, csv: Path | 
         numbers = (row.precision, row.recall, row.f1, row.best_f1, row.best_threshold, row.false_area)
         table.add_row(row.word, row.source, str(row.pictures), *map(_number, numbers))
     console.print(table)
-    console.print("ground at --text-threshold .5; at: the threshold of the best F1", highlight=False)
+    console.print("found with the default threshold, .5; at: the threshold of the best F1", highlight=False)
     if target is not None:
         write_scores(rows, target)
 

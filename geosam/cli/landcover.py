@@ -5,28 +5,25 @@ from typing import Annotated, Any
 
 import typer
 
-from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
-from geosam.cli.scenes import (
-    Aoi,
-    AoiCrs,
-    Nodata,
-    Quiet,
-    Resolution,
-    Scale,
-    SceneArgument,
-    Store,
-    Stretch,
-    open_asked,
-    working_pixel,
-)
+from geosam.cli.groups import flat
+from geosam.cli.machine import Machine, Model
+from geosam.cli.scenes import Ground, Quiet, SceneArgument, Store, Stretch, read_stretch
 
 _CLASSES, _WRITTEN, _SAMPLE = "Classes", "What is written", "The sample"
 
-MapArgument = Annotated[Path, typer.Argument(help="Map: polygons with a class, as `geosam landcover` writes them.")]
+MapArgument = Annotated[Path, typer.Argument(help="Map: polygons with a class, or a class raster (.tif).")]
 MapColumn = Annotated[str, typer.Option("--column", help="The map's column of classes.", rich_help_panel=_CLASSES)]
+MapLegend = Annotated[
+    str | None,
+    typer.Option(
+        help="Names of a raster's codes: worldcover, nlcd …, .csv or .qml; default: those beside it.",
+        rich_help_panel=_CLASSES,
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=_WRITTEN)]
 
 
+@flat
 def landcover(
     scene: SceneArgument,
     output: Annotated[
@@ -35,6 +32,7 @@ def landcover(
             "--output", "-o", help=".gpkg, .parquet, .fgb or .geojson.", metavar="PATH", rich_help_panel=_WRITTEN
         ),
     ],
+    *,
     samples: Annotated[
         str | None, typer.Option(help="Points or polygons of known class; any CRS.", rich_help_panel=_CLASSES)
     ] = None,
@@ -86,16 +84,10 @@ def landcover(
     ] = None,
     overwrite: Overwrite = False,
     model: Model = "nano",
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
+    ground: Ground,
     stretch: Stretch = "auto",
-    nodata: Nodata = None,
     store: Store = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    threads: Threads = None,
+    machine: Machine,
     quiet: Quiet = False,
 ) -> None:
     """Map land cover: every pixel in a segment, every segment in a class."""
@@ -105,16 +97,16 @@ def landcover(
     from geosam.landcover import ClassifyOptions
     from geosam.landcover.learning import require_sklearn
     from geosam.pipeline.landcover import LandcoverFiles, SampleSource, map_landcover
+    from geosam.scene import open_scene
     from geosam.vectors import read_vector
 
     if samples is not None:
         require_sklearn()
-    how = {"nodata": nodata, "aoi": aoi, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
-    opened = open_asked(scene, stretch=stretch, **how)
+    opened = open_scene(scene, stretch=read_stretch(stretch), **ground.named())
     files = LandcoverFiles(output, dissolved, raster, tuple(areas or ()), report, overwrite)
     files.checked([opened, *[one for one in (samples, legend, use_model, segments) if one]])
     source = None if samples is None else SampleSource(samples, label, samples_layer, samples_crs, legend)
-    network = None if segments is not None else open_model(model, device=device, dtype=dtype, threads=threads)
+    network = None if segments is not None else machine.load(model)
     with progress_bar(quiet=quiet) as progress:
         found = map_landcover(
             opened,
@@ -133,23 +125,19 @@ def landcover(
     show_map(found, Console(soft_wrap=True))
 
 
+@flat
 def landcover_catalog(
     source: Annotated[
         str, typer.Argument(help="Folder, pattern, STAC file or API, vector file with a column of paths, or a raster.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the maps.", metavar="MAPS/")],
     use_model: Annotated[Path, typer.Option(help="Model of `geosam landcover --save-model`.")],
+    *,
     mmu: Annotated[float, typer.Option(help="Minimum mapping unit, m².", min=0)] = 0.0,
     model: Model = "nano",
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
-    nodata: Nodata = None,
+    ground: Ground,
     store: Store = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    threads: Threads = None,
+    machine: Machine,
     quiet: Quiet = False,
 ) -> None:
     """Map the land cover of all scenes by one model; the same command again does what is missing."""
@@ -157,11 +145,10 @@ def landcover_catalog(
 
     from geosam.catalog import View, landcover_catalog
     from geosam.catalog.landcover import AREAS
-    from geosam.cli.scenes import read_aoi, read_nodata
     from geosam.execute import progress_bar
 
-    view = View(None, working_pixel(resolution, scale), read_aoi(aoi), aoi_crs, nodata=read_nodata(nodata))
-    network = open_model(model, device=device, dtype=dtype, threads=threads)
+    view = View(**ground.named())
+    network = machine.load(model)
     kept = None if store == "none" else store
     with progress_bar(quiet=quiet) as progress:
         how = {"view": view, "mmu": mmu, "model": network, "store": kept, "progress": progress}
@@ -202,6 +189,7 @@ def sample(
         ),
     ],
     column: MapColumn = "class",
+    legend: MapLegend = None,
     users: Annotated[
         str,
         typer.Option(
@@ -231,11 +219,11 @@ def sample(
     from rich.console import Console
 
     from geosam.landcover import DesignOptions, class_areas, draw_points, sample_design
+    from geosam.landcover.rasters import read_map
     from geosam.sinks import POINT_FORMATS, check_writable, write_points
-    from geosam.vectors import read_vector
 
     check_writable(output, formats=POINT_FORMATS, overwrite=overwrite, inputs=[mapped])
-    polygons = read_vector(mapped)
+    polygons = read_map(mapped, column=column, legend=asked_legend(legend))
     areas = class_areas(polygons, column)
     options = DesignOptions(read_users(users, list(areas)), se, se_users, allocation, least, total)
     design = sample_design(areas, options)
@@ -281,6 +269,7 @@ def accuracy(
     mapped: MapArgument,
     reference: Annotated[Path, typer.Argument(help="Labelled places, as of `geosam sample`; any CRS.")],
     column: MapColumn = "class",
+    legend: MapLegend = None,
     reference_column: Annotated[
         str, typer.Option("--reference", help="The places' column of true classes.", rich_help_panel=_CLASSES)
     ] = "reference",
@@ -303,20 +292,22 @@ def accuracy(
 
     from geosam.landcover import AssessOptions, assess
     from geosam.landcover.accuracy import NOTE
-    from geosam.sinks import check_together, check_writable, write_text
-    from geosam.vectors import read_vector
+    from geosam.landcover.rasters import read_map
+    from geosam.sinks import Outputs, check_together, check_writable, write_text
 
     read = [one for one in (mapped, reference, strata) if one is not None]
     wanted = ((table, (".csv",)), (chart, (".svg",)))
     asked = [check_writable(p, formats=kind, overwrite=overwrite, inputs=read) for p, kind in wanted if p is not None]
     check_together(asked)
     options = AssessOptions(column, reference_column, strata, strata_column, design, confidence, kappa)
-    polygons = read_vector(mapped)
+    polygons = read_map(mapped, column=column, legend=asked_legend(legend))
     found, notes = assess(polygons, reference, options)
-    if table is not None:
-        write_text(found.classes.to_csv(lineterminator="\n"), table, overwrite=overwrite, inputs=read)
-    if chart is not None:
-        write_text(chart_of(found), chart, overwrite=overwrite, inputs=read)
+    with Outputs(asked, overwrite=overwrite) as outputs:
+        if table is not None:
+            write_text(found.classes.to_csv(lineterminator="\n"), table, overwrite=overwrite, outputs=outputs)
+        if chart is not None:
+            write_text(chart_of(found), chart, overwrite=overwrite, outputs=outputs)
+        outputs.commit()
     console = Console(soft_wrap=True)
     half = 100 * (found.overall.high - found.overall.low) / 2
     console.print(
@@ -330,6 +321,13 @@ def accuracy(
         console.print(note, style="yellow", markup=False)
     for path in asked:
         console.print(f"  {path}", highlight=False, markup=False)
+
+
+def asked_legend(legend: str | None) -> Any:
+    """The legend of that name or file; None for none."""
+    from geosam.landcover import Legend
+
+    return None if legend is None else Legend.of(legend)
 
 
 def chart_of(found: Any) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
@@ -56,3 +57,16 @@ def open_model(
             log.warning("--threads %d: this machine has %d, which are used", threads, cores)
         torch.set_num_threads(min(threads, cores))
     return to_network(name, device=device, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the model computes, and how precisely."""
+
+    device: Device = "auto"
+    dtype: Dtype = "auto"
+    threads: Threads = None
+
+    def load(self, name: str) -> Any:
+        """The model of a name or path, so; see `open_model`."""
+        return open_model(name, device=self.device, dtype=self.dtype, threads=self.threads)

@@ -1,6 +1,7 @@
 """Options that say which objects are looked for and how they are written, for one scene and for a catalog."""
 
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
 import typer
 
@@ -100,6 +101,70 @@ Simplify = Annotated[
 Outline = Annotated[
     str | None, typer.Option(help="`regular` or `smooth`; needs geosam[outline].", rich_help_panel=OUTPUT)
 ]
+
+
+@dataclass(frozen=True)
+class PromptsFile:
+    """How the features of a prompts file are taken."""
+
+    prompts_layer: PromptsLayer = None
+    prompts_crs: PromptsCrs = None
+    id_column: IdColumn = None
+    group_column: GroupColumn = None
+    label_column: LabelColumn = None
+
+    def named(self) -> dict[str, Any]:
+        """By the names that Python has for it, but for the CRS; see `prompt_names`."""
+        return prompt_names(self.prompts_layer, self.id_column, self.group_column, self.label_column)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How everything mode looks for objects."""
+
+    spacing: Spacing = None
+    speed: Speed = None
+    coverage: Coverage = False
+    detail: Detail = None
+
+    def named(self) -> dict[str, Any]:
+        """By the names that `geosam.SegmentOptions` has for it."""
+        found = asdict(self)
+        return {"spacing_px": found.pop("spacing")} | found
+
+
+@dataclass(frozen=True)
+class Objects(Search):
+    """Which objects are kept, and how they are drawn."""
+
+    quality: Quality = None
+    stability: Stability = None
+    min_area: MinArea = 0.0
+    max_area: MaxArea = float("inf")
+    refine: Refine = 0
+    kinds: Kinds = False
+    simplify: Simplify = 0.0
+    outline: Outline = None
+
+    def named(self) -> dict[str, Any]:
+        """See `Search.named`."""
+        found = super().named()
+        thresholds = {"pred_iou_threshold": found.pop("quality"), "stability_threshold": found.pop("stability")}
+        return thresholds | found
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What is looked for in words."""
+
+    text: Text = None
+    text_threshold: TextThreshold = DEFAULT_THRESHOLD
+    text_model: TextModel = None
+    words: WordFiles = None
+
+    def named(self) -> dict[str, Any]:
+        """By the names that Python has for it; see `text_names`."""
+        return text_names(self.text, self.text_threshold, self.text_model, self.words)
 
 
 def text_names(text: str | None, threshold: float, model: str | None, words: list[str] | None) -> dict:

@@ -4,65 +4,26 @@ from typing import Annotated
 
 import typer
 
-from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
-from geosam.cli.options import (
-    Coverage,
-    Detail,
-    GroupColumn,
-    IdColumn,
-    LabelColumn,
-    PromptsCrs,
-    PromptsLayer,
-    Spacing,
-    Speed,
-    prompt_names,
-)
-from geosam.cli.scenes import (
-    Aoi,
-    AoiCrs,
-    Bands,
-    Nodata,
-    Overlap,
-    Quiet,
-    Resolution,
-    Scale,
-    SceneArgument,
-    Store,
-    Stretch,
-    Window,
-    open_asked,
-    working_pixel,
-)
+from geosam.cli.groups import flat
+from geosam.cli.machine import Machine, Model
+from geosam.cli.options import PromptsFile, Search
+from geosam.cli.scenes import Quiet, SceneArgument, Seen, Store, Tiles
 from geosam.cli.segment import joined, read_prompts
 
 
+@flat
 def plan(
     scene: SceneArgument,
+    *,
     model: Model = "nano",
     prompts: Annotated[
         str | None, typer.Option(help="Vector file of prompts, or raster of masks; none: every object.")
     ] = None,
-    prompts_layer: PromptsLayer = None,
-    prompts_crs: PromptsCrs = None,
-    id_column: IdColumn = None,
-    group_column: GroupColumn = None,
-    label_column: LabelColumn = None,
-    bands: Bands = None,
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
-    stretch: Stretch = "auto",
-    nodata: Nodata = None,
-    window: Window = None,
-    overlap: Overlap = None,
-    spacing: Spacing = None,
-    speed: Speed = None,
-    coverage: Coverage = False,
-    detail: Detail = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    threads: Threads = None,
+    file: PromptsFile,
+    seen: Seen,
+    tiles: Tiles,
+    search: Search,
+    machine: Machine,
 ) -> None:
     """Say what segmenting a scene will cost, before starting; the first time one window is measured."""
     from rich.console import Console
@@ -70,41 +31,22 @@ def plan(
     import geosam
     from geosam.cli.show import show_forecast
 
-    seen = {"bands": bands, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
-    opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen)
-    how = prompt_names(prompts_layer, id_column, group_column, label_column)
-    asked = joined(read_prompts(opened, prompts, crs=prompts_crs, how=how))
-    network = open_model(model, device=device, dtype=dtype, threads=threads)
-    forecast = geosam.plan(
-        opened,
-        asked,
-        model=network,
-        window=window,
-        overlap=overlap,
-        spacing_px=spacing,
-        speed=speed,
-        coverage=coverage,
-        detail=detail,
-    )
+    opened = seen.open(scene)
+    asked = joined(read_prompts(opened, prompts, crs=file.prompts_crs, how=file.named()))
+    network = machine.load(model)
+    forecast = geosam.plan(opened, asked, model=network, **tiles.named(), **search.named())
     show_forecast(forecast, Console(soft_wrap=True))
 
 
+@flat
 def encode(
     scene: SceneArgument,
+    *,
     model: Model = "nano",
-    bands: Bands = None,
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
-    stretch: Stretch = "auto",
-    nodata: Nodata = None,
-    window: Window = None,
-    overlap: Overlap = None,
+    seen: Seen,
+    tiles: Tiles,
     store: Store = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    threads: Threads = None,
+    machine: Machine,
     quiet: Quiet = False,
 ) -> None:
     """Encode all windows of a scene into the embedding store, so that later prompts need no encoder."""
@@ -117,9 +59,8 @@ def encode(
 
     if store == "none":
         raise OptionError("--store none", expected="a folder, or auto", hint="encoding without a store keeps nothing")
-    seen = {"bands": bands, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
-    opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen)
-    network = open_model(model, device=device, dtype=dtype, threads=threads)
+    opened = seen.open(scene)
+    network = machine.load(model)
     with progress_bar(quiet=quiet) as progress:
-        report = run(opened, model=network, store=store, progress=progress, window=window, overlap=overlap)
+        report = run(opened, model=network, store=store, progress=progress, **tiles.named())
     show_passes(report, Console(soft_wrap=True))

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
@@ -134,3 +135,64 @@ def read_aoi(text: str | None) -> Any:
     except shapely.errors.ShapelyError as error:
         reason = " ".join(str(error).split())
         raise OptionError(f"--aoi {text[:60]!r} ({reason})", expected="a vector file, or WKT of a polygon") from None
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Which ground of a scene is seen, and in which pixels."""
+
+    resolution: Resolution = None
+    scale: Scale = None
+    aoi: Aoi = None
+    aoi_crs: AoiCrs = None
+    nodata: Nodata = None
+
+    @property
+    def pixel(self) -> str | None:
+        """The working pixel that was asked for; see `working_pixel`."""
+        return working_pixel(self.resolution, self.scale)
+
+    def named(self) -> dict[str, Any]:
+        """The same by the names that Python has for it, for scenes that are opened later."""
+        return {
+            "resolution": self.pixel,
+            "aoi": read_aoi(self.aoi),
+            "aoi_crs": self.aoi_crs,
+            "nodata": read_nodata(self.nodata),
+        }
+
+
+@dataclass(frozen=True)
+class Seen(Ground):
+    """How a scene is seen."""
+
+    bands: Bands = None
+    stretch: Stretch = "auto"
+
+    def named(self) -> dict[str, Any]:
+        """See `Ground.named`."""
+        return super().named() | {"bands": self.bands, "stretch": read_stretch(self.stretch)}
+
+    def open(self, source: str) -> Any:
+        """The scene, seen so.
+
+        Raises
+        ------
+        SceneError, OptionError
+            If it cannot be.
+        """
+        from geosam.scene import open_scene
+
+        return open_scene(source, **self.named())
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The windows of a scene."""
+
+    window: Window = None
+    overlap: Overlap = None
+
+    def named(self) -> dict[str, Any]:
+        """By the names that Python has for them."""
+        return asdict(self)

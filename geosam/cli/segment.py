@@ -5,53 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
-from geosam.cli.options import (
-    OUTPUT,
-    PROMPTS,
-    Coverage,
-    Detail,
-    GroupColumn,
-    Hierarchy,
-    IdColumn,
-    Kinds,
-    LabelColumn,
-    MaxArea,
-    MinArea,
-    Outline,
-    PromptsCrs,
-    PromptsLayer,
-    Quality,
-    Refine,
-    Simplify,
-    Spacing,
-    Speed,
-    Stability,
-    Text,
-    TextModel,
-    TextThreshold,
-    WordFiles,
-    prompt_names,
-    text_names,
-)
-from geosam.cli.scenes import (
-    Aoi,
-    AoiCrs,
-    Bands,
-    Nodata,
-    Overlap,
-    Quiet,
-    Resolution,
-    Scale,
-    SceneArgument,
-    Store,
-    Stretch,
-    Window,
-    open_asked,
-    working_pixel,
-)
+from geosam.cli.groups import flat
+from geosam.cli.machine import Machine, Model
+from geosam.cli.options import OUTPUT, PROMPTS, Hierarchy, Objects, PromptsFile, Spoken
+from geosam.cli.scenes import Quiet, SceneArgument, Seen, Store, Tiles
 
 
+@flat
 def segment(
     scene: SceneArgument,
     output: Annotated[
@@ -64,6 +24,7 @@ def segment(
             metavar="PATH",
         ),
     ],
+    *,
     model: Model = "nano",
     prompts: Annotated[
         str | None,
@@ -71,7 +32,6 @@ def segment(
             help="Vector file of points, boxes or polygons, or raster of masks; any CRS.", rich_help_panel=PROMPTS
         ),
     ] = None,
-    prompts_layer: PromptsLayer = None,
     point: Annotated[
         list[str] | None,
         typer.Option(help="A click `x,y`, or `x,y,0` for *not this*; repeatable.", rich_help_panel=PROMPTS),
@@ -79,40 +39,14 @@ def segment(
     box: Annotated[
         list[str] | None, typer.Option(help="A box `xmin,ymin,xmax,ymax`; repeatable.", rich_help_panel=PROMPTS)
     ] = None,
-    prompts_crs: PromptsCrs = None,
-    id_column: IdColumn = None,
-    group_column: GroupColumn = None,
-    label_column: LabelColumn = None,
-    text: Text = None,
-    text_threshold: TextThreshold = 0.5,
-    text_model: TextModel = None,
-    words: WordFiles = None,
-    refine: Refine = 0,
-    quality: Quality = None,
-    stability: Stability = None,
-    spacing: Spacing = None,
+    file: PromptsFile,
+    spoken: Spoken,
+    objects: Objects,
     hierarchy: Hierarchy = False,
-    kinds: Kinds = False,
-    speed: Speed = None,
-    coverage: Coverage = False,
-    detail: Detail = None,
-    min_area: MinArea = 0.0,
-    max_area: MaxArea = float("inf"),
-    bands: Bands = None,
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
-    stretch: Stretch = "auto",
-    nodata: Nodata = None,
-    window: Window = None,
-    overlap: Overlap = None,
+    seen: Seen,
+    tiles: Tiles,
     store: Store = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    threads: Threads = None,
-    simplify: Simplify = 0.0,
-    outline: Outline = None,
+    machine: Machine,
     labels: Annotated[
         Path | None, typer.Option(help="Also write a label raster (int32 COG) here.", rich_help_panel=OUTPUT)
     ] = None,
@@ -135,17 +69,15 @@ def segment(
     from geosam.cli.show import show_report
     from geosam.execute import progress_bar
 
-    said = text_names(text, text_threshold, text_model, words)
-    seen = working_pixel(resolution, scale)
-    opened = open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, bands=bands, resolution=seen, aoi_crs=aoi_crs)
-    if said and seen is None:
+    said = spoken.named()
+    opened = seen.open(scene)
+    if said and seen.pixel is None:
         opened = suited_to(opened, said)
-    inputs = [one for one in (prompts, aoi, model, text_model, *(words or ())) if one]
+    inputs = [one for one in (prompts, seen.aoi, model, spoken.text_model, *(spoken.words or ())) if one]
     check_outputs(output, labels, picture, layer=layer, overwrite=overwrite, inputs=[opened, *inputs])
-    how = prompt_names(prompts_layer, id_column, group_column, label_column)
-    asked = read_prompts(opened, prompts, crs=prompts_crs, how=how)
-    clicked = read_clicks(opened, point or [], box or [], prompts_crs)
-    network = open_model(model, device=device, dtype=dtype, threads=threads)
+    asked = read_prompts(opened, prompts, crs=file.prompts_crs, how=file.named())
+    clicked = read_clicks(opened, point or [], box or [], file.prompts_crs)
+    network = machine.load(model)
     with progress_bar(quiet=quiet) as progress:
         report = geosam.segment_to_file(
             opened,
@@ -159,22 +91,7 @@ def segment(
             model=network,
             store=None if store == "none" else store,
             progress=progress,
-            window=window,
-            overlap=overlap,
-            spacing_px=spacing,
-            hierarchy=hierarchy,
-            kinds=kinds,
-            speed=speed,
-            coverage=coverage,
-            detail=detail,
-            pred_iou_threshold=quality,
-            stability_threshold=stability,
-            min_area=min_area,
-            max_area=max_area,
-            simplify=simplify,
-            outline=outline,
-            refine=refine,
-            **said,
+            options=geosam.SegmentOptions(hierarchy=hierarchy, **tiles.named(), **objects.named(), **said),
         )
     show_report(report, Console(soft_wrap=True))
 

@@ -9,7 +9,7 @@ from geosam.cli.options import WordFiles
 from geosam.cli.scenes import Store
 
 words = typer.Typer(
-    name="words", help="Words that `--text` knows: list them, teach others by examples.", no_args_is_help=True
+    name="words", help="Words that text prompts know: list them, teach others by examples.", no_args_is_help=True
 )
 
 
@@ -18,7 +18,7 @@ def list_words(
     files: WordFiles = None,
     language: Annotated[str, typer.Option(help="Language of the other names that are shown, as `de`.")] = "en",
 ) -> None:
-    """List the words that `--text` knows, the scale that each is looked at with, and other names for it."""
+    """List the words that text prompts know, the scale that each is looked at with, and other names for it."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -15,6 +15,7 @@ classify       segments and samples → classes
 suggest        which segment to label next
 outputs        dissolved polygons, codes on the grid, areas
 design         how many places to label in which class
+rasters        a class raster as such a map
 points         where they lie; which class the map has there
 assessment     the accuracy of a map on disk
 =============  ====================================================================================

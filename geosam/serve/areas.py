@@ -34,8 +34,8 @@ scene is looked at on a coarser view, whose segments are larger, as on the scree
 SNAP_PX = 256
 """Areas begin and end at multiples of this, so that a view that is moved a little has the same segments."""
 
-TOLERANCE_PX = 1.0
-"""Farthest that shared borders of segments may move, as for previews (`geosam.serve.preview`)."""
+TOLERANCE_PX = 0.75
+"""Farthest that shared borders of segments may move: the stairs of a diagonal go, small segments lose little."""
 
 KEPT_RESULTS = 12
 """Results of background work that are kept."""

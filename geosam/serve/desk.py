@@ -5,6 +5,7 @@ error is an answer too. Reading and looking may happen on several threads at onc
 """
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,7 @@ class Desk:
         pictures: Mapping[str, Picture] | None = None,
     ) -> None:
         self.work = Workplace(scene, layer, warmth, pictures)
+        self._preparing: threading.Thread | None = None
 
     @property
     def scene(self) -> Scene:
@@ -106,8 +108,22 @@ class Desk:
         """The objects."""
         return self.work.layer
 
+    def prepare(self) -> None:
+        """Begin where the hand will probably be: where the view was left, else in the middle."""
+        answerer, session = self.work.answerer, self.layer.session
+        if answerer is None:
+            return
+        h, w = self.scene.shape
+        look = None if session is None else session.content.facts.get("look")
+        x, y = look["at"] if look else (w / 2, h / 2)
+        place = min(max(x, 0), w - 1), min(max(y, 0), h - 1)
+        self._preparing = threading.Thread(target=answerer.prepare, args=place, name="geosam-prepare", daemon=True)
+        self._preparing.start()
+
     def close(self) -> None:
         """Let go of threads and the session."""
+        if self._preparing is not None:
+            self._preparing.join()
         self.work.close()
 
     def answer(self, request: Any) -> Answer:

@@ -8,8 +8,8 @@ from geosam.serve.requests import Fields, OutsideError, ServeError
 from geosam.serve.shapes import from_json, to_json, united
 from geosam.serve.workplace import Kept, Workplace
 
-AGAIN_MS = 150
-"""When to ask again while windows are encoded."""
+AGAIN_MS, REST_MS = 150, 100
+"""When to ask again while windows are encoded, and where the hand only moved over a place: if it rests there."""
 
 MOST_CORNERS = 10_000
 """Corners of an outline drawn by hand."""
@@ -45,7 +45,7 @@ def preview(work: Workplace, fields: Fields) -> dict[str, Any]:
         "score": round(found.score, 4),
         "exact": found.exact,
     }
-    return value if found.exact else value | {"again_ms": AGAIN_MS}
+    return value if found.exact else value | {"again_ms": REST_MS if asked.hovers else AGAIN_MS}
 
 
 def accept(work: Workplace, fields: Fields) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def asked_of(work: Workplace, fields: Fields) -> Asked:
     if fields.has("object") and box is None and outline is None:
         one = work.layer.get(fields.whole("object", least=1))
         outline = one.shape if one.prompts is None else None
-    return Asked(clicks, box, outline)
+    return Asked(clicks, box, outline, fields.given.get("hover") is True)
 
 
 def prompts_json(fields: Fields) -> dict[str, Any]:

@@ -32,7 +32,7 @@ QUALITY = 90
 KEPT_LOOKS = 8
 """Choices of bands and stretch that are kept."""
 
-SLOW_PX = 2**24
+SLOW_PX = 2**23
 """Pixels of the raster that a tile may be made of; where there are no overviews, coarser tiles come from one decimated
 look at all of it."""
 
@@ -84,6 +84,7 @@ class Picture:
 
     def tile(self, level: int, col: int, row: int, look: Look | None = None) -> bytes | None:
         """A tile as JPEG or PNG, None if it is not there yet; parameters and errors as for `pixels`."""
+        self.check(level, col, row)
         if self.is_slow(level) and self._coarse(look) is None:
             return None
         buffer = io.BytesIO()

@@ -2,41 +2,54 @@
 
 A prompt is answered on the finest level whose window shows its object; clicks move to a coarser one as long as their
 mask runs into an edge beyond which the scene goes on. Where the windows that this takes are not encoded yet, a small
-window is encoded on the spot, and its answer is told to be a rough one.
+window is encoded on the spot, and its answer is told to be a rough one. So is the first answer to a place that the hand
+only moves over: the model is asked once, without the steps of its recipe that ask it again.
 """
 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
+from geosam.errors import GeosamError
 from geosam.masks import MaskSet, segment_prompts
 from geosam.pipeline.prompted import Level, is_cut, to_scene
 from geosam.polygons import mask_polygons
 from geosam.prompts import Prompt, WindowPrompts, assign
 from geosam.prompts.interior import interior_points
+from geosam.segmenter import Clicks, Recipe, Segmenter
 from geosam.serve.requests import OutsideError, ServeError
 from geosam.serve.shapes import canonical
 from geosam.serve.warm import Seen, Spot, Warmth, lattice
 
-TOLERANCE_PX = 1.0
-"""Farthest that an outline may lie from the mask's, in pixels: a hand can move the vertices that are left, and nobody
-sees stairs. Costs less than .01 of IoU even on small roofs (docs/click.md)."""
+TOLERANCE_PX, TOLERANCE_SHARE = 1.0, 1 / 40
+"""Farthest that an outline may lie from the mask's: pixels, but no more than this share of the root of its area, since
+small objects lose more by the same distance. A hand can move the vertices that are left, and nobody sees stairs."""
 
 QUICK_PX = 384
 """Side of the small window: a seventh of the work of a whole one, and wider than most objects."""
 
-QUICK_S = 0.4
-"""Seconds that looking for a rough answer may take; a model that needs longer for the small window is not asked."""
+QUICK_S, TRIES = 0.4, 3
+"""Seconds that looking for a rough answer may take. A model that needs longer on the processor for the small window, at
+its best of so many tries (the first lays out its weights), is not asked."""
 
 KEPT_QUICK = 8
 """Small windows that are kept, since the hand mostly stays near."""
+
+KEPT_ANSWERS = 64
+"""Exact answers that are kept: the hand comes back to where it was, and what it moved over is clicked next."""
+
+
+Found = tuple[BaseGeometry | None, float]
+"""A shape, or none, and its score."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +64,14 @@ class Asked:
         ``xyxy`` bounds of the object, or None.
     outline
         A rough outline, or None.
+    hovers
+        Whether the hand only moves over the place, so that a rough answer at once is better than the exact one later.
     """
 
     clicks: tuple[tuple[float, float, int], ...] = ()
     box: tuple[float, float, float, float] | None = None
     outline: BaseGeometry | None = None
+    hovers: bool = False
 
     def __post_init__(self) -> None:
         inside = any(label for *_, label in self.clicks)
@@ -113,7 +129,13 @@ class Answerer:
         self.warmth, self.tolerance_px = warmth, tolerance_px
         self._quick = lattice(warmth.scene, min(QUICK_PX, warmth.network.side))
         self._quick_seen: OrderedDict[Spot, Seen] = OrderedDict()
-        self._quick_s = 0.0
+        self._quick_s: list[float] = []
+        self._known: OrderedDict[Asked, Answered] = OrderedDict()
+        self._glances: OrderedDict[Asked, None] = OrderedDict()
+        self._brief: Segmenter | None = None
+        self._prepared = False
+        self._missing: Spot | None = None
+        self._waiting: tuple[Asked | None, Answered] = None, Answered(None, 0.0, exact=False)
         self._turn = threading.Lock()
 
     def check(self, asked: Asked) -> None:
@@ -141,19 +163,44 @@ class Answerer:
     def answer(self, asked: Asked) -> Answered:
         """The exact answer if its windows are there; else a rough one, and the windows are on their way.
 
+        A place that the hand only moves over has a rough answer the first time that it is asked for.
+
         Raises
         ------
         OutsideError
             As `check`.
         """
         self.check(asked)
-        prompt = asked.to_prompt()
+        prompt, name = asked.to_prompt(), replace(asked, hovers=False)
         with self._turn:
-            found = self._on_levels(prompt, self.warmth.levels, self._seen_of(self.warmth.levels))
+            known = self._known.get(name)
+            if known is not None:
+                self._known.move_to_end(name)
+                return known
+            if asked.hovers and self._is_new(name):
+                glance = self._glance(prompt)
+                if glance is not None:
+                    return Answered(*glance, exact=False)
+            found = self._on_levels(prompt, self.warmth.levels, self._see, self.warmth.network)
             if found is not None:
-                return Answered(*found, exact=True)
-            rough = self._rough(prompt)
-        return Answered(*(rough or (None, 0.0)), exact=False)
+                self._prepared = True  # the model has laid out what all further answers use
+                self._known[name] = Answered(*found, exact=True)
+                _shorten(self._known, KEPT_ANSWERS)
+                return self._known[name]
+            missing = self._missing
+            if name != self._waiting[0]:  # who asks again has the same rough answer
+                rough = self._rough(prompt)  # before its window is begun: both would slow each other
+                self._waiting = name, Answered(*(rough or (None, 0.0)), exact=False)
+            if missing is not None:
+                self.warmth.want([missing])
+            return self._waiting[1]
+
+    def prepare(self, x: float | int, y: float | int) -> None:
+        """Have the window at a place encoded and the model laid out, so that the first click does not wait for that."""
+        with suppress(GeosamError):
+            with self._turn:
+                self._rough(Asked(((float(x), float(y), 1),)).to_prompt())
+            self.warmth.want([self.spot_of(x, y)])
 
     def spot_of(self, x: float, y: float) -> Spot:
         """The window that shows a place best at full resolution."""
@@ -168,19 +215,40 @@ class Answerer:
         pixel = Window(int(x), int(y), 1, 1)  # pyright: ignore[reportCallIssue]  # attrs class without stubs
         return bool(self.warmth.scene.read(pixel).valid.any())
 
-    def _seen_of(self, levels: Sequence[Level]) -> Any:
-        def see(level: Level, index: int) -> Seen | None:
-            spot = Spot(level.number, index)
-            seen = self.warmth.get(spot)
-            if seen is None:
-                self.warmth.want([spot])
-            return seen
+    def _see(self, level: Level, index: int) -> Seen | None:
+        """A window of the lattice; if it is not there, it is noted as missing."""
+        spot = Spot(level.number, index)
+        seen = self.warmth.get(spot)
+        self._missing = spot if seen is None else None
+        return seen
 
-        return see
+    def _is_new(self, asked: Asked) -> bool:
+        """Whether nothing has been answered there yet; from now on it is known."""
+        new = asked not in self._glances
+        self._glances[asked] = None
+        _shorten(self._glances, KEPT_ANSWERS)
+        return new
+
+    def _glance(self, prompt: Prompt) -> Found | None:
+        """An answer without the steps that ask the model again; None if it has none, or the window is not there."""
+        network = self.warmth.network
+        recipe = brief(network.recipe)
+        if recipe == network.recipe or not self._prepared:
+            return None
+        if self._brief is None:
+            self._brief = copy(network)
+            object.__setattr__(self._brief, "recipe", recipe)  # a model may be a frozen value
+        return self._on_levels(prompt, self.warmth.levels, self._see, self._brief, end=0.0)
 
     def _on_levels(
-        self, prompt: Prompt, levels: list[Level], see: Any, *, end: float = float("inf")
-    ) -> tuple[BaseGeometry | None, float] | None:
+        self,
+        prompt: Prompt,
+        levels: list[Level],
+        see: Callable[[Level, int], Seen | None],
+        network: Segmenter,
+        *,
+        end: float = float("inf"),
+    ) -> Found | None:
         """The answer of the first level that shows the whole object; None if a window is missing on the way.
 
         After the time `end` no coarser level is looked at.
@@ -191,7 +259,7 @@ class Answerer:
             seen = see(level, index)
             if seen is None:
                 return None
-            masks = self._masks(prompt, level, index, seen)
+            masks = _masks(prompt, level.plan[index].window, seen, network, scale=0.5**level.number)
             shape, score = self._shape(masks, level)
             if shape is not None or found is None:  # nothing on a coarser level takes nothing away
                 found = shape, score
@@ -200,38 +268,58 @@ class Answerer:
                 return found
             first = level.number + 1
 
-    def _masks(self, prompt: Prompt, level: Level, index: int, seen: Seen) -> MaskSet:
-        window = level.plan[index].window
-        network = self.warmth.network
-        shape = network.logits_shape(seen.valid.shape)
-        (group,) = WindowPrompts.for_window([prompt], window, logits_shape=shape, scale=0.5**level.number)
-        return segment_prompts(seen.embedding, network, group, seen.valid)
-
-    def _shape(self, masks: MaskSet, level: Level) -> tuple[BaseGeometry | None, float]:
-        polygons = mask_polygons(masks, tolerance_px=self.tolerance_px / 2.0**level.number)
+    def _shape(self, masks: MaskSet, level: Level) -> Found:
+        side = float(np.sqrt(masks.area_px[0]))
+        tolerance = min(self.tolerance_px / 2.0**level.number, TOLERANCE_SHARE * side) if self.tolerance_px else 0.0
+        polygons = mask_polygons(masks, tolerance_px=tolerance)
         shape = to_scene(polygons, level, self.warmth.scene)[0]
         if shape.is_empty:
             return None, 0.0
         return canonical(shape), float(masks.score[0])
 
-    def _rough(self, prompt: Prompt) -> tuple[BaseGeometry | None, float] | None:
+    def _rough(self, prompt: Prompt) -> Found | None:
         """An answer from small windows, if the model is quick enough for that."""
-        if self._quick_s > QUICK_S:
+        if len(self._quick_s) >= TRIES and min(self._quick_s) > QUICK_S:
             return None
         begin = time.monotonic()
 
         def see(level: Level, index: int) -> Seen:
             spot = Spot(level.number, index)
             if spot not in self._quick_seen:
-                start = time.monotonic()
+                start = time.process_time()  # the clock says more of how busy the machine is
                 self._quick_seen[spot] = self.warmth.look(level, index)
-                self._quick_s = time.monotonic() - start
+                self._quick_s = [*self._quick_s[-TRIES:], time.process_time() - start]
             self._quick_seen.move_to_end(spot)
-            while len(self._quick_seen) > KEPT_QUICK:
-                self._quick_seen.popitem(last=False)
+            _shorten(self._quick_seen, KEPT_QUICK)
             return self._quick_seen[spot]
 
-        return self._on_levels(prompt, self._quick, see, end=begin + QUICK_S / 2)
+        return self._on_levels(prompt, self._quick, see, self.warmth.network, end=begin + QUICK_S / 2)
+
+
+def brief(recipe: Recipe) -> Recipe:
+    """A recipe without what asks the model more than once about a click: jitter, second alternatives, a second pass.
+
+    Examples
+    --------
+    >>> from geosam.segmenter import SecondPass
+    >>> brief(Recipe(second_pass=SecondPass(clicks=True))) == Recipe()
+    True
+    """
+    once = {"in_turn": recipe.clicks.in_turn, "reach": recipe.clicks.reach}
+    return replace(recipe, clicks=Clicks(**once), second_pass=replace(recipe.second_pass, clicks=False))
+
+
+def _shorten(kept: OrderedDict[Any, Any], most: int) -> None:
+    """Let the oldest go."""
+    while len(kept) > most:
+        kept.popitem(last=False)
+
+
+def _masks(prompt: Prompt, window: Window, seen: Seen, network: Segmenter, *, scale: float) -> MaskSet:
+    """The mask that a prompt asks for in a window whose pixels are `scale` of the scene's."""
+    shape = network.logits_shape(seen.valid.shape)
+    (group,) = WindowPrompts.for_window([prompt], window, logits_shape=shape, scale=scale)
+    return segment_prompts(seen.embedding, network, group, seen.valid)
 
 
 def _place(prompt: Prompt, levels: list[Level], first: int) -> tuple[Level, int]:

@@ -102,7 +102,9 @@ def start(
             _begin(layer, *found)
         elif given:
             _add_classes(layer, given)
-        return Desk(scene, layer, Warmth(scene, network, memory=memory, store=open_store(store)))
+        desk = Desk(scene, layer, Warmth(scene, network, memory=memory, store=open_store(store)))
+        desk.prepare()
+        return desk
     except BaseException:
         opened.close()
         raise

@@ -7,6 +7,7 @@ of a request is ever opened.
 """
 
 import json
+import re
 import secrets
 import socket
 import threading
@@ -135,14 +136,15 @@ class Page:
             response = await self._respond(request)
         except RefusedError as refused:
             response = _json({"ok": False, "error": refused.why, "kind": refused.kind}, status=refused.status)
+            response.headers["Connection"] = "close"  # nothing more of it is read
         for name, value in HEADERS.items():
             response.headers[name] = value
         await response(scope, receive, send)
 
     def knows(self, host: str) -> bool:
         """Whether a `Host` header names this machine, or a proxy that was named."""
-        name = host.lower().rsplit(":", 1)[0] if not host.endswith("]") else host.lower()
-        return name in self.hosts
+        name = re.fullmatch(r"(\[[0-9a-f:]+\]|[^:/@?#\s]+)(:[0-9]{1,5})?", host.lower())
+        return name is not None and name[1] in self.hosts
 
     async def _respond(self, request: Request) -> Response:
         if not self.rate.take(time.monotonic()):

@@ -58,11 +58,11 @@ class TruthFinder(WordFinder):
         return [self._of_word(word, truth, places) for word in words]
 
     def _of_word(self, word: str, truth: np.ndarray, places: Sequence[tuple[slice, slice] | None]) -> Proposals:
-        ids = [one for one in self.named.get(word, ()) if one <= len(places) and places[one - 1] is not None]
-        if not ids:
+        there = [(one, places[one - 1]) for one in self.named.get(word, ()) if one <= len(places)]
+        found = [(one, place) for one, place in there if place is not None]
+        if not found:
             return Proposals.none()
-        found = [(one, places[one - 1] or ()) for one in ids]
         boxes = np.array([[x.start, y.start, x.stop, y.stop] for _, (y, x) in found], np.float32)
-        scores = np.array([self.scores.get((word, one), self.score) for one in ids], np.float32)
+        scores = np.array([self.scores.get((word, one), self.score) for one, _ in found], np.float32)
         masks = tuple(truth[place] == one for one, place in found) if self.draws else None
         return Proposals(boxes, scores, masks)

@@ -96,6 +96,11 @@ SETTINGS = {
         },
     ),
 }
+SETTINGS["mm-grounding-dino"] = (
+    "MMGroundingDinoForObjectDetection",
+    "MMGroundingDinoConfig",
+    SETTINGS["grounding-dino"][2],
+)
 
 
 def write_pairs(folder: Path) -> None:
@@ -106,7 +111,7 @@ def write_pairs(folder: Path) -> None:
 
 def write_vocabulary(kind: str, folder: Path) -> None:
     """What lies beside weights: a vocabulary, and how pictures are resampled."""
-    if kind == "grounding-dino":
+    if kind.endswith("grounding-dino"):
         (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
         size = {"size": {"shortest_edge": 96, "longest_edge": 160}}
         (folder / "preprocessor_config.json").write_text(json.dumps(size))
@@ -115,11 +120,13 @@ def write_vocabulary(kind: str, folder: Path) -> None:
 
 
 def tame(model: nn.Module) -> nn.Module:
-    """Boxes near the places that propose them, as trained networks draw them, and not flat ones beyond the picture."""
+    """Boxes near the places that propose them, as trained networks draw them, and so large that some overlap."""
     with torch.no_grad():
         for name, value in model.named_parameters():
             if "bbox_embed" in name and ".layers.2." in name:
                 value.mul_(0.05)
+            if name == "box_head.dense2.bias":
+                value[2:] += 1
     return model
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from tests.front.browser import HUB, ROOT, Hand, files_route
@@ -36,9 +36,16 @@ RENDER = """async ([esm, css, state]) => {
 }"""
 
 
+class Served(NamedTuple):
+    """A running `geosam serve`: the address of its page, and its process."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
-def served(scene: Path, session: Path, *options: str) -> Iterator[str]:
-    """The address of the page of `geosam serve`."""
+def served(scene: Path, session: Path, *options: str) -> Iterator[Served]:
+    """The page of `geosam serve`."""
     program = "from geosam.cli import main; main()"
     command = [sys.executable, "-c", program, "serve", str(scene), "--session", str(session), *options]
     command += ["--no-browser", "--until-eof", "--store", "none"]
@@ -48,7 +55,7 @@ def served(scene: Path, session: Path, *options: str) -> Iterator[str]:
     try:
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:"), address
-        yield address
+        yield Served(address, process.pid)
     finally:
         process.stdin.close()
         process.wait(30)

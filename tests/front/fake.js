@@ -1,10 +1,11 @@
 // A geosam of roofs in rows, for tests of the page: it answers every verb from this page, without a server.
-// Roofs stand every 100 px: 60 × 40 px from (20, 30) of each cell. Right of x = 1000 the first answer is coarse; right
-// of x = 1200 there is no data. Two neighbours share the border x = 80 of the first row's first two cells.
+// Roofs stand every 100 px: 60 × 40 px from (20, 30) of each cell. Right of x = 1000 answers are coarse until
+// `warmUp()`; right of x = 1200 there is no data.
 
 const SIZE = [1300, 800];
 const COLD_FROM = 1000;
 const DATA_TO = 1200;
+const KEPT = 8; // previews that can be accepted
 
 const ring = (x0, y0, x1, y1) => [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]];
 const rectangle = (...box) => ({ type: "Polygon", coordinates: [ring(...box)] });
@@ -43,6 +44,7 @@ export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
   let lastKey = 0;
   let warm = false;
   const keys = new Map();
+  const previews = [];
   const asked = [];
   const rejected = new Set();
   const classes = [
@@ -51,9 +53,10 @@ export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
     { code: 3, name: "field", color: "#7cb342" },
   ];
 
-  const keep = (shape) => {
-    const key = `k${++lastKey}`;
+  const keep = (shape, kind = "k") => {
+    const key = `${kind}${++lastKey}`;
     keys.set(key, shape);
+    if (key.startsWith("p") && (previews.push(key), previews.length > KEPT)) keys.delete(previews.shift());
     return key;
   };
   const counts = () => {
@@ -113,10 +116,9 @@ export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
       if (!at) return { ok: false, kind: "input", error: "Given no prompt." };
       if (at[0] < 0 || at[1] < 0 || at[0] > DATA_TO || at[1] > SIZE[1]) return { ok: false, kind: "outside", error: "There is no data at this place: click inside the picture." };
       const exact = at[0] < COLD_FROM || warm;
-      if (!exact) setTimeout(() => (warm = true), 300);
       let shape = box ? rectangle(...box) : outline ? { type: "Polygon", coordinates: [[...outline, outline[0]]] } : roofAt(...at);
       for (const [x, , positive] of points) if (!positive) shape = rectangle(shape.coordinates[0][0][0], shape.coordinates[0][0][1], Math.round(x), shape.coordinates[0][2][1]);
-      return { ok: true, seq, key: keep(shape), shape, score: 0.87, exact, ...(exact ? {} : { again_ms: 100 }) };
+      return { ok: true, seq, key: keep(shape, "p"), shape, score: 0.87, exact, ...(exact ? {} : { again_ms: 100 }) };
     },
     accept: ({ keys: wanted, class: code, object, each, prompts }) => {
       if (wanted.some((key) => !keys.has(key))) return { ok: false, kind: "gone", error: "This outline is no longer kept: click again." };
@@ -175,5 +177,5 @@ export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
     const { buffer, ...answer } = verb ? await verb(request) : { ok: false, kind: "input", error: `No verb ${request.verb}.` };
     return { answer: structuredClone(answer), buffer };
   }
-  return { ask, asked, objects: () => [...objects.values()] };
+  return { ask, asked, warmUp: () => (warm = true), objects: () => [...objects.values()] };
 }

@@ -121,7 +121,7 @@ export class App {
     if (!this.map.holds(at)) return this.hoverNowhere();
     const negative = how.away && !this.hand.isEmpty;
     if (how.away && this.hand.isEmpty) return this.hoverNowhere();
-    this.previews.want("hover", this.hand.request([...rounded(at), negative ? 0 : 1]));
+    this.previews.want("hover", { ...this.hand.request([...rounded(at), negative ? 0 : 1]), hover: true });
   }
 
   hoverNowhere() {
@@ -193,14 +193,15 @@ export class App {
     if (this.hand.object !== null && !hasPrompts(this.hand.prompts)) return this.acceptClass();
     const { answer } = this.hand;
     if (!answer || !answer.exact) {
-      this.wish = true;
+      this.wish ||= true;
       this.say("Saved as soon as the exact outline is there.");
       if (!answer || !this.previews.wanted.hand) this.askHand();
       return;
     }
     if (!answer.shape) return this.say("There is no outline to save: click elsewhere, or take the click back (Z).");
+    const again = this.wish === "again";
     this.wish = false;
-    this.send(answer);
+    this.send(answer, again);
   }
 
   /** A saved object that was opened again and got no click: only its class may have changed. */
@@ -211,7 +212,8 @@ export class App {
     return this.edit({ verb: "classify", ids: [object], class: code });
   }
 
-  async send({ key }) {
+  /** Saves the outline in hand; `again` says that its name was forgotten before. */
+  async send({ key }, again) {
     const { points, box, outline } = this.hand.prompts;
     const request = { verb: "accept", keys: [key], class: this.hand.code, object: this.hand.object, prompts: { points, box, outline } };
     const { suggested } = this.hand;
@@ -223,7 +225,10 @@ export class App {
     if (answer.ok || !this.hand.isEmpty) return;
     Object.assign(this.hand, held); // not saved: it is in hand again
     this.state.emit("hand");
-    if (answer.kind === "gone") this.askHand();
+    if (answer.kind !== "gone" || again || !hasPrompts(this.hand.prompts)) return;
+    this.previews.forget(); // its name was forgotten after many hovers: the same prompts give the same outline again
+    this.wish = "again";
+    this.askHand();
   }
 
   /** Takes back the last prompt. */

@@ -52,7 +52,9 @@ export function nameOfKey(event) {
   const letter = event.key.length === 1 && /[a-z]/i.test(event.key);
   const shift = event.shiftKey && (letter || event.key.length > 1) && (event.ctrlKey || event.metaKey);
   const control = MAC ? event.metaKey || event.ctrlKey : event.ctrlKey;
-  return `${control ? "ctrl+" : ""}${shift ? "shift+" : ""}${event.key.toLowerCase()}`;
+  const foreign = event.key.length === 1 && event.key > "~" && event.code.startsWith("Key"); // Cyrillic, Greek …
+  const key = foreign ? event.code.slice(3) : event.key;
+  return `${control ? "ctrl+" : ""}${shift ? "shift+" : ""}${key.toLowerCase()}`;
 }
 
 /** Listens to keys: everywhere on a page, in a notebook only while the widget has the focus. */
@@ -83,7 +85,7 @@ export class Keys {
     const arrow = ARROWS[event.key];
     const act = arrow ? null : this.acts.get(name);
     if (!arrow && !act) return;
-    if (event.metaKey && !name.startsWith("ctrl+")) return;
+    if ((event.metaKey && !name.startsWith("ctrl+")) || (event.altKey && !arrow)) return; // the browser's own
     event.preventDefault();
     event.stopPropagation();
     if (arrow) this.ui.app.pointer.step(arrow[0], arrow[1], event);

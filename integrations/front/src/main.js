@@ -107,6 +107,7 @@ export async function mount(element, transport, { start = null, everywhere = tru
     // a button that was clicked by mouse or finger does not keep the keys: Enter is "save" again
     if (event.detail > 0 && event.target.closest("button") && !event.target.closest("dialog")) root.focus({ preventScroll: true });
   });
+  if (!everywhere) wheelWithFocus(root, screen.app.map.leaflet);
   const keys = new Keys(screen, everywhere);
   screen.help.fill(keys.table);
   const resized = new ResizeObserver(() => screen.app.map.leaflet.invalidateSize({ pan: false }));
@@ -127,6 +128,13 @@ export async function mount(element, transport, { start = null, everywhere = tru
     screen.app.close();
     root.remove();
   };
+}
+
+/** In a notebook the wheel scrolls the notebook, unless the widget was clicked. */
+function wheelWithFocus(root, leaflet) {
+  leaflet.scrollWheelZoom.disable();
+  root.addEventListener("focusin", () => leaflet.scrollWheelZoom.enable());
+  root.addEventListener("focusout", () => leaflet.scrollWheelZoom.disable());
 }
 
 /** anywidget's entry. */

@@ -5,6 +5,7 @@ import { Tiles } from "./tiles.js";
 
 const DEEPEST = 5; // one pixel of the scene on 32 of the screen
 const SMALL = 40; // screen pixels below which an object is too small to be judged
+const SNAP = 0.5;
 const SHARP_FROM = 2; // zoom from which pixels are shown as squares
 
 const GRID = L.extend({}, L.CRS.Simple, { transformation: new L.Transformation(1, 0, 1, 0) });
@@ -22,7 +23,7 @@ export class SceneMap {
       boxZoom: false,
       doubleClickZoom: false,
       keyboard: false,
-      zoomSnap: 0.5,
+      zoomSnap: SNAP,
       wheelPxPerZoomLevel: 90,
       minZoom: Math.min(0, -hello.tile.levels - 1),
       maxZoom: DEEPEST,
@@ -48,6 +49,7 @@ export class SceneMap {
     for (const [name, index] of Object.entries(order)) {
       const pane = this.leaflet.createPane(name);
       pane.style.zIndex = index;
+      pane.setAttribute("aria-hidden", "true"); // told in words, by the status line
       if (!name.startsWith("picture")) pane.style.pointerEvents = "none";
     }
     const [width, height] = this.size;
@@ -69,7 +71,10 @@ export class SceneMap {
 
   fit() {
     const [width, height] = this.size;
+    const { options } = this.leaflet;
+    options.zoomSnap = 0; // as large as there is room
     this.leaflet.fitBounds([[0, 0], [height, width]], { animate: false, padding: [8, 8] });
+    options.zoomSnap = SNAP;
   }
 
   setLook(look) {

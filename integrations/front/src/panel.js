@@ -117,7 +117,8 @@ export class Panel {
 
   showClasses() {
     const { state, saved } = this.ui.app;
-    const rows = [...state.classes.map((entry, i) => ({ ...entry, digit: i < 9 ? String(i + 1) : "" })), { code: null, name: "no class", color: state.colourOf(null), digit: "0" }];
+    const unclassed = state.editing || state.counts[""];
+    const rows = [...state.classes.map((entry, i) => ({ ...entry, digit: i < 9 ? String(i + 1) : "" })), ...(unclassed ? [{ code: null, name: "no class", color: state.colourOf(null), digit: "0" }] : [])];
     const focused = this.classList.contains(document.activeElement) ? document.activeElement.dataset.code : null;
     this.classList.replaceChildren(
       ...rows.map(({ code, name, color, digit }) => {

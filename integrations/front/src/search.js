@@ -84,7 +84,8 @@ export class Search {
     const many = found.shown().length;
     const progress = found.done ? "" : " so far";
     const note = found.note ? ` (${found.note})` : "";
-    if (found.isCoverage) this.app.say(`${many} segments${progress}: click those that belong together, Enter saves them as one object.`);
+    if (!many && !found.done) this.app.say(found.isCoverage ? "The view is being divided into segments …" : "Searching …");
+    else if (found.isCoverage) this.app.say(`${many} segments${progress}: click those that belong together, Enter saves.`);
     else if (many) this.app.say(`${many} found${progress}${note}: Enter saves all, or click those you want first.`);
     else if (found.done) this.app.say(`Nothing like that was found${note}.`);
   }

@@ -2,6 +2,8 @@
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from .editing import Editing
+from .finds import Finds
 from .objects import Objects
 from .previews import Asked, Previews
 
@@ -12,7 +14,7 @@ class Clicking(QObject):
     Signals
     -------
     drawn
-        What is to be drawn has changed: `shape`, `hovered`, `prompts`, `candidates`.
+        What is to be drawn has changed: `shape`, `hovered`, `prompts`, `finds`, `line`.
     saved
         Objects on disk have changed.
     said
@@ -32,8 +34,9 @@ class Clicking(QObject):
         self.can_undo, self.can_redo = hello.get("can_undo", False), hello.get("can_redo", False)
         self.current = self.classes[0]["code"] if self.classes else None
         self.prompts, self.pointer = Asked(), None
-        self.candidates, self.suggestion = [], None
-        self._accepting = False
+        self.finds, self.edit = Finds(place), Editing(self)
+        self.drawing, self.line = "", []
+        self.hovers, self.quick, self._accepting, self.ended = True, False, False, False
         self.previews = Previews(client, self._wanted, self)
         self.previews.came.connect(self._previewed)
         self._fetch_objects()
@@ -43,12 +46,12 @@ class Clicking(QObject):
     @property
     def shape(self):
         """The shape of the prompts that were given: what accepting saves; None if it is not known yet."""
-        return self.suggestion["shape"] if self.suggestion else self.previews.shape(self.prompts)
+        return self.finds.suggestion["shape"] if self.finds.suggestion else self.previews.shape(self.prompts)
 
     @property
     def hovered(self):
-        """The shape that a click at the pointer would give; None if it is not known yet."""
-        return self.previews.shape(self._hovering()) if self.pointer else None
+        """The shape that a click at the pointer would give; None if it is not known yet, or not wanted."""
+        return self.previews.shape(self._hovering()) if self._hovers else None
 
     # the pointer and clicks
 
@@ -68,52 +71,100 @@ class Clicking(QObject):
             self.drawn.emit()
 
     def click(self, x, y, label=1):
-        """Add what lies here to the object in hand (1), or take it away (0)."""
+        """Add what lies here to the object in hand (1), or take it away (0); also a place of a line, or a candidate."""
         if not self._inside(x, y):
+            return
+        found = self.finds.at(x, y) if self.finds.candidates and self.prompts.empty else None
+        if self.drawing and label:
+            self.line.append((x, y))
+            self.drawn.emit()
+            return
+        if found is not None and label:
+            self.finds.pick(found)
+            self.said.emit(f"{len(self.finds.picked)} picked: Enter saves", False)
+            self.drawn.emit()
             return
         if label == 0 and self.prompts.empty:
             self.said.emit("nothing to take away from yet: left click an object first", False)
             return
-        self.suggestion = None
+        self.finds.suggestion = None
         self._set(points=(*self.prompts.points, (x, y, label)))
+        if self.quick:
+            self.accept()
 
     def drag(self, x0, y0, x1, y1):
         """Look for the object in a box, in place of a former one."""
-        box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-        width, height = self.place.size
-        box = (max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height))
-        if box[0] >= box[2] or box[1] >= box[3]:
+        box = self.place.clipped(((x0, x1), (y0, y1)))
+        if box is None:
             self._outside()
             return
-        self.suggestion = None
-        self._set(box=box)
+        self.finds.suggestion = None
+        self._set(box=tuple(box))
+
+    def draw(self, what):
+        """Draw an ``outline`` of the object, or a line to ``cut`` one, click by click."""
+        self.drawing, self.line = what, []
+        self.said.emit(f"{what}: click along it, then Enter", False)
+        self.drawn.emit()
+
+    def take_away(self):
+        """Take away what lies under the pointer: a suggestion, a candidate, or ground from the object in hand."""
+        found = self.finds.at(*self.pointer) if self.finds.candidates and self.pointer else None
+        if self.finds.suggestion:
+            key, self.finds.suggestion = self.finds.suggestion["key"], None
+            self.client.ask({"verb": "reject", "key": key}, lambda *_: self.suggest())
+        elif found:
+            self.finds.drop([found])
+            self.client.ask({"verb": "reject", "key": found["key"]}, lambda *_: None)
+        elif self.pointer:
+            self.click(*self.pointer, 0)
+        self.drawn.emit()
+
+    def take_up(self, asked):
+        """Go on with these prompts."""
+        self.prompts = asked
+        self.drawn.emit()
+        self.previews.ask_next()
 
     def take_back(self):
         """Take back the last prompt; with none, the last change that was saved."""
         asked = self.prompts
-        if asked.points:
+        if self.line:
+            self.line.pop()
+            self.drawn.emit()
+        elif asked.points:
             self._set(points=asked.points[:-1])
         elif asked.box is not None:
             self._set(box=None)
         elif asked.outline is not None:
             self._set(outline=None)
-        elif asked.object is not None or self.suggestion:
+        elif asked.object is not None or self.finds.suggestion:
             self.clear()
         else:
             self.change({"verb": "undo"})
 
     def clear(self):
-        """Let the object in hand go; tells whether there was anything."""
-        had = self.prompts != Asked() or bool(self.suggestion) or bool(self.candidates)
-        self.prompts, self.suggestion, self.candidates, self._accepting = Asked(), None, [], False
+        """Let go, one thing at a time: a line, the object in hand, what was found, the selection.
+
+        Tells whether there was anything.
+        """
+        if self.drawing:
+            self.drawing, self.line, had = "", [], True
+        elif self.prompts != Asked():
+            self.prompts, self._accepting, had = Asked(), False, True
+        else:
+            had = self.finds.clear() or bool(self.objects.selected)
+            self.objects.selected.clear()
         self.drawn.emit()
         return had
 
     def accept(self):
         """Save what is shown; where its exact shape is still on its way, as soon as it is there."""
-        if self.suggestion:
-            self._save([self.suggestion["key"]])
-        elif self.candidates and self.prompts.empty:
+        if self.drawing:
+            self._finish_line()
+        elif self.finds.suggestion:
+            self._save([self.finds.suggestion["key"]])
+        elif self.finds.candidates and self.prompts.empty:
             self._accept_candidates()
         elif self.prompts.empty and self.pointer is None:
             self.said.emit("nothing to accept: click an object first", False)
@@ -131,7 +182,7 @@ class Clicking(QObject):
 
         def changed(answer, _):
             if not answer.get("ok"):
-                self._failed(answer)
+                self.failed(answer)
                 return
             self.objects.take(answer)
             self.counts = answer.get("counts", self.counts)
@@ -145,40 +196,6 @@ class Clicking(QObject):
 
         self.client.ask(request, changed)
 
-    def delete_here(self):
-        """Delete the object under the pointer."""
-        number = self._under_pointer()
-        if number is not None:
-            self.change({"verb": "delete", "ids": [number]})
-
-    def classify_here(self):
-        """Give the object under the pointer the current class."""
-        number = self._under_pointer()
-        if number is not None:
-            self.change({"verb": "classify", "ids": [number], "class": self.current})
-
-    def reopen_here(self):
-        """Take the object under the pointer into the hand again, with the prompts that it came from."""
-        number = self._under_pointer()
-        if number is None:
-            return
-
-        def reopened(answer, _):
-            if not answer.get("ok"):
-                self._failed(answer)
-                return
-            told = answer.get("prompts") or {}
-            points = tuple(tuple(point) for point in told.get("points") or ())
-            box, outline = told.get("box"), told.get("outline")
-            self.prompts = Asked(
-                points, tuple(box) if box else None, tuple(map(tuple, outline)) if outline else None, number
-            )
-            self.said.emit(f"object {number} is open: correct it and accept", False)
-            self.drawn.emit()
-            self.previews.ask_next()
-
-        self.client.ask({"verb": "reopen", "id": number}, reopened)
-
     def choose(self, digit):
         """Choose the class that a digit stands for; 0 is none."""
         if digit > len(self.classes):
@@ -186,6 +203,7 @@ class Clicking(QObject):
             return
         self.current = None if digit == 0 else self.classes[digit - 1]["code"]
         self.said.emit("no class" if digit == 0 else f"class {self.classes[digit - 1]['name']}", False)
+        self.edit.classify()
 
     def add_class(self, name, color):
         """Add a class to the legend."""
@@ -205,49 +223,31 @@ class Clicking(QObject):
 
         def told(answer, _):
             if not answer.get("ok"):
-                self._failed(answer)
+                self.failed(answer)
             elif not answer.get("key"):
                 self.said.emit(answer.get("why") or "no further suggestion", False)
             else:
-                self.prompts, self.suggestion = Asked(), answer
+                self.prompts, self.finds.suggestion = Asked(), answer
                 self.said.emit("accept, or X to reject", False)
                 self.drawn.emit()
 
-        after = self.suggestion["key"] if self.suggestion else None
+        after = self.finds.suggestion["key"] if self.finds.suggestion else None
         self.client.ask({"verb": "suggest", "after": after}, told)
 
-    def reject(self):
-        """Never show this suggestion again, nor the candidate under the pointer."""
-        if self.suggestion:
-            key, self.suggestion = self.suggestion["key"], None
-            self.client.ask({"verb": "reject", "key": key}, lambda *_: self.suggest())
-        elif self.pointer:
-            found = self.candidate_at(*self.pointer)
-            if found:
-                self.candidates.remove(found)
-                self.client.ask({"verb": "reject", "key": found["key"]}, lambda *_: None)
+    def show_candidates(self, candidates, note="", together=False):
+        """Show what a search has found: accepting saves all, or those that are clicked before."""
+        self.finds.show(candidates, together)
+        found = note or f"{len(self.finds.candidates)} found"
+        how = "click those that make an object, then Enter" if together else "Enter saves all, or those that you click"
+        self.said.emit(f"{found}: {how}" if self.finds.candidates else found, False)
         self.drawn.emit()
-
-    def show_candidates(self, candidates, note=""):
-        """Show what a search has found; accepting saves all of them, a click one."""
-        self.candidates = list(candidates)
-        found = note or f"{len(self.candidates)} found"
-        self.said.emit(f"{found}: click one, or accept all" if self.candidates else found, False)
-        self.drawn.emit()
-
-    def candidate_at(self, x, y):
-        """The best candidate at a pixel, None if there is none."""
-        objects = Objects(self.place)
-        objects.take({"changed": [{"id": n, "shape": one["shape"]} for n, one in enumerate(self.candidates)]})
-        found = objects.at(x, y)
-        return None if found is None else self.candidates[found]
-
-    def accept_candidate(self, candidate):
-        """Save one of the candidates."""
-        self.candidates.remove(candidate)
-        self._save([candidate["key"]], keep=True)
 
     # inside
+
+    @property
+    def _hovers(self):
+        """Whether the pointer shows what a click would give."""
+        return bool(self.pointer and self.hovers) and not self.drawing and not self.finds.together
 
     def _hovering(self):
         """The prompts with a click at the pointer."""
@@ -258,22 +258,27 @@ class Clicking(QObject):
         now = {name: getattr(self.prompts, name) for name in ("points", "box", "outline", "object")}
         self.prompts = Asked(**{**now, **parts})
         self._accepting = False
+        if not self.prompts.empty and self.shape is None:
+            self.said.emit("looking …", False)
         self.drawn.emit()
         self.previews.ask_next()
 
     def _wanted(self):
         """The object in hand, then what lies under the pointer."""
         asked = [] if self.prompts.empty else [self.prompts]
-        return asked + ([self._hovering()] if self.pointer and not self._accepting else [])
+        return asked + ([self._hovering()] if self._hovers and not self._accepting else [])
 
     def _previewed(self, asked, answer):
         mine = asked == self.prompts
         if not answer.get("ok"):
             if mine or answer.get("kind") not in ("outside", "nothing"):
-                self._failed(answer)
+                self.failed(answer)
             self._accepting = self._accepting and answer.get("kind") != "gone"
         elif mine and not answer.get("shape"):
             self.said.emit("nothing found there: click elsewhere", False)
+        elif mine and not self._accepting:
+            state = "" if answer.get("exact", True) else ", still rough"
+            self.said.emit(f"score {answer.get('score', 0):.2f}{state}: Enter saves, right click takes away", False)
         self.drawn.emit()
         self._accept_if_known()
 
@@ -287,24 +292,29 @@ class Clicking(QObject):
         else:
             self.said.emit("nothing to accept there", False)
 
-    def _save(self, keys, keep=False):
-        asked = self.prompts
-        request = {"verb": "accept", "keys": keys, "class": self.current, "object": asked.object}
-        if not keep:
-            self.prompts, self.suggestion = Asked(), None
+    def _save(self, keys):
+        request = {"verb": "accept", "keys": keys, "class": self.current, "object": self.prompts.object}
+        self.prompts, self.finds.suggestion = Asked(), None
         self.change(request)
 
     def _accept_candidates(self):
-        if self.candidates:  # one by one: several keys in one request would be united
-            key = self.candidates.pop(0)["key"]
-            request = {"verb": "accept", "keys": [key], "class": self.current, "object": None}
-            self.change(request, lambda answer: self._accept_candidates())
+        wanted, each = self.finds.wanted(), not self.finds.together
+        if not wanted:
+            self.said.emit("click the segments that make an object, then Enter", False)
+            return
+        keys = [one["key"] for one in wanted]
+        self.finds.drop(wanted)
+        self.change({"verb": "accept", "keys": keys, "class": self.current, "object": None, "each": each})
 
-    def _under_pointer(self):
-        number = self.objects.at(*self.pointer) if self.pointer else None
-        if number is None:
-            self.said.emit("no saved object under the pointer", False)
-        return number
+    def _finish_line(self):
+        what, line, self.drawing, self.line = self.drawing, tuple(self.line), "", []
+        if what == "cut":
+            self.edit.cut(line)
+        elif len(line) < 3:
+            self.said.emit("an outline has three places or more", False)
+        else:
+            self._set(outline=line)
+        self.drawn.emit()
 
     def _inside(self, x, y):
         if not self.place.holds(x, y):
@@ -315,14 +325,14 @@ class Clicking(QObject):
     def _outside(self):
         self.said.emit("outside the scene: click on it", False)
 
-    def _failed(self, answer):
+    def failed(self, answer):
         bad = answer.get("kind") not in ("outside", "nothing", "busy")
         self.said.emit(answer.get("error") or "geosam does not answer", bad)
 
     def _fetch_objects(self):
         def told(answer, _):
             if not answer.get("ok"):
-                self._failed(answer)
+                self.failed(answer)
                 return
             self.objects.take(answer)
             if answer.get("more"):

@@ -23,20 +23,24 @@ _KEY, _CTRL, _SHIFT = Qt.Key, Qt.KeyboardModifier.ControlModifier, Qt.KeyboardMo
 HELP = (
     ("move", "shows what a click would give"),
     ("left click", "add to the object"),
-    ("right or Alt+left click", "take away from it"),
+    ("right or Alt+left click, X", "take away from it; X also a suggestion or candidate"),
     ("drag", "look for the object in a box"),
+    ("O", "draw its outline: click along it, then Enter"),
     ("Enter, S", "accept: saved at once"),
-    ("Esc", "let go; again: leave the tool"),
+    ("Esc", "let go, one thing at a time; at last the tool"),
     ("Z, Ctrl+Z, Backspace", "take back the last click; with none, the last change"),
     ("Ctrl+Y, Ctrl+Shift+Z", "redo"),
-    ("1 … 9, 0", "class of what comes next; 0: none"),
-    ("C", "give the object under the pointer that class"),
+    ("P, Q", "hover preview on or off; every click saves"),
+    ("1 … 9, 0", "class of what comes next and of the selection; 0: none"),
+    ("V", "select the object under the pointer as well"),
     ("E", "reopen the object under the pointer"),
-    ("Del", "delete the object under the pointer"),
+    ("K, J", "cut along a line, then Enter; join the selected"),
+    ("Del", "delete the selected, or the object under the pointer"),
     ("N", "next suggestion"),
-    ("X", "reject it, or the candidate under the pointer"),
     ("M", "more like the object under the pointer"),
-    ("F, /", "find a word"),
+    ("/", "find a word"),
+    ("C", "segments of the view, to click together"),
+    ("F", "the whole scene"),
     ("?", "these keys"),
 )
 """Keys and what they do, in the order in which they are shown."""
@@ -48,20 +52,26 @@ _PLAIN = {
     _KEY.Key_Escape: "leave",
     _KEY.Key_Z: "take_back",
     _KEY.Key_Backspace: "take_back",
-    _KEY.Key_C: "classify",
+    _KEY.Key_X: "take_away",
+    _KEY.Key_O: "outline",
+    _KEY.Key_P: "hovers",
+    _KEY.Key_Q: "quick",
+    _KEY.Key_V: "select",
     _KEY.Key_E: "reopen",
+    _KEY.Key_K: "cut",
+    _KEY.Key_J: "join",
     _KEY.Key_Delete: "delete",
     _KEY.Key_N: "suggest",
-    _KEY.Key_X: "reject",
     _KEY.Key_M: "similar",
-    _KEY.Key_F: "find",
     _KEY.Key_Slash: "find",
+    _KEY.Key_C: "coverage",
+    _KEY.Key_F: "whole",
     _KEY.Key_Question: "help",
 }
 _WITH_CTRL = {(_KEY.Key_Z, False): "take_back", (_KEY.Key_Y, False): "redo", (_KEY.Key_Z, True): "redo"}
 _SIGNS = (_KEY.Key_Question, _KEY.Key_Slash)  # on some keyboards they come with Shift
-_ONCE = ("accept", "delete", "leave", "classify", "reopen", "suggest", "reject", "similar", "find", "help")
-"""What a key that is held down does once."""
+_OFTEN = ("take_back", "redo", "choose")
+"""What a key that is held down does again and again; all else once."""
 
 _WRITERS = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
 _WRITERS_BY_NAME = ("QsciScintillaBase", "QKeySequenceEdit", "QWebView", "QWebEngineView")
@@ -104,7 +114,7 @@ class Keys(QObject):
         if meant is None or not self._mine(meant[0]):
             return False
         event.accept()
-        if kind == QEvent.Type.KeyPress and not (event.isAutoRepeat() and meant[0] in _ONCE):
+        if kind == QEvent.Type.KeyPress and not (event.isAutoRepeat() and meant[0] not in _OFTEN):
             self._act(*meant)
         return True
 

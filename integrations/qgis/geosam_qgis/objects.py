@@ -4,11 +4,21 @@ from qgis.core import QgsFeature, QgsGeometry, QgsPointXY, QgsRectangle, QgsSpat
 
 
 class Objects:
-    """Objects by id, in pixels."""
+    """Objects by id, in pixels.
+
+    Attributes
+    ----------
+    rows
+        Id → object, as the server tells it.
+    selected
+        Ids of those that are selected.
+    revision
+        Of the session, when it was last told.
+    """
 
     def __init__(self, place):
         self._place = place
-        self.rows, self.revision = {}, 0
+        self.rows, self.selected, self.revision = {}, set(), 0
         self._shapes, self._index = {}, QgsSpatialIndex()
 
     def take(self, change):
@@ -21,6 +31,7 @@ class Objects:
             feature.setGeometry(shape)
             self._index.addFeature(feature)
             self.rows[row["id"]], self._shapes[row["id"]] = row, shape
+        self.selected &= set(self.rows)
         self.revision = change.get("revision", self.revision)
 
     def at(self, x, y):

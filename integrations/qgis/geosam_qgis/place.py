@@ -92,6 +92,13 @@ class Place:
         width, height = self.size
         return 0 <= x < width and 0 <= y < height
 
+    def clipped(self, xs_ys):
+        """The box of some xs and ys as far as it lies in the scene: xmin, ymin, xmax, ymax; None if nothing does."""
+        xs, ys = xs_ys
+        width, height = self.size
+        box = [max(min(xs), 0), max(min(ys), 0), min(max(xs), width), min(max(ys), height)]
+        return box if box[0] < box[2] and box[1] < box[3] else None
+
     def shape_to_world(self, shape):
         """A shape of the protocol as a geometry in the scene's CRS; an empty one for none."""
         return self._geometry(shape, self.to_world)

@@ -2,7 +2,15 @@
 
 import os
 
-from qgis.core import Qgis, QgsApplication, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
+from qgis.core import (
+    Qgis,
+    QgsApplication,
+    QgsCoordinateTransform,
+    QgsProject,
+    QgsRasterLayer,
+    QgsSettings,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QFileDialog, QInputDialog, QMessageBox
@@ -11,12 +19,12 @@ from .algorithms.base import ICON, scene_of
 from .clicking import Clicking
 from .dock import Dock
 from .keys import HELP
+from .long_work import LongWork
 from .place import Place, PlaceError, lattice_px
 from .program import SETTING, ProgramError, find_program
 from .provider import GeosamProvider
 from .server import Server, session_path
 from .session_layer import SessionLayer
-from .tasks import CommandTask, SearchTask
 from .tool import ClickTool
 from .widgets import QAction
 
@@ -28,9 +36,6 @@ MENU = "&geosam"
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45", "#9a6324")
 """Colours of classes that the user adds, in turn: nine that differ on imagery."""
 
-SIMILAR = 50
-"""How many candidates a search for more of the same gives."""
-
 
 class GeosamPlugin:
     """What QGIS loads."""
@@ -40,7 +45,7 @@ class GeosamPlugin:
         self.provider = self.action = self.dock = self.tool = self.server = None
         self.clicking = self.layer = self.scene = None
         self.session = SessionLayer()
-        self._tasks = []
+        self.work = None
 
     def initProcessing(self):
         """Add the provider; `qgis_process` asks for this alone."""
@@ -62,18 +67,18 @@ class GeosamPlugin:
         self.tool = ClickTool(self.iface.mapCanvas())
         self.tool.setAction(self.action)
         self.server = Server(window)
+        self.work = LongWork(self.iface.mapCanvas(), self._say)
         self._connect()
 
     def unload(self):
         """Take everything out, and end the server."""
-        self.stop()
-        for task in filter(_is_active, self._tasks):
-            task.cancel()
+        self.stop(wait=True)
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None
         if self.dock is None:
             return
+        self.work.cancel()
         self.iface.mapCanvas().unsetMapTool(self.tool)
         self.tool.remove()
         self.iface.removeToolBarIcon(self.action)
@@ -100,16 +105,18 @@ class GeosamPlugin:
         self.server.start(program, self.scene, session)
         self.dock.show_session(None, running=True)
 
-    def stop(self):
+    def stop(self, wait=False):
         """End the session; all that was accepted is on disk."""
         self.session.close()
         if self.tool is not None:
+            self.iface.mapCanvas().unsetMapTool(self.tool)
             self.tool.use(None)
         if self.clicking is not None:
+            self.clicking.ended = True
             self.clicking.deleteLater()
         self.clicking = self.layer = None
         if self.server is not None:
-            self.server.stop()
+            self.server.stop(wait)
         if self.dock is not None:
             self.dock.show_session(None)
 
@@ -125,9 +132,13 @@ class GeosamPlugin:
         elif name in ("undo", "redo"):
             self.clicking.change({"verb": name})
         elif name == "encode":
-            self._encode()
+            self.work.encode(self.scene)
         elif name == "similar":
-            self._similar()
+            self.work.similar(self.clicking)
+        elif name == "coverage":
+            self.work.coverage(self.clicking, self.tool)
+        elif name == "whole":
+            self._show_whole()
         elif name == "choose":
             self.dock.show_classes(self.clicking)
         else:
@@ -228,42 +239,16 @@ class GeosamPlugin:
         if self.clicking is not None:
             self.clicking.add_class(name, COLOURS[len(self.clicking.classes) % len(COLOURS)])
 
-    # long work
-
-    def _encode(self):
-        def done(said, error):
-            self._say("the whole scene is encoded" if said is not None else error, bad=said is None)
-
-        self._begin(CommandTask("geosam: encode the scene", find_program(), ["encode", self.scene], done))
-
-    def _similar(self):
-        clicking = self.clicking
-        number = clicking.objects.at(*clicking.pointer) if clicking.pointer else None
-        if number is None:
-            self._say("no saved object under the pointer")
-            return
-        self._search("geosam: more like this", {"verb": "similar", "ids": [number], "limit": SIMILAR})
-
     def _search_word(self, text):
         if text and self.clicking is not None:
-            self._search(f"geosam: find {text}", {"verb": "word", "text": text})
+            self.work.word(self.clicking, text)
 
-    def _search(self, title, request):
-        def done(answer):
-            if self.clicking is None:
-                return
-            if answer.get("ok"):
-                self.clicking.show_candidates(answer.get("candidates", ()), answer.get("note") or "")
-                self.iface.mapCanvas().setFocus()
-            else:
-                self._say(answer.get("error", ""), bad=True)
-
-        self._say("searching …")
-        self._begin(SearchTask(title, self.server.client, request, done))
-
-    def _begin(self, task):
-        self._tasks = [one for one in self._tasks if _is_active(one)] + [task]
-        QgsApplication.taskManager().addTask(task)
+    def _show_whole(self):
+        canvas = self.iface.mapCanvas()
+        crs = canvas.mapSettings().destinationCrs()
+        turn = QgsCoordinateTransform(self.layer.crs(), crs, QgsProject.instance())
+        canvas.setExtent(turn.transformBoundingBox(self.layer.extent()))
+        canvas.refresh()
 
     def _find(self):
         if self.dock.words.isVisible():
@@ -330,10 +315,3 @@ def write_whole(path, content):
     with open(part, "wb") as file:
         file.write(content)
     os.replace(part, path)
-
-
-def _is_active(task):
-    try:
-        return task.isActive()
-    except RuntimeError:  # QGIS has deleted it
-        return False

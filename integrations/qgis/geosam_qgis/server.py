@@ -39,7 +39,7 @@ class Server(QObject):
     def __init__(self, parent=None):
         super().__init__(parent)
         self.client = None
-        self._process = None
+        self._process = self._leaving = self._next = None
         self._said = ""
         self._late = QTimer(self)
         self._late.setSingleShot(True)
@@ -49,7 +49,12 @@ class Server(QObject):
         """Start the server; `ready` or `failed` comes later."""
         self.stop()
         arguments = [*program[1:], "serve", scene, "--no-browser", "--until-eof", "--session", session]
-        arguments += ["--labels", labels] if labels else []
+        self._next = program[0], [*arguments, *(["--labels", labels] if labels else [])]
+        if self._leaving is None:  # else once it has let go of its session
+            self._launch()
+
+    def _launch(self):
+        (program, arguments), self._next = self._next, None
         process = QProcess(self)
         variables = QProcessEnvironment()
         for name, value in surroundings().items():
@@ -61,29 +66,34 @@ class Server(QObject):
         process.errorOccurred.connect(lambda error: self._refused(process, error))
         self._process, self._said = process, ""
         self._late.start(START_MS)
-        process.start(program[0], arguments)
+        process.start(program, arguments)
 
     @property
     def running(self):
         """Whether there is a server, listening or on its way."""
-        return self._process is not None
+        return self._process is not None or self._next is not None
 
-    def stop(self):
-        """End the server, if there is one: politely, then by force."""
-        process, self._process = self._process, None
+    def stop(self, wait=False):
+        """End the server, if there is one: politely, then by force; `wait` until it has ended."""
+        process, self._process, self._next = self._process, None, None
         self._late.stop()
         if self.client is not None:
             self.client.close()
             self.client.deleteLater()
             self.client = None
-        if process is None:
-            return
-        process.closeWriteChannel()  # which --until-eof waits for
-        process.terminate()
-        if os.name == "nt" or not process.waitForFinished(LEAVE_MS):
-            process.kill()  # a console program on Windows hears no polite word; the session is on disk
-            process.waitForFinished(LEAVE_MS)
-        process.deleteLater()
+        if process is not None and process.state() != QProcess.ProcessState.NotRunning:
+            self._leaving = process
+            process.closeWriteChannel()  # which --until-eof waits for
+            process.terminate()
+            QTimer.singleShot(LEAVE_MS, self._end)
+        if wait and self._leaving is not None and not self._leaving.waitForFinished(LEAVE_MS):
+            self._end()
+
+    def _end(self):
+        """Kill the server that is leaving; all that was accepted is on disk."""
+        if self._leaving is not None:
+            self._leaving.kill()
+            self._leaving.waitForFinished(LEAVE_MS)
 
     def _read(self, process, content):
         if process is not self._process:
@@ -96,6 +106,11 @@ class Server(QObject):
             self.ready.emit(self.client)
 
     def _ended(self, process, why):
+        if process is self._leaving:
+            self._leaving = None
+            process.deleteLater()
+            if self._next is not None:
+                self._launch()
         if process is not self._process:
             return
         lines = [line.strip() for line in self._said.splitlines() if line.strip() and not _ADDRESS.search(line)]
@@ -108,6 +123,7 @@ class Server(QObject):
             self._ended(process, f"{process.program()} cannot be started ({process.errorString()})")
 
     def _give_up(self):
+        self._process.kill()
         self._ended(self._process, f"geosam did not listen within {START_MS // 1000} s")
 
 

@@ -10,10 +10,20 @@ from .keys import Keys
 DRAG_PX = 6
 """Screen pixels that the pointer moves before a click becomes a box."""
 
-_HOVER = QColor(0, 200, 255), QColor(0, 200, 255, 40)
-_REVIEW = QColor(30, 110, 255), QColor(30, 110, 255, 70)
-_CANDIDATES = QColor(210, 60, 220), QColor(210, 60, 220, 50)
-_BOX = QColor(255, 255, 255), QColor(255, 255, 255, 20)
+_SHAPES = {
+    "segments": (QColor(210, 60, 220), QColor(0, 0, 0, 0), 1),
+    "candidates": (QColor(210, 60, 220), QColor(210, 60, 220, 40), 2),
+    "picked": (QColor(210, 60, 220), QColor(210, 60, 220, 130), 2),
+    "selected": (QColor(255, 255, 255), QColor(255, 255, 255, 110), 2),
+    "review": (QColor(30, 110, 255), QColor(30, 110, 255, 70), 2),
+    "hover": (QColor(0, 200, 255), QColor(0, 200, 255, 40), 2),
+}
+"""How shapes are drawn, the lowest first: edge, fill, width."""
+
+_LINES = {
+    "box": (QColor(255, 255, 255), QColor(255, 255, 255, 20), 2),
+    "line": (QColor(255, 140, 0), QColor(255, 140, 0, 40), 2),
+}
 _ADDED, _TAKEN = QColor(20, 150, 60), QColor(215, 35, 35)
 
 
@@ -23,7 +33,7 @@ class ClickTool(QgsMapTool):
     Signals
     -------
     acted
-        Name of what a key does beyond the object in hand: ``help``, ``find``, ``similar``, ``leave``.
+        Name of what a key does beyond the object in hand, such as ``help``, ``find``, ``leave``.
     """
 
     acted = pyqtSignal(str)
@@ -33,9 +43,9 @@ class ClickTool(QgsMapTool):
         self.clicking = None
         self.keys = Keys(self._act, canvas)
         self._pressed, self._dragged = None, False
-        self._bands = {name: self._band(*colours) for name, colours in self._looks()}
-        self._markers = []
-        canvas.destinationCrsChanged.connect(self.draw)
+        self._bands = {name: self._band(*colours) for name, colours in {**_SHAPES, **_LINES}.items()}
+        self._painted, self._held, self._markers = {}, {}, []
+        canvas.destinationCrsChanged.connect(self.draw_anew)
         self.setCursor(Qt.CursorShape.CrossCursor)
 
     def use(self, clicking):
@@ -102,7 +112,7 @@ class ClickTool(QgsMapTool):
             self.clicking.drag(min(xs), min(ys), max(xs), max(ys))
         else:
             taken = event.button() == Qt.MouseButton.RightButton or event.modifiers() & Qt.KeyboardModifier.AltModifier
-            self._click(*here, 0 if taken else 1)
+            self.clicking.click(*here, 0 if taken else 1)
 
     def to_px(self, place):
         """A place on the screen as a pixel of the scene; None where the map cannot say."""
@@ -114,51 +124,64 @@ class ClickTool(QgsMapTool):
 
     # what is drawn
 
-    def draw(self, *_):
-        """Draw the object in hand, the hover preview, candidates and clicks."""
-        clicking = self.clicking
-        shapes = {"hover": None, "review": None, "candidates": None}
+    def draw(self):
+        """Draw the object in hand, the hover preview, what was found and clicks; what is the same as before stays."""
+        clicking, shapes = self.clicking, dict.fromkeys(_SHAPES, ())
         if clicking is not None:
-            shapes["hover"], shapes["review"] = clicking.hovered, clicking.shape
-            parts = [part for one in clicking.candidates for part in _parts(one["shape"])]
-            shapes["candidates"] = {"type": "MultiPolygon", "coordinates": parts} if parts else None
-        for name, shape in shapes.items():
-            band = self._bands.get(name)
-            if band is None:
-                continue
-            band.reset(QgsWkbTypes.PolygonGeometry)
-            if shape:
-                band.setToGeometry(clicking.place.shape_to_world(shape), clicking.place.crs)
+            finds, objects = clicking.finds, clicking.objects
+            shapes["hover"], shapes["review"] = [clicking.hovered], [clicking.shape]
+            shapes["segments" if finds.together else "candidates"] = [one["shape"] for one in finds.candidates]
+            shapes["picked"] = [one["shape"] for one in finds.picked]
+            shapes["selected"] = [objects.rows[number]["shape"] for number in sorted(objects.selected)]
+        for name, parts in shapes.items():
+            self._paint(name, [part for part in parts if part])
         self._mark(clicking.prompts.points if clicking is not None else ())
+        self._show_line()
+
+    def draw_anew(self):
+        """Draw everything, as for another CRS of the map."""
+        self._painted = {}
+        self.draw()
 
     def drawn(self, name):
-        """What is drawn under a name: ``hover``, ``review``, ``candidates``, ``box``."""
+        """What is drawn under a name: ``hover``, ``review``, ``candidates``, ``picked``, ``selected``, ``box``."""
         return self._bands[name].asGeometry()
 
     # inside
 
-    def _click(self, x, y, label):
-        found = self.clicking.candidate_at(x, y) if label and self.clicking.candidates else None
-        if found is not None:
-            self.clicking.accept_candidate(found)
-        else:
-            self.clicking.click(x, y, label)
+    def _paint(self, name, parts):
+        """Draw shapes, unless they are those that are drawn."""
+        now = [id(part) for part in parts]
+        if name not in self._bands or self._painted.get(name) == now:
+            return
+        self._painted[name], self._held[name] = now, parts  # held, so that no other shape gets its identity
+        self._bands[name].reset(QgsWkbTypes.PolygonGeometry)
+        if parts:
+            self._bands[name].setToGeometry(
+                self.clicking.place.shape_to_world(_together(parts)), self.clicking.place.crs
+            )
 
     def _act(self, name, digit):
         clicking = self.clicking
-        if name in ("help", "find", "similar") or clicking is None:
+        beyond = ("help", "find", "similar", "coverage", "whole")
+        if name in beyond or clicking is None or (name == "leave" and not clicking.clear()):
             self.acted.emit(name)
         elif name == "choose":
             clicking.choose(digit)
             self.acted.emit(name)
-        elif name == "leave":
-            if not clicking.clear():
-                self.acted.emit(name)
+        elif name in ("outline", "cut"):
+            clicking.draw(name)
+        elif name in ("hovers", "quick"):
+            setattr(clicking, name, not getattr(clicking, name))
+            what = {"hovers": "hover preview", "quick": "every click saves:"}[name]
+            clicking.said.emit(f"{what} {'on' if getattr(clicking, name) else 'off'}", False)
+            self.draw()
         elif name == "redo":
             clicking.change({"verb": "redo"})
-        else:
-            own = {"reopen": "reopen_here", "delete": "delete_here", "classify": "classify_here"}
-            getattr(clicking, own.get(name, name))()
+        elif name in ("select", "reopen", "join", "delete"):
+            getattr(clicking.edit, name)()
+        elif name != "leave":
+            getattr(clicking, name)()
 
     def _transform(self):
         crs = self.clicking.place.crs
@@ -173,6 +196,16 @@ class ClickTool(QgsMapTool):
         ]
         ring = [QgsPointXY(self.toMapCoordinates(corner)) for corner in corners]
         self._bands["box"].setToGeometry(QgsGeometry.fromPolygonXY([ring]), None)
+
+    def _show_line(self):
+        band = self._bands.get("line")
+        if band is None:
+            return
+        band.reset(QgsWkbTypes.LineGeometry)
+        line = self.clicking.line if self.clicking is not None else []
+        if line:
+            ends = [self.clicking.place.point(x, y) for x, y in (*line, self.clicking.pointer or line[-1])]
+            band.setToGeometry(QgsGeometry.fromPolylineXY(ends), self.clicking.place.crs)
 
     def _mark(self, points):
         for marker in self._markers:
@@ -191,17 +224,17 @@ class ClickTool(QgsMapTool):
             marker.setPenWidth(3)
             self._markers.append(marker)
 
-    @staticmethod
-    def _looks():
-        return (("candidates", _CANDIDATES), ("review", _REVIEW), ("hover", _HOVER), ("box", _BOX))
-
-    def _band(self, edge, fill):
+    def _band(self, edge, fill, width):
         band = QgsRubberBand(self.canvas(), QgsWkbTypes.PolygonGeometry)
         band.setColor(edge)
         band.setFillColor(fill)
-        band.setWidth(2)
+        band.setWidth(width)
         return band
 
 
-def _parts(shape):
-    return shape["coordinates"] if shape["type"] == "MultiPolygon" else [shape["coordinates"]]
+def _together(shapes):
+    """Several shapes as one, None for none."""
+    parts = []
+    for shape in shapes:
+        parts += shape["coordinates"] if shape["type"] == "MultiPolygon" else [shape["coordinates"]]
+    return {"type": "MultiPolygon", "coordinates": parts} if parts else None

@@ -85,18 +85,13 @@ class Session:
 
     def accept(self, keys, object=None, each=False, **how):
         before = dict(self.objects)
-        if object is None:
-            self.last += 1
-            object = self.last
-        self.objects[object] = {
-            "id": object,
-            "class": how["class"],
-            "score": 0.9,
-            "shape": self.previews[keys[0]],
-            "origin": "click",
-            "prompts": self.previews.get(keys[0] + "p"),
-        }
-        return self.done(before, "accepted 1 object")
+        for key in keys if each else keys[:1]:
+            number = object
+            if number is None:
+                number = self.last = self.last + 1
+            row = {"id": number, "class": how["class"], "score": 0.9, "shape": self.previews[key], "origin": "click"}
+            self.objects[number] = {**row, "prompts": self.previews.get(key + "p")}
+        return self.done(before, f"accepted {len(keys)} object")
 
     def delete(self, ids):
         before = dict(self.objects)
@@ -144,6 +139,30 @@ class Session:
             self.previews[key] = {"type": "Polygon", "coordinates": [[[x + 60 * number, y] for x, y in shape]]}
             found.append({"key": key, "shape": self.previews[key], "score": 0.5, "label": ""})
         return {"ok": True, "candidates": found, "done": True}
+
+    def coverage(self, bounds):
+        x0, y0, x1, y1 = bounds
+        found = []
+        for number in range(4):
+            left, right = (x0 + (x1 - x0) * at / 4 for at in (number, number + 1))
+            key = f"s{number}"
+            ring = [[left, y0], [right, y0], [right, y1], [left, y1], [left, y0]]
+            self.previews[key] = {"type": "Polygon", "coordinates": [ring]}
+            found.append({"key": key, "shape": self.previews[key]})
+        again, self.covered = not getattr(self, "covered", False), True  # the first answer is half of it
+        return {"ok": True, "segments": found[:2] if again else found, "done": not again, "again_ms": 50}
+
+    def merge(self, ids):
+        before = dict(self.objects)
+        for number in ids[1:]:
+            del self.objects[number]
+        return self.done(before, f"joined {len(ids)}")
+
+    def split(self, id, line):
+        before = dict(self.objects)
+        self.last += 1
+        self.objects[self.last] = {**self.objects[id], "id": self.last}
+        return self.done(before, "cut in two")
 
     def reject(self, key):
         return {"ok": True}

@@ -7,6 +7,7 @@ tests that failed.
 
 import faulthandler
 import json
+import math
 import os
 import subprocess
 import sys
@@ -123,7 +124,8 @@ def start(layer):
 
 
 def accepted(count):
-    wait(lambda: len(plugin().clicking.objects.rows) == count, 60, f"{count} objects")
+    rows = plugin().clicking.objects.rows
+    wait(lambda: len(rows) == count, 60, f"{count} objects, there are {sorted(rows)}")
 
 
 def spots():
@@ -148,12 +150,57 @@ def test_installs_from_zip():
     assert "geosam_qgis" in plugins, list(plugins)
     provider = QgsApplication.processingRegistry().providerById("geosam")
     names = {one.name() for one in provider.algorithms()}
-    assert names == {"status", "segmenteverything", "segmentprompts", "coverage", "landcover", "change", "catalog"}, (
-        names
-    )
+    assert names == {
+        "status",
+        "segmenteverything",
+        "segmentprompts",
+        "segmentwords",
+        "coverage",
+        "landcover",
+        "change",
+        "catalog",
+    }, names
     assert plugin().action in iface.pluginToolBar().actions() or plugin().action.isVisible()
     QgsSettings().setValue("geosam/program", os.environ["GEOSAM_PROGRAM"])
     return sorted(names)
+
+
+def test_examples_of_the_modules():
+    import doctest
+    from importlib import import_module
+
+    names = ("place", "keys", "client", "algorithms.base")
+    found = [doctest.testmod(import_module(f"geosam_qgis.{name}")) for name in names]
+    assert not any(one.failed for one in found), found
+    assert all(one.attempted for one in found), found
+    return sum(one.attempted for one in found)
+
+
+def test_is_made_without_a_window():
+    """As ``qgis_process`` makes it, which asks for the provider alone."""
+    from geosam_qgis.plugin import GeosamPlugin
+
+    GeosamPlugin(None).unload()
+
+
+def test_bent_places_turn_back():
+    """A scene that bends: from pixels to the world and back, also beyond its edges."""
+    from geosam_qgis.place import BentPlace, lattice_px
+
+    def bent(x, y):
+        return 500_000 + 0.5 * x - 0.2 * y + 6 * math.sin(y / 200), 5e6 - 0.2 * x - 0.5 * y + 6 * math.cos(x / 250)
+
+    size = (800, 640)
+    place = BentPlace([bent(*at) for at in lattice_px(size)], size, None)
+    worst = 0.0
+    for x, y in ((0, 0), (800, 640), (123.4, 567.8), (799.5, 0.5), (-20, 650), (400, 320)):
+        back = place.to_px(*place.to_world(x, y))
+        assert abs(back[0] - x) + abs(back[1] - y) < 1e-3, (x, y, back)
+        told, true = place.to_world(x, y), bent(x, y)
+        if place.holds(x, y):
+            worst = max(worst, math.hypot(told[0] - true[0], told[1] - true[1]) / 0.54)
+    assert worst < 0.02, worst
+    return f"{worst:.4f} px beside the truth at most"
 
 
 def test_says_where_the_program_is_missing():
@@ -216,6 +263,14 @@ def test_segment_prompts():
     layer = QgsVectorLayer(found["OUTPUT"], "prompted", "ogr")
     assert 1 <= layer.featureCount() <= 6, layer.featureCount()
     return look_at(found["OUTPUT"], "singleSymbol")
+
+
+def test_segment_words():
+    found, _ = run("segmentwords", SCENE=VILLAGE, TEXT="building", MIN_AREA=20, OUTPUT=output("words.gpkg"))
+    layer = QgsVectorLayer(found["OUTPUT"], "words", "ogr")
+    said = {one.name() for one in layer.fields()}, layer.featureCount()
+    assert layer.featureCount() > 20, said
+    return look_at(found["OUTPUT"], layer.renderer().type())
 
 
 def test_coverage():
@@ -363,7 +418,7 @@ def test_hover_is_as_quick_as_the_server():
         move(at)
         until = began + 20
         while clicking.hovered is None and time.perf_counter() < until:
-            QApplication.processEvents()
+            QTest.qWait(1)
         drawn.append(time.perf_counter() - began)
         request = Asked(((x - 60 + 5 * step, y + 47.5, 1),)).request(0)
         began = time.perf_counter()
@@ -426,10 +481,14 @@ def test_undo_redo_delete_reopen():
     accepted(count)
     inside = spots()[0]
     move(screen_of(*inside))
+    key(Qt.Key.Key_V)
     key(Qt.Key.Key_2)
-    key(Qt.Key.Key_C)
     number = clicking.objects.at(*inside)
+    assert clicking.objects.selected == {number}
+    assert not band("selected").isEmpty()
     wait(lambda: clicking.objects.rows[number]["class"] == clicking.classes[1]["code"], 20, "the class")
+    key(Qt.Key.Key_Escape)
+    assert not clicking.objects.selected
     key(Qt.Key.Key_E)
     wait(lambda: clicking.prompts.object == number, 20, "reopening")
     key(Qt.Key.Key_Escape)
@@ -438,6 +497,81 @@ def test_undo_redo_delete_reopen():
     accepted(count - 1)
     key(Qt.Key.Key_Z)
     accepted(count)
+
+
+def test_outline_cut_and_join():
+    clicking = plugin().clicking
+    count = len(clicking.objects.rows)
+    x, y = spots()[3]
+    key(Qt.Key.Key_O)
+    for dx, dy in ((-30, -20), (30, -20), (30, 20), (-30, 20)):
+        click(screen_of(x + dx, y + dy))
+    assert len(clicking.line) == 4
+    assert not plugin().tool._bands["line"].asGeometry().isEmpty()
+    key(Qt.Key.Key_Return)
+    assert len(clicking.prompts.outline) == 4
+    if not FAKE:  # the fake knows no outlines
+        known("shape")
+    key(Qt.Key.Key_Escape)
+    x, y = spots()[0]
+    inside = clicking.objects.at(x, y)
+    box = clicking.place.shape_to_px(clicking.objects.rows[inside]["shape"]).boundingBox()
+    key(Qt.Key.Key_K)
+    click(screen_of(x, box.yMinimum() - 5))
+    click(screen_of(x, box.yMaximum() + 5))
+    picture("cut" + "_fake" * FAKE)
+    key(Qt.Key.Key_Return)
+    wait(lambda: len(clicking.objects.rows) > count, 20, "the pieces")
+    pieces = [number for number in clicking.objects.rows if number == inside or number > max_before(clicking, inside)]
+    assert len(pieces) >= 2, pieces
+    clicking.objects.selected.update(pieces)
+    key(Qt.Key.Key_J)
+    accepted(count)
+    key(Qt.Key.Key_Z)
+    accepted(count - 1 + len(pieces))
+    key(Qt.Key.Key_Z)
+    accepted(count)
+
+
+def max_before(clicking, inside):
+    """The highest id of the objects that do not touch one."""
+    shapes = {n: clicking.place.shape_to_px(row["shape"]) for n, row in clicking.objects.rows.items()}
+    return max((n for n, shape in shapes.items() if shape.distance(shapes[inside]) > 0.5), default=0)
+
+
+def test_coverage_of_the_view():
+    clicking = plugin().clicking
+    before = len(clicking.objects.rows)
+    key(Qt.Key.Key_C)
+    wait(lambda: clicking.finds.candidates, 300, "segments")
+    found = len(clicking.finds.candidates)
+    assert clicking.finds.together
+    one = clicking.finds.candidates[0]
+    other = beside(one)
+    for each in (one, other):
+        middle = clicking.place.shape_to_px(each["shape"]).pointOnSurface().asPoint()
+        click(screen_of(middle.x(), middle.y()))
+    assert clicking.finds.picked == [one, other]
+    picture("coverage" + "_fake" * FAKE)
+    began = time.process_time()
+    for step in range(20):
+        move(screen_of(300 + step, 300))
+    moved = (time.process_time() - began) / 20
+    key(Qt.Key.Key_Return)
+    accepted(before + 1)
+    assert len(clicking.finds.candidates) == found - 2
+    key(Qt.Key.Key_Escape)
+    key(Qt.Key.Key_Z)
+    accepted(before)
+    return f"{found} segments; a move of the pointer takes {1000 * moved:.1f} ms of the processor"
+
+
+def beside(one):
+    """The candidate with the longest border with another."""
+    clicking = plugin().clicking
+    shape = clicking.place.shape_to_px(one["shape"])
+    others = [each for each in clicking.finds.candidates if each is not one]
+    return max(others, key=lambda each: shape.intersection(clicking.place.shape_to_px(each["shape"])).length())
 
 
 def test_keys_are_left_to_those_who_type():
@@ -518,17 +652,49 @@ def test_more_like_this():
     assert number is not None
     move(screen_of(*spots()[0]))
     key(Qt.Key.Key_M)
-    wait(lambda: clicking.candidates or "searching" not in plugin().dock.status.text(), 120, "candidates")
-    found = len(clicking.candidates)
+    wait(lambda: clicking.finds.candidates or "searching" not in plugin().dock.status.text(), 120, "candidates")
+    found = len(clicking.finds.candidates)
     assert found, plugin().dock.status.text()
     picture("similar" + "_fake" * FAKE)
-    clicking.accept_candidate(clicking.candidates[0])
+    clicking.finds.pick(clicking.finds.candidates[0])
+    key(Qt.Key.Key_S)
     accepted(before + 1)
-    key(Qt.Key.Key_Escape)
-    assert not clicking.candidates
+    key(Qt.Key.Key_Return)
+    accepted(before + found)
+    assert not clicking.finds.candidates
+    key(Qt.Key.Key_Z)
+    accepted(before + 1)
     key(Qt.Key.Key_Z)
     accepted(before)
     return found
+
+
+def test_words_and_suggestions():
+    clicking, said = plugin().clicking, {}
+    if FAKE:
+        return "the fake knows no words"
+    plugin().dock.word.emit("building")
+    wait(lambda: clicking.finds.candidates or "searching" not in plugin().dock.status.text(), 200, "candidates")
+    said["building"] = len(clicking.finds.candidates), plugin().dock.status.text()
+    picture("word")
+    key(Qt.Key.Key_Escape)
+    for _ in range(20):  # until the server has looked for something to suggest
+        key(Qt.Key.Key_N)
+        QTest.qWait(1500)
+        if clicking.finds.suggestion:
+            break
+    said["suggestion"] = plugin().dock.status.text()
+    if clicking.finds.suggestion:
+        picture("suggestion")
+        before = clicking.finds.suggestion["key"]
+        key(Qt.Key.Key_X)
+        wait(
+            lambda: clicking.finds.suggestion is None or clicking.finds.suggestion["key"] != before,
+            30,
+            "another suggestion",
+        )
+    key(Qt.Key.Key_Escape)
+    return said
 
 
 def test_session_is_a_layer():
@@ -541,6 +707,25 @@ def test_session_is_a_layer():
     picture("session")
     assert not os.path.exists(plugin().session.path + "-wal"), "QGIS has put the session file into another mode"
     return f"{layer.name()}: {layer.featureCount()}, {layer.renderer().type()}"
+
+
+def test_a_killed_server_loses_nothing():
+    before = dict(plugin().clicking.objects.rows)
+    os.kill(plugin().server._process.processId(), 9)
+    wait(lambda: plugin().clicking is None, 20, "the news")
+    said = plugin().dock.status.text()
+    assert "ended" in said, said
+    assert iface.mapCanvas().mapTool() is not plugin().tool
+    if FAKE:
+        start(plugin().dock.scenes.currentLayer())
+        return said
+    start(plugin().dock.scenes.currentLayer())
+    wait(lambda: len(plugin().clicking.objects.rows) == len(before), 20, "the objects")
+    after = plugin().clicking.objects.rows
+    assert {n: (row["class"], row["shape"]) for n, row in after.items()} == {
+        n: (row["class"], row["shape"]) for n, row in before.items()
+    }
+    return said
 
 
 def test_panel_on_its_own():

@@ -3,9 +3,9 @@
 from .landcover import LandCover
 from .many import Catalog
 from .pairs import Change
-from .segments import Coverage, SegmentEverything, SegmentPrompts
+from .segments import Coverage, SegmentEverything, SegmentPrompts, SegmentWords
 from .status import Status
 
-ALGORITHMS = (Status, SegmentEverything, SegmentPrompts, Coverage, LandCover, Change, Catalog)
+ALGORITHMS = (Status, SegmentEverything, SegmentPrompts, SegmentWords, Coverage, LandCover, Change, Catalog)
 
 __all__ = ["ALGORITHMS"]

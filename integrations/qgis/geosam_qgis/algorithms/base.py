@@ -72,7 +72,8 @@ class GeosamAlgorithm(QgsProcessingAlgorithm):
 
     def postProcessAlgorithm(self, context, feedback):
         for source in self.written:  # Processing loads layers without the style that lies in their file
-            layer = QgsProcessingUtils.mapLayerFromString(source, context) if context.willLoadLayer(source) else None
+            wanted = source in context.layersToLoadOnCompletion()
+            layer = QgsProcessingUtils.mapLayerFromString(source, context) if wanted else None
             if layer is not None:
                 layer.loadDefaultStyle()
         return {}

@@ -1,14 +1,19 @@
-"""A scene in, polygons out: every object, what prompts point at, or all of the ground."""
+"""A scene in, polygons out: every object, what prompts point at or words name, or all of the ground."""
 
 from qgis.core import (
     QgsProcessingParameterBoolean,
+    QgsProcessingParameterEnum,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
     QgsProcessingParameterVectorDestination,
 )
 
 from .base import ANY_VECTOR, POLYGONS, GeosamAlgorithm, number
+
+DETAILS = ("fine", "normal", "coarse")
+"""What ``--detail`` knows; the middle one leaves it out."""
 
 _DOUBLE = QgsProcessingParameterNumber.Double
 
@@ -110,6 +115,33 @@ class SegmentPrompts(_Segments):
         return [*arguments, *self.numbers(parameters, context, refine="REFINE", simplify="SIMPLIFY")]
 
 
+class SegmentWords(_Segments):
+    """``geosam segment SCENE --text WORDS``."""
+
+    NAME, TITLE = "segmentwords", "Segment what words name"
+    HELP = (
+        "Objects of the kinds that words name, as building, road, water: each carries the word that it was found by. "
+        "Several words compete for the ground. The scene is seen at the pixel that suits the words."
+    )
+    TAGS = ("text", "language", "building", "road", "tree")
+
+    def initAlgorithm(self, configuration=None):
+        self.add_scene()
+        self.add(QgsProcessingParameterString("TEXT", "Words, with commas between them", defaultValue="building"))
+        least = QgsProcessingParameterNumber("THRESHOLD", "Least score", _DOUBLE, 0.5, minValue=0.0, maxValue=1.0)
+        self.add(least)
+        self.add_area("MIN_AREA", "Leave out objects smaller than (m²)")
+        self.add_simplify()
+        self.add_view()
+        self.add_output("Objects of the words")
+
+    def own_arguments(self, parameters, context, feedback):
+        text = self.parameterAsString(parameters, "TEXT", context).strip()
+        least = self.parameterAsDouble(parameters, "THRESHOLD", context)
+        arguments = ["--text", text, "--text-threshold", number(least)]
+        return [*arguments, *self.numbers(parameters, context, min_area="MIN_AREA", simplify="SIMPLIFY")]
+
+
 class Coverage(_Segments):
     """``geosam segment SCENE --coverage``."""
 
@@ -123,9 +155,12 @@ class Coverage(_Segments):
     def initAlgorithm(self, configuration=None):
         self.add_scene()
         self.add_area("MIN_AREA", "Minimum mapping unit (m²)")
+        self.add(QgsProcessingParameterEnum("DETAIL", "Segments", DETAILS, defaultValue=1))
         self.add_simplify()
         self.add_view()
         self.add_output("Segments")
 
     def own_arguments(self, parameters, context, feedback):
-        return ["--coverage", *self.numbers(parameters, context, min_area="MIN_AREA", simplify="SIMPLIFY")]
+        detail = DETAILS[self.parameterAsEnum(parameters, "DETAIL", context)]
+        arguments = ["--coverage", *([] if detail == "normal" else ["--detail", detail])]
+        return [*arguments, *self.numbers(parameters, context, min_area="MIN_AREA", simplify="SIMPLIFY")]
