@@ -27,6 +27,9 @@ from geosam.recognition.similarity import Examples, spreads, squared_distances, 
 FORMAT = "geosam word 1"
 """What a file says of itself."""
 
+SAID = "geosam"
+"""Name of the metadata that hold plain values, as JSON."""
+
 SUFFIX = ".safetensors"
 """Extension of files of words."""
 
@@ -194,9 +197,15 @@ class LearnedWord:
     def to_bytes(self) -> bytes:
         """The file's content: arrays and plain values, the same for the same word."""
         arrays = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in ARRAYS}
-        said = {"word": self.word, "width": self.width, "backbone": self.backbone, "scale": self.scale}
+        said = {
+            "word": self.word,
+            "width": self.width,
+            "backbone": self.backbone,
+            "scale": self.scale,
+            "format": FORMAT,
+        }
         text = json.dumps({**said, "facts": dict(self.facts)}, sort_keys=True, ensure_ascii=False)
-        return save(arrays, metadata={"format": FORMAT, "said": text})
+        return save(arrays, metadata={SAID: text})  # one entry: several would come in any order
 
 
 def read_word(path: str | PathLike[str]) -> LearnedWord:
@@ -211,11 +220,10 @@ def read_word(path: str | PathLike[str]) -> LearnedWord:
     expected = "a file that `geosam words add` wrote"
     try:
         with safe_open(where, "np") as file:
-            said = file.metadata() or {}
-            if said.get("format") != FORMAT:
+            told_of = json.loads((file.metadata() or {}).get(SAID, "{}"))
+            if not isinstance(told_of, dict) or told_of.get("format") != FORMAT:
                 raise WeightsError(f"{where.name} is no word of geosam's", expected=expected)
             right, wrong, rest, middle, spread = (np.asarray(file.get_tensor(name), np.float32) for name in ARRAYS)
-        told_of = json.loads(said["said"])
         texts = [told_of[name] for name in ("word", "backbone", "scale")]
         if not all(isinstance(each, str) for each in texts) or not isinstance(told_of["facts"], dict):
             raise ValueError("a name that is no text")
