@@ -121,7 +121,7 @@ export class App {
     if (!this.map.holds(at)) return this.hoverNowhere();
     const negative = how.away && !this.hand.isEmpty;
     if (how.away && this.hand.isEmpty) return this.hoverNowhere();
-    this.previews.want("hover", this.hand.request([...rounded(at), negative ? 0 : 1]));
+    this.previews.want("hover", { ...this.hand.request([...rounded(at), negative ? 0 : 1]), hover: true });
   }
 
   hoverNowhere() {

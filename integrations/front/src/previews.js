@@ -59,7 +59,8 @@ export class Previews {
   settle(place, request, answer) {
     this.wanted[place] = null;
     const again = answer.ok ? answer.again_ms : answer.kind === "busy" ? (answer.again_ms ?? 250) : null;
-    this.busy(again ? (answer.ok ? "first a coarse view, soon the exact one" : "busy") : "");
+    const waits = again && place === "hand"; // a hover says nothing: its outline is dotted
+    this.busy(waits ? (answer.ok ? "first a coarse view, soon the exact one" : "busy") : "");
     this.answered(place, answer, request);
     if (again) this.timers[place] = setTimeout(() => this.wanted[place] || this.want(place, request), again);
   }
