@@ -103,6 +103,8 @@ class Shelf:
             if known is not None and known in self._kept:
                 self._kept.move_to_end(known)
                 return known
+        if len(names) > 2 * self.most:  # those of shapes that are long gone
+            names.clear()
         names[name] = self.put(kept)
         return names[name]
 
