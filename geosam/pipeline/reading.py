@@ -22,8 +22,9 @@ from geosam.segmenter import WordFinder, WordReader
 
 log = logging.getLogger(__name__)
 
-NEAR = 2.0
-"""A working pixel within this factor of the one that suits a word is left as it is."""
+NEAR = 4.0
+"""A working pixel within this factor of the one that suits a word is left as it is: on drone pictures of .13 m
+(`train`) more houses are segments, and more ground is right, in their own pixels than in those of .42 m."""
 
 Reader = KindReader | WordReader | WordFinder
 """Who reads words."""

@@ -15,8 +15,9 @@ export class ObjectLayer {
       for (const id of removed) this.erase(id);
       for (const id of changed) this.draw(state.objects.get(id));
     });
-    state.on("selection", () => this.restyle());
-    state.on("classes", () => this.restyle());
+    this.chosen = new Set();
+    state.on("selection", () => this.choose());
+    state.on("classes", () => this.restyle(this.drawn.keys()));
   }
 
   draw(object) {
@@ -45,8 +46,17 @@ export class ObjectLayer {
     };
   }
 
-  restyle() {
-    for (const [id, polygon] of this.drawn) polygon.setStyle(this.styleOf(this.state.objects.get(id)));
+  /** Of thousands of objects only those are styled anew that were, or are, selected. */
+  choose() {
+    const before = this.chosen;
+    this.chosen = new Set(this.state.selection);
+    this.restyle(new Set([...before, ...this.chosen]));
+  }
+
+  restyle(ids) {
+    for (const id of ids) {
+      if (this.drawn.has(id)) this.drawn.get(id).setStyle(this.styleOf(this.state.objects.get(id)));
+    }
   }
 }
 
