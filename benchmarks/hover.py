@@ -3,8 +3,9 @@
     python benchmarks/hover.py ../shared/data/dev [--limit 3] [--objects 8] [--out benchmarks/hover.csv]
 
 While the pointer moves, `geosam.serve` asks the model once for each place (`geosam.serve.preview.brief`); where it
-rests, with all steps of the model's recipe. Each object is clicked at its deepest point. IoUs are means over sources, times
-those of the processor, of all threads together, from a window that is encoded to the mask. Photographs are left out.
+rests, with all steps of the model's recipe. Each object is clicked at its deepest point. IoUs are means over sources,
+times those of the processor, of all threads together, from a window that is encoded to the mask. Photographs are left
+out.
 """
 
 import argparse
