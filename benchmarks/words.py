@@ -6,7 +6,8 @@
 pictures that it is absent from; `dev`, and renderings of a seed that nothing was learned from. *rank*: of the masks of
 "building", as many best-scored ones as there are footprints; how many footprints these meet at an IoU of one half, and
 how many as many masks drawn at random meet. *teach*: words taught by five objects and five pieces of ground; area under
-the ROC curve over the segments of the same picture and of another one of the source, and seconds of processor without the encoder.
+the ROC curve over the segments of the same picture and of another one of the source, and seconds of processor without
+the encoder.
 """
 
 import argparse
