@@ -173,6 +173,8 @@ def test_labels_are_read_with_their_ids_and_classes_and_never_written(tmp_path: 
     desk = start(scene, labels=labels, **how)
     assert sorted(desk.layer.objects) == [7, 9]
     assert desk.layer.next_id() == 10
+    assert not desk.layer.can_undo
+    assert desk.layer.session is not None
     desk.layer.do(desk.layer.changing({7: None}, "removed"))
     path = desk.layer.session.path
     desk.close()

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import sqlite3
+from contextlib import closing
 
 import geopandas
 import numpy as np
@@ -139,8 +141,12 @@ def test_a_word_that_is_not_there_gives_a_layer_of_the_same_columns(town, found,
         assert not labels.read(1).any()
 
 
-def test_the_label_raster_holds_the_objects(town, tmp_path):
+def test_the_layer_is_drawn_by_word_and_the_label_raster_holds_its_objects(town, tmp_path):
     geosam.segment_to_file(town, tmp_path / "a.gpkg", text="road", labels=tmp_path / "a.tif", min_area=20)
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as package:
+        (style,) = package.execute("SELECT styleQML FROM layer_styles WHERE useAsDefault").fetchone()
+    assert 'attr="label"' in style
+    assert 'value="road"' in style
     rows = geopandas.read_file(tmp_path / "a.gpkg", layer="a").set_index("object_id")
     assert len(rows)
     assert rows.area.min() >= 20

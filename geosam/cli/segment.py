@@ -70,9 +70,9 @@ def segment(
     from geosam.execute import progress_bar
 
     said = spoken.named()
-    opened = seen.open(scene)
+    given = opened = seen.open(scene)
     if said and seen.pixel is None:
-        opened = suited_to(opened, said)
+        opened = suited_to(given, said)
     inputs = [one for one in (prompts, seen.aoi, model, spoken.text_model, *(spoken.words or ())) if one]
     check_outputs(output, labels, picture, layer=layer, overwrite=overwrite, inputs=[opened, *inputs])
     asked = read_prompts(opened, prompts, crs=file.prompts_crs, how=file.named())
@@ -94,18 +94,19 @@ def segment(
             options=geosam.SegmentOptions(hierarchy=hierarchy, **tiles.named(), **objects.named(), **said),
         )
     show_report(report, Console(soft_wrap=True))
+    if opened is not given:
+        typer.echo(
+            f"seen in pixels of {opened.resolution_m:.2g} m, as suits the text (--scale, --resolution)", err=True
+        )
 
 
 def suited_to(scene: Any, said: dict[str, Any]) -> Any:
-    """The scene at the working pixel that suits the words; said where that is another than its own."""
+    """The scene at the working pixel that suits the words."""
     from geosam.pipeline import SegmentOptions
     from geosam.pipeline.reading import read_words, suited
 
     asked, _ = read_words(SegmentOptions(**said), has_prompts=False)
-    seen = suited(scene, asked)
-    if seen is not scene:
-        typer.echo(f"seen in pixels of {seen.resolution_m:.2g} m, as suits the text (--scale, --resolution)", err=True)
-    return seen
+    return suited(scene, asked)
 
 
 def check_outputs(

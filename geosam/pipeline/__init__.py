@@ -20,6 +20,7 @@ concepts     what a larger model finds by words, window by window
 reading      which words are asked, who reads them, the pixel that suits
 kinds        what the polygons show
 likeness     polygons ranked by how much they are like some
+styles       how QGIS draws a layer
 forecast     windows, passes, time and memory, before starting
 ===========  ===========================================================
 """
@@ -52,6 +53,7 @@ from geosam.pipeline.prompted import find_prompted
 from geosam.pipeline.regions import find_regions
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run, open_store
+from geosam.pipeline.styles import style_of
 from geosam.pipeline.words import find_words
 from geosam.segmenter import Segmenter, WordFinder
 
@@ -248,7 +250,8 @@ def write_outputs(run: Run, asked: Asked, outputs: sinks.Outputs) -> None:
     how = {"overwrite": asked.overwrite, "outputs": outputs}
     with sinks.LabelSink(asked.labels, scene, metadata=facts, **how) if asked.labels else nullcontext() as sink:
         frames = counted(find(run, tap(sink)), run.report)
-        sinks.write(frames, asked.layer_path, layer=asked.layer, metadata=facts, crs=scene.crs, **how)
+        layer = {"layer": asked.layer, "style": style_of(run.request), "metadata": facts, "crs": scene.crs}
+        sinks.write(frames, asked.layer_path, **layer, **how)
     if asked.picture:
         polygons = sinks.read_layer(outputs.place(asked.layer_path).part, sinks.layer_of(asked.layer_path, asked.layer))
         sinks.picture(scene, polygons, asked.picture, **how)

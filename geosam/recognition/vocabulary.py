@@ -207,7 +207,7 @@ def split_text(text: str | Iterable[str]) -> list[str]:
     if not prompts:
         raise OptionError(f"text={text!r}", expected='words, as in "building, solar panel"')
     if max(map(len, prompts)) > LONGEST:
-        raise OptionError(f"a prompt of {max(map(len, prompts))} characters", expected=f"at most {LONGEST}")
+        raise OptionError(f"text: a prompt of {max(map(len, prompts))} characters", expected=f"at most {LONGEST}")
     return prompts
 
 

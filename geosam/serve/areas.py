@@ -44,6 +44,10 @@ KEPT_MAPS = 48
 """Windows whose recognition features are kept, some megabytes each."""
 
 
+Bounds = tuple[float | int, float | int, float | int, float | int]
+"""``xyxy`` in pixels of the scene."""
+
+
 class Area(NamedTuple):
     """A part of the scene: the level (pixels of 2^level), and its place in pixels of that level."""
 
@@ -79,7 +83,7 @@ class Ground:
     area_px: np.ndarray
 
 
-def area_of(scene: Scene, bounds: tuple[float, float, float, float] | None) -> Area:
+def area_of(scene: Scene, bounds: Bounds | None) -> Area:
     """The area that holds some bounds ``xyxy``, in whole steps; without bounds the whole scene.
 
     Examples

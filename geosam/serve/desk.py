@@ -5,6 +5,7 @@ error is an answer too. Reading and looking may happen on several threads at onc
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -155,9 +156,10 @@ class Desk:
 
 
 def session_path(scene: Scene) -> Path:
-    """Where the session of a scene lies unless another place is named: beside it, or here if it is nowhere near."""
+    """Where the session of a scene lies unless another place is named: beside it, or here where that cannot be."""
     source = Path(scene.source)
-    folder = source.absolute().parent if source.is_file() else Path.cwd()
+    beside = source.absolute().parent
+    folder = beside if source.is_file() and os.access(beside, os.W_OK) else Path.cwd()
     return folder / f"{Path(scene.name).name}.geosam.gpkg"
 
 

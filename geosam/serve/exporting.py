@@ -139,9 +139,10 @@ def judged(table: gpd.GeoDataFrame, scene: Scene, schema: str) -> Judged:
     NothingError
         If the schema has no word for any of them.
     """
-    grades = [grade_of(name) for name in table["class"]]
+    names = [None if pd.isna(name) else str(name) for name in table["class"]]
+    grades = [grade_of(name) for name in names]
     known = pd.Series(grades).notna().to_numpy(bool)
-    wanted = known | np.array([_is_building(name) for name in table["class"]], bool) if schema == "osm" else known
+    wanted = known | np.array([_is_building(name) for name in names], bool) if schema == "osm" else known
     if schema == "ems":
         wanted = np.ones(len(table), bool)
     if not wanted.any():
@@ -178,12 +179,12 @@ def grade_of(name: str | None) -> str | None:
     >>> grade_of("Major-damage"), grade_of("No visible damage"), grade_of("building")
     ('major', 'none', None)
     """
-    plain = "" if not isinstance(name, str) else " ".join(name.lower().replace("-", " ").replace("_", " ").split())
+    plain = "" if name is None else " ".join(name.lower().replace("-", " ").replace("_", " ").split())
     return next((grade for grade, words in GRADES.items() if plain in words), None)
 
 
-def _is_building(name: object) -> bool:
-    return not isinstance(name, str) or name.strip().lower() in BUILDINGS
+def _is_building(name: str | None) -> bool:
+    return name is None or name.strip().lower() in BUILDINGS
 
 
 def _name(one: MapObject, names: dict[int, str]) -> str | None:

@@ -150,6 +150,14 @@ class Layer:
         """The step after which some objects are others, or not there."""
         return Step(did, {number: self.objects.get(number) for number in after}, dict(after))
 
+    def begin(self, objects: Iterable[MapObject], classes: Classes) -> None:
+        """Put objects and classes there that were brought along; that is no step, and cannot be undone."""
+        there = {one.id: one for one in objects}
+        self.reserve(max(there, default=0))
+        step = Step("begun", dict.fromkeys(there), there, (self.classes, classes))
+        self._write(step)
+        self._apply(step)
+
     def do(self, step: Step) -> Change:
         """Take a step; it is on disk when this returns, or nothing has changed."""
         number = (self._steps[-1][0] if self._steps else 0) + 1

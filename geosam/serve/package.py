@@ -10,6 +10,7 @@ loses what it had not committed, and the file is a whole one at any moment.
 import os
 import sqlite3
 import struct
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -148,6 +149,8 @@ def from_blob(blob: bytes) -> BaseGeometry:
 
 def to_disk(path: Path) -> None:
     """See that a file, or the names in a folder, are on the disk."""
+    if sys.platform == "win32" and path.is_dir():  # which sees to names itself
+        return
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)

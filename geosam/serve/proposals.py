@@ -19,6 +19,7 @@ from geosam.serve.areas import (
     TOLERANCE_PX,
     Area,
     Background,
+    Bounds,
     Ground,
     Maps,
     area_of,
@@ -32,8 +33,6 @@ from geosam.serve.layer import Layer
 from geosam.serve.objects import MapObject
 from geosam.serve.requests import NothingError
 from geosam.store import EmbeddingStore
-
-Bounds = tuple[float, float, float, float]
 
 TAKEN = 0.5
 """Share of a proposal that objects may cover; more, and its ground is taken."""

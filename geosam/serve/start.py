@@ -1,5 +1,6 @@
 """From a scene to a desk: the session opened or made, objects and classes brought along, the model loaded."""
 
+import logging
 from collections.abc import Mapping
 from importlib.util import find_spec
 from os import PathLike, fspath
@@ -24,6 +25,8 @@ from geosam.serve.session import Session, read_classes
 from geosam.serve.shapes import areas, canonical
 from geosam.serve.warm import Warmth
 from geosam.vectors import PROMPTS, read_vector
+
+_log = logging.getLogger(__name__)
 
 CLASS_COLUMNS = ("class_code", "class", "kind", "label")
 """Columns that say what an object is, the first that there is."""
@@ -98,10 +101,13 @@ def start(
     opened = Session(path, scene)
     try:
         layer = Layer(opened)
-        if found is not None and not layer.objects and not layer.can_undo:
-            _begin(layer, *found)
+        fresh = not layer.objects and not layer.can_undo and not layer.can_redo
+        if found is not None and fresh:
+            layer.begin(found[0], _united(layer.classes, found[1]))
         elif given:
             _add_classes(layer, given)
+        if found is not None and not fresh:
+            _log.warning("%s has begun and goes on: the labels are not read again", path)
         desk = Desk(scene, layer, Warmth(scene, network, memory=memory, store=open_store(store)))
         desk.prepare()
         return desk
@@ -137,13 +143,6 @@ def read_objects(labels: Any, scene: Scene, classes: Classes = ()) -> tuple[list
         for row, number in zip(rows, ids, strict=True)
     ]
     return found, known
-
-
-def _begin(layer: Layer, objects: list[MapObject], classes: Classes) -> None:
-    """The first step: what was brought along."""
-    step = layer.adding(objects, f"brought along {len(objects)} objects")
-    layer.reserve(max((one.id for one in objects), default=0))
-    layer.do(Step(step.did, step.before, step.after, (layer.classes, _united(layer.classes, classes))))
 
 
 def _add_classes(layer: Layer, given: Classes) -> None:

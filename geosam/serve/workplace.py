@@ -72,8 +72,9 @@ class Shelf:
 
     Examples
     --------
+    >>> import shapely
     >>> shelf = Shelf("p", 1)
-    >>> first, second = (shelf.put(Kept(BaseGeometry(), 1.0, "click")) for _ in range(2))
+    >>> first, second = (shelf.put(Kept(shapely.box(0, 0, 1, 1), 1.0, "click")) for _ in range(2))
     >>> second, shelf.get(first), shelf.get(second).origin
     ('p2', None, 'click')
     """
@@ -102,6 +103,8 @@ class Shelf:
             if known is not None and known in self._kept:
                 self._kept.move_to_end(known)
                 return known
+        if len(names) > 2 * self.most:  # those of shapes that are long gone
+            names.clear()
         names[name] = self.put(kept)
         return names[name]
 
