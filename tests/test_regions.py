@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from geosam.errors import ModelError, WeightsError
 from geosam.regions import (
-    LEVELS,
+    DETAILS,
     CutOptions,
     FineFeatures,
     Growth,
@@ -71,7 +71,7 @@ def fine_of(pixels):
     return FineFeatures((means / 32).astype(np.float16), (h / 4, w / 4))
 
 
-def covered(pixels, valid, *, size, levels=LEVELS[:1], least_px=0.0, keep=None):
+def covered(pixels, valid, *, size, levels=DETAILS["normal"][:1], least_px=0.0, keep=None):
     """The coverage of a picture whose features are known everywhere alike, cut into blocks."""
     fine = fine_of(pixels)
     scale = measure_scale([(pixels, fine, valid)])

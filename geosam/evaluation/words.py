@@ -97,7 +97,7 @@ class Counted:
         --------
         >>> score, true = np.array([[0.2, 0.7]], np.float32), np.array([[False, True]])
         >>> counted = Counted.of(score, true, np.ones((1, 2), bool))
-        >>> counted.above[:, 50].tolist(), counted.f1[50]
+        >>> counted.above[:, 50].tolist(), float(counted.f1[50])
         ([1, 0], 1.0)
         """
         step = np.minimum((score * STEPS + 1e-4).astype(np.int64), STEPS - 1)

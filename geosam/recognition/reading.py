@@ -66,7 +66,7 @@ class Line:
 
         Examples
         --------
-        >>> Line(2.0, 0.0)(np.array([0.0, 0.5, 0.9])).round(3).tolist()
+        >>> Line(2.0, 0.0)(np.array([0.0, 0.5, 0.9])).astype(float).round(3).tolist()
         [0.0, 0.5, 0.988]
         """
         p = np.clip(probability, LEAST, 1 - LEAST)
