@@ -93,11 +93,11 @@ def segment(
             progress=progress,
             options=geosam.SegmentOptions(hierarchy=hierarchy, **tiles.named(), **objects.named(), **said),
         )
-    show_report(report, Console(soft_wrap=True))
+    console = Console(soft_wrap=True)
+    show_report(report, console)
     if opened is not given:
-        typer.echo(
-            f"seen in pixels of {opened.resolution_m:.2g} m, as suits the text (--scale, --resolution)", err=True
-        )
+        pixel = f"{opened.resolution_m:.2g} m"
+        console.print(f"seen in pixels of {pixel}, as suits the text (--scale, --resolution)", highlight=False)
 
 
 def suited_to(scene: Any, said: dict[str, Any]) -> Any:
