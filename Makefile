@@ -23,17 +23,17 @@ SEED ?= 1
 demo: .venv/installed
 	$(BIN)/geosam demo
 
-# three at a time on two cores: many tests wait for processes that they start; the slow ones without the shape checker,
-# which doubles the time of whatever calls small functions often
+# three at a time on two cores: many tests wait for processes that they start; the shape checker doubles the time of
+# what calls small functions often, and is on where arrays are made
 test: .venv/installed-dev
-	$(PYTEST) -n 3 -m "not slow" $(SHAPES) --durations=10
-	$(PYTEST) -n 3 -m slow tests --durations=20
+	$(PYTEST) -n 3 -m "shaped and not slow" $(SHAPES) --durations=10
+	$(PYTEST) -n 3 -m "slow or not shaped" tests --durations=20
 
 # what one wants to know after each change, in a minute
 quick: .venv/installed-dev
 	$(PYTEST) -n 2 -m "not slow" -x $(QUICK)
 
-# the same, and which lines no test reaches; takes half as long again
+# all of it with the shape checker, and which lines no test reaches; takes twice as long
 cover: .venv/installed-dev
 	$(PYTEST) -n 2 $(SHAPES) --cov --cov-report=term:skip-covered
 

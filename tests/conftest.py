@@ -32,3 +32,37 @@ def dev_data(shared: Path) -> Path:
 # a shared machine is slow now and then, and tests never assert times; 25 examples of each law keep CI under 20 minutes
 hypothesis.settings.register_profile("geosam", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("geosam")
+
+SHAPED = {"nano", "sam", "adapters"} | {
+    f"test_{name}.py"
+    for name in (
+        "embeddings",
+        "features",
+        "instances",
+        "masks",
+        "masks_answers",
+        "masks_judging",
+        "polygons",
+        "prompts",
+        "prompts_windows",
+        "recognition",
+        "recognition_kinds",
+        "recognition_scenes",
+        "regions",
+        "scene",
+        "scene_grid",
+        "store",
+        "windows",
+    )
+}
+"""Folders and files whose tests, as the examples in the package, run under the shape checker, which doubles their time:
+those of the floors where arrays are made and handed on. ``make cover`` has it on for all."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs under the shape checker in ``make test``."""
+    here = Path(__file__).parent
+    for item in items:
+        inside = item.path.is_relative_to(here)
+        if not inside or item.path.relative_to(here).parts[0] in SHAPED:
+            item.add_marker("shaped")
