@@ -341,10 +341,8 @@ CLICKS = ["--prompts-crs", "px", "--point", "40,40", "--point", "150,100", "--po
     ("how", "asked"),
     [
         (signal.SIGINT, []),
-        (signal.SIGTERM, []),
         (signal.SIGKILL, []),
-        (signal.SIGINT, CLICKS),
-        (signal.SIGKILL, CLICKS),
+        (signal.SIGTERM, CLICKS),
     ],
 )
 def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(scene, tmp_path, how, asked):
