@@ -36,7 +36,7 @@ def test_it_learns_to_undo_what_it_is_shown(tiny, options, tmp_path):
         choice=torch.zeros(2, dtype=torch.bool),
     )
     before = after = 0.0
-    for step in range(120):
+    for step in range(50):
         course.progress.step = step
         before, after = sharpening.take_step(course, lesson, torch.Generator().manual_seed(step))
     assert before < 0.75
