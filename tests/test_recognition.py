@@ -9,10 +9,10 @@ from safetensors import safe_open
 
 from geosam.errors import ModelError, OptionError, WeightsError
 from geosam.recognition import RegionFeatures, RegionSums, describe, load_backbone, names, pool
-from geosam.recognition.backbone import CENTRED, CHANNELS, PUBLISHED, STRIDES
-from geosam.recognition.loading import BACKBONE_FILE, read_backbone
+from geosam.backbone.network import CENTRED, CHANNELS, PUBLISHED, STRIDES
+from geosam.backbone.weights import BACKBONE_FILE, read_backbone
 from geosam.recognition.maps import GRAIN, FeatureMaps, grid, rounded
-from geosam.recognition.prepared import PreparedBackbone
+from geosam.backbone.prepared import PreparedBackbone
 from geosam.scene import open_scene
 from geosam.testing import coordinate_scene
 

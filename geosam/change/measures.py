@@ -279,7 +279,7 @@ def feature_measures(objects_px: np.ndarray, pair: Pair, describer: Any) -> Floa
 
 def distances(before: Float32[np.ndarray, "n d"], after: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n 4"]:
     """Root mean square of the standardised difference over the channels of each stride."""
-    from geosam.recognition.backbone import CHANNELS
+    from geosam.backbone.network import CHANNELS
 
     ends = np.cumsum(CHANNELS)
     columns = []

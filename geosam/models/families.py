@@ -25,7 +25,7 @@ def spec_from_dict(values: object) -> SamSpec:
     >>> type(spec_from_dict({"name": "mine", "encoder": "conv", "encoder_sizes": sizes})).__name__
     'NanoSpec'
     """
-    kind = NanoSpec if isinstance(values, Mapping) and values.get("encoder") == NanoSpec.kind else SamSpec
+    kind = NanoSpec if isinstance(values, Mapping) and values.get("encoder") in NanoSpec.kinds else SamSpec
     return kind.from_dict(values)
 
 

@@ -118,7 +118,7 @@ class ConvEncoder(nn.Module):
             levels.append(image)
         quarter, eighth, sixteenth, deepest = levels
         deep = functional.interpolate(
-            _pixelwise(self.deep, deepest), scale_factor=2.0, mode="bilinear"
+            pixelwise(self.deep, deepest), scale_factor=2.0, mode="bilinear"
         )  # b c h/16 w/16
         merged = self.lateral(sixteenth) + deep  # b c h/16 w/16
         coarse = self.norm(merged + self.smooth(merged))  # b c h/16 w/16
@@ -133,7 +133,7 @@ class ConvEncoder(nn.Module):
         return self.quarter(functional.relu(merged, inplace=True))  # b c4 h/4 w/4
 
 
-def _pixelwise(conv: nn.Conv2d, image: Tensor) -> Tensor:
+def pixelwise(conv: nn.Conv2d, image: Tensor) -> Tensor:
     """Compute a convolution of 1 × 1 as a product over pixels, ``b c h w`` to ``b k h w``.
 
     Of few pixels with many channels oneDNN sums parts of the channels on several threads: its convolution rounds

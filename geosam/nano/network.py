@@ -13,16 +13,20 @@ from geosam.nano.prompt_map import PromptMap
 from geosam.nano.quality_model import QualityModel
 from geosam.nano.refiner import MaskRefiner
 from geosam.nano.spec import NanoSpec
+from geosam.nano.pretrained_encoder import PretrainedEncoder
 from geosam.sam.blocks import FeatureMaps
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.model import Sam
 from geosam.sam.prompt_encoder import PromptEncoder
 from geosam.sam.spec import STRIDE
 
+ENCODERS = {"conv": ConvEncoder, "lite0": PretrainedEncoder}
+"""Image encoders by the name that a spec gives them."""
+
 
 def build_nano(spec: NanoSpec) -> "NanoSam":
     """Make the network of a spec, with random weights."""
-    encoder = ConvEncoder(out=spec.width, **spec.encoder_sizes)
+    encoder = ENCODERS[spec.encoder](out=spec.width, **spec.encoder_sizes)
     fine, hints = tuple(spec.encoder_sizes["fine_channels"]), CHANNELS if spec.drawn else 0
     decoder = MaskDecoder(spec.width, fine_channels=fine, hint_channels=hints, **spec.decoder_sizes)
     return NanoSam(encoder, PromptEncoder(spec.width), decoder, spec)

@@ -1,6 +1,6 @@
 """The built-in model behind the port: what it can do beyond SAM's two verbs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from geosam.nano.drawing import PreparedDrawing
 from geosam.nano.network import NanoSam
+from geosam.nano.pretrained_encoder import PretrainedEncoder
 from geosam.nano.refining import refine_masks
 from geosam.nano.roi_crop import keep_picture
+from geosam.sam.blocks import FeatureMaps
 from geosam.sam.model import Canvas, Predictor
 from geosam.sam.prepared import Drawing
 from geosam.sam.prepared.memory import growth
@@ -64,6 +66,13 @@ class NanoPredictor(Predictor):
         if self.sam.mask_judge is None:
             return super().score(measures)
         return self.sam.mask_judge.judge(measures)
+
+    def _prepare(self) -> Callable[[Tensor], FeatureMaps]:
+        """Lay a pretrained backbone out for the machine."""
+        encoder = self.sam.image_encoder
+        if isinstance(encoder, PretrainedEncoder) and self.device.type == "cpu":
+            return encoder.prepared(self.dtype)
+        return super()._prepare()
 
     def _keep(self, shown: Sequence[Tensor], canvas: Canvas) -> list[Tensor]:
         """The pictures, for the refiner."""

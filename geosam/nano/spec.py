@@ -10,8 +10,8 @@ from geosam.sam.spec import FIELDS, STRIDE, SamSpec
 from geosam.segmenter import Recipe
 
 ENCODER = {
-    "widths": several(whole(2, 4096), 4, 4),
-    "depths": several(whole(0, 64), 4, 4),
+    "widths": several(whole(2, 4096), 2, 4),
+    "depths": several(whole(0, 64), 2, 4),
     "fine_channels": several(whole(1, 1024), 2, 2),
 }
 """Sizes of the image encoder."""
@@ -58,7 +58,7 @@ class NanoSpec(SamSpec):
     sharpened: bool = False
     judged: bool = False
 
-    kind: ClassVar[str] = "conv"
+    kinds: ClassVar[tuple[str, ...]] = ("conv", "lite0")
     rules: ClassVar[Mapping[str, Rule]] = RULES
     encoder_rules: ClassVar[Mapping[str, Rule]] = ENCODER
 

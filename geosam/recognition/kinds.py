@@ -9,7 +9,7 @@ from jaxtyping import Float32, Float64
 from safetensors import SafetensorError, safe_open
 
 from geosam.errors import ModelError, WeightsError
-from geosam.recognition.backbone import CHANNELS
+from geosam.backbone.network import CHANNELS
 from geosam.recognition.description import RegionFeatures, names
 from geosam.recognition.loading import FOLDER
 

@@ -6,19 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from geosam.errors import ModelError, WeightsError
-from geosam.recognition.backbone import CENTRED, STRIDES, Backbone
+from geosam.backbone import BACKBONE_FILE, STRIDES, Backbone, PreparedBackbone, quick_dtype, read_backbone
+from geosam.errors import ModelError
 from geosam.recognition.maps import FeatureMaps, grid, rounded
-from geosam.recognition.prepared import PreparedBackbone, quick_dtype
 
 FOLDER = Path(__file__).parent / "weights"
 """Where the package keeps them."""
-
-BACKBONE_FILE = FOLDER / "lite0.safetensors"
-"""EfficientNet-Lite0, made by `geosam.training.backbone`."""
 
 KEY_DIGITS = 12
 """Hexadecimal digits of a file's hash in a key."""
@@ -63,30 +57,6 @@ class Encoder:
             gh, gw = grid((h, w), stride)
             arrays.append(rounded(np.ascontiguousarray(found[0, :, :gh, :gw].numpy())))
         return FeatureMaps(tuple(arrays), (h, w), self.key)
-
-
-def read_backbone(path: Path = BACKBONE_FILE, phases: tuple[int, ...] = CENTRED) -> Backbone:
-    """Read the backbone as its readable module, in float32.
-
-    Raises
-    ------
-    WeightsError
-        If the file is absent or damaged, or has other parameters.
-    """
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(
-            f"{str(path)!r} ({error})", expected="the backbone's weights", hint="install geosam again"
-        ) from error
-    backbone = Backbone(phases)
-    counters = {name: value for name, value in backbone.state_dict().items() if name.endswith("num_batches_tracked")}
-    try:
-        backbone.load_state_dict({name: value.float() for name, value in state.items()} | counters)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path.name}: {reason}", expected="the parameters of EfficientNet-Lite0") from error
-    return backbone.eval().requires_grad_(requires_grad=False)
 
 
 @cache

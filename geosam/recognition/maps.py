@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float16
 
 from geosam.errors import ModelError
-from geosam.recognition.backbone import CHANNELS, STRIDES
+from geosam.backbone.network import CHANNELS, STRIDES
 
 GRAIN = 256
 """Features are rounded to multiples of 1/256, far below what tells kinds apart, so that sums of them are exact.

@@ -17,7 +17,7 @@ from scipy import sparse
 from geosam.arrays import Flags, Labels, Pixels
 from geosam.errors import OptionError
 from geosam.recognition import picture
-from geosam.recognition.backbone import CHANNELS, STRIDES
+from geosam.backbone.network import CHANNELS, STRIDES
 from geosam.recognition.maps import FeatureMaps, grid
 
 WIDTH = sum(CHANNELS) + len(picture.NAMES)

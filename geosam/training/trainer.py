@@ -21,6 +21,7 @@ from geosam.models import write_sam
 from geosam.nano.network import NanoSam, build_nano
 from geosam.training.answers import Truth, ask, batch_to_truth, judge
 from geosam.training.batches import Batch, iterate
+from geosam.training.beginning import take_over, weights_in, with_backbone
 from geosam.training.calibration import calibrated
 from geosam.training.checkpoints import NAME, Average, Progress, load, save
 from geosam.training.config import TrainConfig, read_config, spec_of
@@ -168,7 +169,9 @@ def _sit(team: Team, config: TrainConfig, sitting: Sitting) -> None:
         run.progress = load(sitting.checkpoint, parts=run.parts, digest=config.digest)
         log.info("resumed at step %d", run.progress.step)
     elif sitting.beginning is not None:
-        load(sitting.beginning, parts={k: run.parts[k] for k in ("network", "head", "average")}, digest=None)
+        left = take_over(weights_in(sitting.beginning), run.network, run.head)
+        run.average = Average(run.network, config.optimiser.ema)
+        log.info("begins with %s, but for %s", sitting.beginning, ", ".join(left) or "nothing")
     _loop(run, sitting)
     if team.leads:
         _save(run, sitting)
@@ -184,6 +187,7 @@ def start(config: TrainConfig, team: Team = ALONE, *, device: torch.device | Non
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build_nano(spec_of(config))
+        with_backbone(network, config.optimiser)
         head = DenseHead(config.model.encoder_sizes["fine_channels"][-1])
     lay_out(network, torch.channels_last).to(device).train()
     head.to(device)
@@ -194,14 +198,15 @@ def start(config: TrainConfig, team: Team = ALONE, *, device: torch.device | Non
 
 
 def _groups(network: NanoSam, head: DenseHead, config: TrainConfig) -> list[dict[str, Any]]:
-    """Decay matrices and kernels, but not biases, scales and embeddings."""
-    named = [*network.named_parameters(), *head.named_parameters()]
-    decays = [
-        p for name, p in named if p.ndim > 1 and "embed" not in name and "token" not in name and "scale" not in name
-    ]
-    chosen = {id(p) for p in decays}
-    rest = [p for _, p in named if id(p) not in chosen]
-    return [{"params": decays, "weight_decay": config.optimiser.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    """Decay matrices and kernels, but not biases, scales and embeddings; move the backbone at a rate of its own."""
+    options = config.optimiser
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, parameter in (*network.named_parameters(), *head.named_parameters()):
+        if parameter.requires_grad:
+            decays = parameter.ndim > 1 and not any(word in name for word in ("embed", "token", "scale"))
+            share = options.backbone_rate if ".backbone." in name else 1.0
+            groups.setdefault((share, options.weight_decay if decays else 0.0), []).append(parameter)
+    return [{"params": some, "share": share, "weight_decay": decay} for (share, decay), some in groups.items()]
 
 
 def rate_at(config: TrainConfig, step: int) -> float:
@@ -269,7 +274,7 @@ def run_step(run: Run, batch: Batch) -> dict[str, float]:
     generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 64 + run.team.rank)
     truth = batch_to_truth(batch, run.device)
     for group in run.optimiser.param_groups:
-        group["lr"] = rate_at(config, step)
+        group["lr"] = rate_at(config, step) * group["share"]
     run.network.prompt_encoder.pe_layer.origin.copy_(3 * torch.rand(2, generator=generator))
     with _precision(run.device), _attention(run.device):
         loss, row = losses_of(run, truth, generator)
@@ -282,7 +287,7 @@ def run_step(run: Run, batch: Batch) -> dict[str, float]:
     if bool(norm.isfinite()):
         run.optimiser.step()
         run.average.update(run.network, step)
-    return {**row, "gradient": float(norm), "rate": run.optimiser.param_groups[0]["lr"]}
+    return {**row, "gradient": float(norm), "rate": rate_at(config, step)}
 
 
 def losses_of(run: Run, truth: Truth, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:

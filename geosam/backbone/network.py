@@ -3,13 +3,16 @@
 A stem and sixteen inverted residual blocks (Sandler et al. 2018, "MobileNetV2"; Tan and Le 2019, "EfficientNet"; the
 Lite variant of Google's TPU repository: no squeeze-and-excitation, ReLU6 for swish, stem and head not scaled). The
 classifier is left out: what is wanted are the maps at strides 4, 8, 16 and 32, on which a classifier of one's own is
-fitted. `geosam.recognition.prepared` runs the same functions arranged for a processor.
+fitted. `geosam.backbone.prepared` runs the same functions arranged for a processor.
 """
 
 from typing import NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from geosam.backbone.depthwise import depthwise
 
 
 class Row(NamedTuple):
@@ -63,19 +66,45 @@ MEAN, SCALE = 127.0, 128.0
 """Pixels come in as ``(x - MEAN) / SCALE``."""
 
 
+class FixedNorm(nn.Module):
+    """A batch norm whose statistics stay as they were learned."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def gain(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """What it multiplies each channel by, and then adds."""
+        gain = self.weight.to(dtype) / (self.running_var.to(dtype) + EPSILON).sqrt()  # channels
+        return gain, self.bias.to(dtype) - self.running_mean.to(dtype) * gain
+
+
 class ConvNorm(nn.Module):
-    """A convolution without bias and its batch norm."""
+    """A convolution without bias and its batch norm, computed as one convolution."""
 
     def __init__(self, given: int, channels: int, kernel: int = 1, *, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(given, channels, kernel, stride, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(channels, eps=EPSILON)
+        self.norm = FixedNorm(channels)
 
     def forward(self, x: Tensor, phase: int = 0) -> Tensor:
         """Convolve with zeros around: ``b given h w`` to ``b channels h/stride w/stride``."""
-        reach = self.conv.kernel_size[0] // 2
-        x = functional.pad(x, (reach - phase, reach) * 2)  # right and below there is a pixel to spare at stride 2
-        return self.norm(self.conv(x))  # b channels h/stride w/stride
+        reach, stride = self.conv.kernel_size[0] // 2, self.conv.stride[0]
+        x = functional.pad(x, (reach - phase, reach) * 2) if reach else x  # right, below: a pixel to spare at stride 2
+        weight, bias = self.folded()
+        if self.conv.groups > 1:
+            return depthwise(x, weight, bias, stride)  # b channels h/stride w/stride
+        return functional.conv2d(x, weight, bias, stride)  # b channels h/stride w/stride
+
+    def folded(self, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Kernel and bias of the one convolution, computed in a precision."""
+        gain, bias = self.norm.gain(dtype)
+        return self.conv.weight.to(dtype) * gain[:, None, None, None], bias
 
 
 class Block(nn.Module):
@@ -107,7 +136,6 @@ class Backbone(nn.Module):
 
     Examples
     --------
-    >>> import torch
     >>> maps = Backbone().eval()(torch.zeros(1, 3, 64, 96, dtype=torch.uint8))
     >>> [tuple(each.shape) for each in maps]
     [(1, 24, 16, 24), (1, 40, 8, 12), (1, 112, 4, 6), (1, 320, 2, 3)]
@@ -126,8 +154,11 @@ class Backbone(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Maps of 8-bit pixels, ``b 3 h w`` with sides that 32 divides: ``b c h/s w/s`` at each of `STRIDES`."""
+        return self.maps((pixels.float() - MEAN) / SCALE)
+
+    def maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The same maps of pixels ``b 3 h w`` that are on the network's own scale already."""
         phases = iter(self.phases)
-        x = (pixels.float() - MEAN) / SCALE  # b 3 h w
         x = functional.relu6(self.stem(x, next(phases)))  # b 32 h/2 w/2
         maps, last = [], last_blocks()
         for number, block in enumerate(self.in_order()):

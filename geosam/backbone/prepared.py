@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geosam.recognition.backbone import MEAN, SCALE, Backbone, Block, ConvNorm, last_blocks
+from geosam.backbone.network import MEAN, SCALE, Backbone, Block, ConvNorm, last_blocks
 
 LARGEST = 6.0
 """Where ReLU6 ends."""
@@ -71,8 +71,11 @@ class PreparedBackbone:
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Maps of 8-bit pixels, as those of `Backbone`, in float32."""
-        x = ((pixels.float() - MEAN) / SCALE).to(self.dtype)  # 1 3 h w
-        x = x.contiguous(memory_format=torch.channels_last)
+        return self.maps((pixels.float() - MEAN) / SCALE)
+
+    def maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The same maps of pixels ``1 3 h w`` that are on the network's own scale already."""
+        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)  # 1 3 h w
         maps: dict[int, Tensor] = {}
         for first, stop in STRIPS:
             run: list[_Runs] = [self.stem] if first == 0 else []
@@ -141,7 +144,7 @@ class _Conv:
     """A convolution with its batch norm folded into it, perhaps followed by ReLU6 or a sum."""
 
     def __init__(self, layer: ConvNorm, dtype: torch.dtype, phase: int = 0, *, bend: bool = False) -> None:
-        weight, bias = folded(layer)
+        weight, bias = (each.detach().float() for each in layer.folded(torch.float64))
         conv = layer.conv
         self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
         self.bias, self.groups, self.bend = bias.to(dtype), conv.groups, bend
@@ -173,26 +176,6 @@ class _Conv:
         if self.bend:
             functional.hardtanh_(x, 0.0, LARGEST)
         return x if added is None else x.add_(added)
-
-
-def folded(layer: ConvNorm) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution that does what a convolution and its batch norm do.
-
-    Examples
-    --------
-    >>> layer = ConvNorm(2, 3).eval()
-    >>> weight, bias = folded(layer)
-    >>> x = torch.ones(1, 2, 4, 4)
-    >>> bool(torch.allclose(functional.conv2d(x, weight, bias), layer(x)))
-    True
-    """
-    norm = layer.norm
-    mean, variance = norm.running_mean, norm.running_var
-    if mean is None or variance is None:
-        raise TypeError("a batch norm without running statistics cannot be folded")
-    gain = norm.weight.detach().double() / (variance.double() + norm.eps).sqrt()  # channels
-    weight = layer.conv.weight.detach().double() * gain[:, None, None, None]
-    return weight.float(), (norm.bias.detach().double() - mean.double() * gain).float()
 
 
 def fused(
