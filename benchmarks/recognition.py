@@ -24,11 +24,11 @@ import torch
 from rasterio.windows import Window
 from safetensors import safe_open
 
+from geosam.backbone.weights import read_backbone
 from geosam.evaluation.sets import list_pictures
 from geosam.evaluation.truth import read_truth
 from geosam.recognition import KINDS, Examples, RegionFeatures, load_backbone, load_head, pool, rank, similarity
 from geosam.recognition.kinds import HEAD_FILE
-from geosam.backbone.weights import read_backbone
 from geosam.scene import open_scene
 from geosam.training.kind_rows import SOURCES, Rows, cut
 from geosam.training.kinds import FitOptions, collect, fit, thinned

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from geosam.backbone.network import CENTRED, CHANNELS, PUBLISHED, STRIDES
+from geosam.backbone.prepared import PreparedBackbone
+from geosam.backbone.weights import BACKBONE_FILE, read_backbone
 from geosam.errors import ModelError, OptionError, WeightsError
 from geosam.recognition import RegionFeatures, RegionSums, describe, load_backbone, names, pool
-from geosam.backbone.network import CENTRED, CHANNELS, PUBLISHED, STRIDES
-from geosam.backbone.weights import BACKBONE_FILE, read_backbone
 from geosam.recognition.maps import GRAIN, FeatureMaps, grid, rounded
-from geosam.backbone.prepared import PreparedBackbone
 from geosam.scene import open_scene
 from geosam.testing import coordinate_scene
 

@@ -71,7 +71,7 @@ def train(
     ] = None,
     processes: Annotated[int, typer.Option(help="Processes that share each step.", min=1)] = 1,
     workers: Annotated[int, typer.Option(help="Processes that make batches for each of them.", min=0)] = 1,
-    start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights to begin with.")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="Weights file to begin with.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, not from the last checkpoint.")] = False,
 ) -> None:
     """Train a small SAM, as the built-in `nano` was; an interrupted training goes on."""

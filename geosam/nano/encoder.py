@@ -117,9 +117,7 @@ class ConvEncoder(nn.Module):
             image = stage(down(image))  # b c h/s w/s
             levels.append(image)
         quarter, eighth, sixteenth, deepest = levels
-        deep = functional.interpolate(
-            pixelwise(self.deep, deepest), scale_factor=2.0, mode="bilinear"
-        )  # b c h/16 w/16
+        deep = functional.interpolate(pixelwise(self.deep, deepest), scale_factor=2.0, mode="bilinear")  # b c h/16 w/16
         merged = self.lateral(sixteenth) + deep  # b c h/16 w/16
         coarse = self.norm(merged + self.smooth(merged))  # b c h/16 w/16
         eighth = self.eighth(eighth)  # b c8 h/8 w/8

@@ -9,11 +9,11 @@ from torch.nn import functional
 
 from geosam.nano.encoder import ConvEncoder
 from geosam.nano.likeness import CHANNELS, Likeness
+from geosam.nano.pretrained_encoder import PretrainedEncoder
 from geosam.nano.prompt_map import PromptMap
 from geosam.nano.quality_model import QualityModel
 from geosam.nano.refiner import MaskRefiner
 from geosam.nano.spec import NanoSpec
-from geosam.nano.pretrained_encoder import PretrainedEncoder
 from geosam.sam.blocks import FeatureMaps
 from geosam.sam.mask_decoder import MaskDecoder
 from geosam.sam.model import Sam

@@ -67,7 +67,8 @@ class PretrainedEncoder(nn.Module):
         )
         quarter, eighth, sixteenth, deepest = CHANNELS
         self.recognised = nn.ModuleList(
-            nn.Conv2d(c, k, 1) for c, k in ((sixteenth, out), (deepest, out), (eighth, fine_channels[0]), (quarter, MERGED))
+            nn.Conv2d(c, k, 1)
+            for c, k in ((sixteenth, out), (deepest, out), (eighth, fine_channels[0]), (quarter, MERGED))
         )
         for each in self.recognised[FINE:]:  # beside fine stages that may have learned already
             nn.init.zeros_(each.get_parameter("weight"))
@@ -102,7 +103,9 @@ class PretrainedEncoder(nn.Module):
 
 def on_its_scale(image: Tensor) -> Tensor:
     """Bring pixels from the scale of `Sam.normalise` to that of the backbone, ``b 3 h w``."""
-    mean, deviation = (torch.tensor(each, device=image.device)[:, None, None] for each in (network.MEAN, network.DEVIATION))
+    mean, deviation = (
+        torch.tensor(each, device=image.device)[:, None, None] for each in (network.MEAN, network.DEVIATION)
+    )
     return (image * deviation + (mean - MEAN)) / SCALE  # b 3 h w
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from geosam.arrays import Labels
+from geosam.backbone.network import CHANNELS, STRIDES
 from geosam.errors import OptionError
 from geosam.recognition import picture
-from geosam.backbone.network import CHANNELS, STRIDES
 from geosam.recognition.loading import Encoder, load_backbone
 from geosam.recognition.pooling import RegionSums, pool
 from geosam.scene import Chip

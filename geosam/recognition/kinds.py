@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from safetensors import SafetensorError, safe_open
 
-from geosam.errors import ModelError, WeightsError
 from geosam.backbone.network import CHANNELS
+from geosam.errors import ModelError, WeightsError
 from geosam.recognition.description import RegionFeatures, names
 from geosam.recognition.loading import FOLDER
 

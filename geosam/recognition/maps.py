@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float16
 
-from geosam.errors import ModelError
 from geosam.backbone.network import CHANNELS, STRIDES
+from geosam.errors import ModelError
 
 GRAIN = 256
 """Features are rounded to multiples of 1/256, far below what tells kinds apart, so that sums of them are exact.

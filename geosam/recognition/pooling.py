@@ -15,9 +15,9 @@ from jaxtyping import Float64, Int64
 from scipy import sparse
 
 from geosam.arrays import Flags, Labels, Pixels
+from geosam.backbone.network import CHANNELS, STRIDES
 from geosam.errors import OptionError
 from geosam.recognition import picture
-from geosam.backbone.network import CHANNELS, STRIDES
 from geosam.recognition.maps import FeatureMaps, grid
 
 WIDTH = sum(CHANNELS) + len(picture.NAMES)

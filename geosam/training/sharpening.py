@@ -10,7 +10,7 @@ regressed beside it, for each alternative of a lone click, of which the best sho
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from geosam.nano.refiner import MaskRefiner, soften
 from geosam.nano.roi_crop import SAMPLING
 from geosam.training.answers import Asked, Truth, answer, ask, batch_to_truth, choose, correct, is_ambiguous
 from geosam.training.batches import Batch, iterate
+from geosam.training.beginning import take_over
 from geosam.training.checkpoints import Average, Progress, load, save
 from geosam.training.config import DataOptions, SharpenerOptions, TrainConfig
 from geosam.training.layout import lay_out
@@ -86,13 +87,14 @@ class Course:
     progress: Progress
 
     @classmethod
-    def begin(cls, network: NanoSam, config: TrainConfig, options: SharpenerOptions) -> "Course":
-        """Start from the sharpener that a network has already, or from random weights that the seed decides."""
+    def begin(
+        cls, network: NanoSam, config: TrainConfig, options: SharpenerOptions, before: Mapping[str, Tensor]
+    ) -> "Course":
+        """Start from the sharpener in the weights before the run, or from random weights that the seed decides."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
             sharpener = MaskRefiner(network.spec.encoder_sizes["fine_channels"][-1], network.spec.width)
-        if network.mask_sharpener is not None:
-            sharpener.load_state_dict(network.mask_sharpener.state_dict())
+        take_over(before, sharpener, prefix="mask_sharpener.")
         lay_out(sharpener, torch.channels_last).to(network.pixel_mean.device)
         optimiser = torch.optim.AdamW(
             sharpener.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=options.weight_decay
@@ -121,6 +123,7 @@ def with_sharpener(
     data: Path | None,
     workers: int,
     device: torch.device | None = None,
+    before: Mapping[str, Tensor] | None = None,
 ) -> NanoSam:
     """Give a copy of a network that holds a sharpener of its masks.
 
@@ -140,10 +143,12 @@ def with_sharpener(
         Processes that make batches.
     device
         Where it is trained; None for where the network is, to which it comes back.
+    before
+        Weights of the run before, whose sharpener it begins with if there is one.
     """
     home = network.pixel_mean.device
     network = deepcopy(network).to(device or home).eval().requires_grad_(requires_grad=False)
-    course = Course.begin(network, config, options)
+    course = Course.begin(network, config, options, before or {})
     if (folder / NAME).is_file():
         course.load(folder / NAME)
     learn(course, network, folder=folder, data=data, workers=workers)

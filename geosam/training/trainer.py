@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from geosam.models import write_sam
 from geosam.nano.network import NanoSam, build_nano
 from geosam.training.answers import Truth, ask, batch_to_truth, judge
 from geosam.training.batches import Batch, iterate
-from geosam.training.beginning import take_over, weights_in, with_backbone
+from geosam.training.beginning import read_weights, take_over, with_backbone
 from geosam.training.calibration import calibrated
 from geosam.training.checkpoints import NAME, Average, Progress, load, save
 from geosam.training.config import TrainConfig, read_config, spec_of
@@ -105,8 +106,8 @@ def train(
     save_minutes, peek_minutes
         Time between checkpoints, and between looks at held-out quality.
     start_from
-        A checkpoint of the same network from which only the weights are taken; by default that of the run which the
-        configuration names as its ``start``, carried out first, in ``out/start``, if it is not there.
+        A weights file with which the run begins, as far as names and shapes agree; by default that of the run which
+        the configuration names as its ``start``, carried out first, in ``out/start``, if it is not there.
 
     Returns
     -------
@@ -124,58 +125,56 @@ def train(
     folder, pictures = Path(out), None if data is None else Path(data)
     folder.mkdir(parents=True, exist_ok=True)
     beginning = None if start_from is None else Path(start_from)
-    if resume and (folder / NAME).is_file():
-        beginning = folder / NAME
     if beginning is None and config.start is not None:
-        before = folder / START
-        train(
-            config.start,
-            before,
-            data=data,
-            resume=resume,
-            processes=processes,
-            workers=workers,
-            save_minutes=save_minutes,
-            peek_minutes=peek_minutes,
-        )
-        beginning = before / NAME
-    sitting = Sitting(folder, pictures, beginning, workers, save_minutes, peek_minutes)
+        beginning = folder / START / f"{config.start.name}.safetensors"
+        if not beginning.is_file():
+            how = {"resume": resume, "processes": processes, "workers": workers}
+            train(
+                config.start, beginning.parent, data=data, save_minutes=save_minutes, peek_minutes=peek_minutes, **how
+            )
+    goes_on = resume and (folder / NAME).is_file()
+    sitting = Sitting(folder, pictures, beginning, goes_on, workers, save_minutes, peek_minutes)
     run_together(_sit, processes, config, sitting)
     return folder / f"{config.name}.safetensors"
 
 
 @dataclass(frozen=True)
 class Sitting:
-    """Where a run writes, what it reads and begins from, and how often it looks up."""
+    """Where a run writes, what it reads and begins with, and how often it looks up."""
 
     folder: Path
     data: Path | None
     beginning: Path | None
+    goes_on: bool
     workers: int
     save_minutes: float
     peek_minutes: float
 
     @property
     def checkpoint(self) -> Path:
-        """The file that it goes on from."""
+        """The file that it saves its state to, and goes on from."""
         return self.folder / NAME
+
+    def weights_before(self) -> Mapping[str, Tensor]:
+        """The weights that it begins with; none of a run that begins with random ones."""
+        return {} if self.beginning is None else read_weights(self.beginning)
 
 
 def _sit(team: Team, config: TrainConfig, sitting: Sitting) -> None:
     if not logging.getLogger().handlers and team.size > 1:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    run = start(config, team)
-    if sitting.beginning == sitting.checkpoint:
+    run, before = start(config, team), sitting.weights_before()
+    if sitting.goes_on:
         run.progress = load(sitting.checkpoint, parts=run.parts, digest=config.digest)
         log.info("resumed at step %d", run.progress.step)
-    elif sitting.beginning is not None:
-        left = take_over(weights_in(sitting.beginning), run.network, run.head)
+    elif before:
+        left = take_over(before, run.network)
         run.average = Average(run.network, config.optimiser.ema)
-        log.info("begins with %s, but for %s", sitting.beginning, ", ".join(left) or "nothing")
+        log.info("begins with %s, but for %d parameters", sitting.beginning, len(left))
     _loop(run, sitting)
     if team.leads:
         _save(run, sitting)
-        export(run, sitting.folder, sitting.data, started=sitting.folder / START / NAME, workers=sitting.workers)
+        export(run, sitting.folder, sitting.data, before=before, workers=sitting.workers)
 
 
 def start(config: TrainConfig, team: Team = ALONE, *, device: torch.device | None = None) -> Run:
@@ -351,30 +350,34 @@ def _precision(device: torch.device) -> Any:
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def export(run: Run, folder: Path, data: Path | None = None, *, started: Path | None = None, workers: int = 0) -> Path:
+def export(
+    run: Run,
+    folder: Path,
+    data: Path | None = None,
+    *,
+    before: Mapping[str, Tensor] | None = None,
+    workers: int = 0,
+) -> Path:
     """Write the averaged weights in half precision, with the specification inside.
 
     Where there are data, predicted IoUs are calibrated and a judge of masks is fitted; where the configuration asks for
     it, a sharpener of masks is trained with ``workers`` processes that make its batches.
 
-    Where the configuration asks for it, they are blended with those in the checkpoint that the run started from: what
-    the run unlearned comes back, and little of what it learned goes (Wortsman et al. 2022, "Robust fine-tuning of
-    zero-shot models").
+    Where the configuration asks for it, they are blended with the weights ``before`` the run: what it unlearned comes
+    back, and little of what it learned goes (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
     """
+    before = before or {}
     network = lay_out(deepcopy(run.network).to("cpu"), torch.contiguous_format)
     run.average.apply(network)
-    blend = run.config.optimiser.blend
-    if run.config.start is not None and blend < 1 and started is not None:
-        before = Average(network, run.config.optimiser.ema)
-        load(started, parts={"average": before}, digest=None)
-        with torch.no_grad():
-            for name, parameter in network.named_parameters():
-                parameter.lerp_(before.values[name], 1 - blend)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name in before and before[name].shape == parameter.shape:
+                parameter.lerp_(before[name].float(), 1 - run.config.optimiser.blend)
     if data is not None:
         network = with_judge(calibrated(network, data), data)
     if run.config.sharpener is not None:
         where = {"folder": folder, "data": data, "workers": workers, "device": run.device}
-        network = with_sharpener(network, run.config, run.config.sharpener, **where)
+        network = with_sharpener(network, run.config, run.config.sharpener, before=before, **where)
     path = folder / f"{run.config.name}.safetensors"
     write_sam(network, path)
     return path

@@ -45,7 +45,7 @@ def test_the_loss_of_a_lesson(tiny, options, again):
     @torch.no_grad()
     def loss(device: torch.device) -> float:
         network = trainer.start(tiny, device=device).network.eval()
-        course = sharpening.Course.begin(network, tiny, options)
+        course = sharpening.Course.begin(network, tiny, options, {})
         lesson = sharpening.lesson_of(network, batch, torch.Generator().manual_seed(1), least_iou=0.0)
         return float(
             sharpening.judge_lesson(course.sharpener, lesson, torch.Generator().manual_seed(2), again=again)[0]

@@ -18,7 +18,7 @@ QUIET = {"workers": 0, "peek_minutes": 0.0}
 @pytest.mark.slow
 def test_it_learns_to_undo_what_it_is_shown(tiny, options, tmp_path):
     network = trainer.start(tiny).network.eval().requires_grad_(requires_grad=False)
-    course = sharpening.Course.begin(network, tiny, replace(options, steps=10_000))
+    course = sharpening.Course.begin(network, tiny, replace(options, steps=10_000), {})
     y, x = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
     targets = ((x > 15) & (x < 45) & (y > 20) & (y < 50)).float()[None].repeat(2, 1, 1)
     shifted = 6 * targets.roll((3, -3), (1, 2)) - 3
@@ -71,7 +71,7 @@ def test_a_course_goes_on_as_if_it_had_not_stopped(tiny, options, tmp_path):
     part = tmp_path / "part"
     part.mkdir()
     fixed = network.eval().requires_grad_(requires_grad=False)
-    course = sharpening.Course.begin(fixed, tiny, options)
+    course = sharpening.Course.begin(fixed, tiny, options, {})
     whole_course, course.options = course.options, replace(options, steps=4)
     batches = sharpening.iterate(
         sharpening.data_of(tiny, options), None, first=0, last=2, workers=0, cell=sharpening.SAMPLING
