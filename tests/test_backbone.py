@@ -21,7 +21,9 @@ def test_gradients_of_a_depthwise_convolution_are_those_of_pytorch(h, w, kernel,
     ours, theirs = depthwise(x, weight, bias, stride), functional.conv2d(x, weight, bias, stride, 0, 1, 4)
     torch.testing.assert_close(ours, theirs)
     wanted = torch.randn(ours.shape, generator=dice, dtype=torch.float64)
-    for mine, right in zip(*(torch.autograd.grad((out * wanted).sum(), [x, weight, bias]) for out in (ours, theirs))):
+    for mine, right in zip(
+        *(torch.autograd.grad((out * wanted).sum(), [x, weight, bias]) for out in (ours, theirs)), strict=True
+    ):
         torch.testing.assert_close(mine, right)
 
 

@@ -108,7 +108,7 @@ def load_model(
     --------
     >>> load_model("vit_x")
     Traceback (most recent call last):
-    geosam.errors.ModelError: model 'vit_x': expected one of nano, vit_b, vit_l, vit_h, or a weights file; ...
+    geosam.errors.ModelError: model 'vit_x': expected one of nano, nano2, vit_b, vit_l, vit_h, or a weights file; ...
     """
     if other := _other(name_or_path):
         from geosam.adapters import load
@@ -163,7 +163,7 @@ def models() -> list[ModelRow]:
     Examples
     --------
     >>> [row.name for row in models()][:5]
-    ['nano', 'vit_b', 'vit_l', 'vit_h', 'sam_hq_vit_b']
+    ['nano', 'nano2', 'vit_b', 'vit_l', 'vit_h']
     """
     from geosam.adapters import published
 

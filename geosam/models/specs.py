@@ -18,23 +18,33 @@ _published = partial(
     SamSpec, encoder="vit", licence="Apache-2.0", source="Meta AI, Segment Anything (Kirillov et al. 2023)"
 )
 
+_built_in = partial(  # the sizes of `training/nano.toml` and `training/nano2.toml`, which make their weights
+    NanoSpec,
+    width=128,
+    decoder_sizes={"heads": 4, "mlp": 512, "iou_hidden": 128, "activation": "relu"},
+    drawn=True,
+    position_side=256,
+    focus_px=(256, 512),
+    sharpened=True,
+    judged=True,
+    recipe=nano_recipe(refines=True, scores=True),
+    licence="Apache-2.0",
+)
+
 SPECS: dict[str, SamSpec] = {
     each.name: each
     for each in (
-        NanoSpec(  # the sizes of `training/nano.toml`, which makes its weights
+        _built_in(
             "nano",
             "conv",
             {"widths": (32, 64, 128, 256), "depths": (1, 2, 4, 2), "fine_channels": (64, 32)},
-            width=128,
-            decoder_sizes={"heads": 4, "mlp": 512, "iou_hidden": 128, "activation": "relu"},
-            drawn=True,
-            position_side=256,
-            focus_px=(256, 512),
-            sharpened=True,
-            judged=True,
-            recipe=nano_recipe(refines=True, scores=True),
-            licence="Apache-2.0",
             source="geosam, trained on a procedural world and open imagery",
+        ),
+        _built_in(
+            "nano2",
+            "lite0",
+            {"widths": (32, 64), "depths": (1, 2), "fine_channels": (64, 32)},
+            source="geosam, on EfficientNet-Lite0 (Google, ImageNet), trained on a procedural world and open imagery",
         ),
         _published(
             "vit_b",

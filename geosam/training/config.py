@@ -71,6 +71,12 @@ SHARPENER = {
     "least_iou": SHARE,
 }
 
+SOURCES = {
+    "conv": "geosam, trained on a procedural world and open imagery",
+    "lite0": "geosam, on EfficientNet-Lite0 (Google, ImageNet), trained on a procedural world and open imagery",
+}
+"""Who made weights, by their encoder."""
+
 GENERAL = {"name": text(200, 1), "seed": whole(0, 1 << 31), "start": text(4096, 1)}
 """What stands outside of all tables."""
 
@@ -283,7 +289,7 @@ def spec_of(config: TrainConfig) -> NanoSpec:
 
 
 def _spec(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
-    source = "geosam, trained on a procedural world and open imagery"
+    source = SOURCES.get(str(model.get("encoder")), "")
     recipe = nano_recipe(refines=False, scores=False)
     return {"name": name, **model, "recipe": recipe, "licence": "Apache-2.0", "source": source}
 

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def weights_file(small, tmp_path_factory) -> Path:
 
 
 def test_a_close_name_is_suggested():
-    with pytest.raises(ModelError, match=r"model 'vit-b': expected one of nano, vit_b, .* did you mean 'vit_b'\?"):
+    with pytest.raises(ModelError, match=r"model 'vit-b': expected one of nano, nano2, vit_b, .* did you mean 'vit_b'\?"):
         spec("vit-b")
 
 
@@ -78,16 +79,17 @@ def test_published_specs_are_complete():
             assert each.url.startswith("https://")
 
 
-def test_nano_is_what_its_training_makes():
+@pytest.mark.parametrize("name", ["nano", "nano2"])
+def test_a_built_in_model_is_what_its_training_makes(name):
     """The registry's sizes and the training configuration's are the same; and the weights, once they are here, load."""
-    made, listed = spec_of(read_config()), SPECS["nano"]
+    made, listed = spec_of(read_config(Path(str(resources.files("geosam.training"))) / f"{name}.toml")), SPECS[name]
     recipe = nano_recipe(refines=True, scores=True)
     made = replace(made, judged=True, sharpened=True, recipe=recipe)  # these come at its end
     assert shapes_of(made) == shapes_of(listed)
-    for name in ("side", "width", "drawn", "position_side", "focus_px", "sharpened", "judged", "recipe"):
-        assert getattr(made, name) == getattr(listed, name), name
+    for field in ("side", "width", "drawn", "position_side", "focus_px", "sharpened", "judged", "recipe", "source"):
+        assert getattr(made, field) == getattr(listed, field), field
     if weights_path(listed).exists():
-        assert load_model("nano").name == "nano"
+        assert load_model(name).name == name
         assert weights_path(listed).stat().st_size <= 25e6
         assert load_model(weights_path(listed)).recipe == listed.recipe
 
@@ -346,7 +348,7 @@ def test_the_built_in_model_reads_alike_by_name_and_by_path():
     "name", ["", ".", "/", "nanoo", "~no-such-user/x.pth", "a\x00b", "a" * 400, "a" * 400 + ".pth"]
 )
 def test_names_that_are_none_are_refused_with_what_there_is(name):
-    with pytest.raises(ModelError, match=r"nano, vit_b, vit_l, vit_h"):
+    with pytest.raises(ModelError, match=r"nano, nano2, vit_b, vit_l, vit_h"):
         load_model(name)
 
 
