@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from geosam.nano.recipe import former_recipe
-from geosam.rules import FLAG, Rule, several, whole
+from geosam.rules import FLAG, Rule, check, several, whole
 from geosam.sam.spec import FIELDS, STRIDE, SamSpec
 from geosam.segmenter import Recipe
 
+STAGES = {"conv": 4, "lite0": 2}
+"""Encoders, and the stages that each has of its own."""
+
+WIDTH, DEPTH = whole(2, 4096), whole(0, 64)
+
 ENCODER = {
-    "widths": several(whole(2, 4096), 2, 4),
-    "depths": several(whole(0, 64), 2, 4),
+    "widths": several(WIDTH, 2, 4),
+    "depths": several(DEPTH, 2, 4),
     "fine_channels": several(whole(1, 1024), 2, 2),
 }
 """Sizes of the image encoder."""
@@ -58,7 +63,7 @@ class NanoSpec(SamSpec):
     sharpened: bool = False
     judged: bool = False
 
-    kinds: ClassVar[tuple[str, ...]] = ("conv", "lite0")
+    kinds: ClassVar[tuple[str, ...]] = tuple(STAGES)
     rules: ClassVar[Mapping[str, Rule]] = RULES
     encoder_rules: ClassVar[Mapping[str, Rule]] = ENCODER
 
@@ -66,6 +71,15 @@ class NanoSpec(SamSpec):
     def from_dict(cls, values: object) -> "NanoSpec":
         """See `SamSpec.from_dict`."""
         return cls(**vars(super().from_dict(values)))
+
+    @classmethod
+    def check(cls, values: object) -> dict[str, Any]:
+        """See `SamSpec.check`; an encoder has as many widths and depths as stages."""
+        checked = super().check(values)
+        count, sizes = STAGES[checked["encoder"]], checked["encoder_sizes"]
+        rules = {"widths": several(WIDTH, count, count), "depths": several(DEPTH, count, count)}
+        check({name: sizes[name] for name in rules}, rules, "encoder_sizes")
+        return checked
 
     @classmethod
     def former(cls, values: Mapping[str, Any]) -> Recipe:
