@@ -1,4 +1,4 @@
-"""Candidates for the built-in model's image encoder: what they cost and what they learn in the same few steps.
+"""Candidates for the built-in models' image encoders: what they cost and what they learn in the same few steps.
 
     python benchmarks/encoders.py [DATA] [--steps 300] [--only NAME …] [-o table.md]
 
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,13 +32,24 @@ from geosam.training import read_config, train
 from geosam.training.config import spec_of
 
 FINE = [64, 32]
-CANDIDATES = {
-    "nano: dense convolutions": ("plain", {"widths": [32, 64, 128, 256], "depths": [1, 2, 4, 2]}),
-    "narrower and deeper": ("plain", {"widths": [24, 48, 96, 192], "depths": [2, 3, 8, 3]}),
-    "wider and shallower": ("plain", {"widths": [48, 96, 160, 256], "depths": [1, 1, 2, 1]}),
-    "depthwise, as ConvNeXt": ("depthwise", {"widths": [32, 64, 128, 256], "depths": [2, 2, 6, 2]}),
+PRETRAINED = {"encoder": "lite0", "encoder_sizes": {"widths": [32, 64], "depths": [1, 2], "fine_channels": FINE}}
+
+
+def plain(*widths: int, depths: list[int]) -> dict[str, Any]:
+    """An encoder of four stages."""
+    return {"encoder_sizes": {"widths": widths, "depths": depths, "fine_channels": FINE}}
+
+
+CANDIDATES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "nano: dense convolutions": (plain(32, 64, 128, 256, depths=[1, 2, 4, 2]), {}),
+    "narrower and deeper": (plain(24, 48, 96, 192, depths=[2, 3, 8, 3]), {}),
+    "wider and shallower": (plain(48, 96, 160, 256, depths=[1, 1, 2, 1]), {}),
+    "depthwise, as ConvNeXt": (plain(32, 64, 128, 256, depths=[2, 2, 6, 2]), {}),
+    "nano2: pretrained, kernels fixed": (PRETRAINED, {"backbone_rate": 0.2, "backbone_kernels": False}),
+    "pretrained, everything learns": (PRETRAINED, {"backbone_rate": 0.2, "backbone_kernels": True}),
+    "pretrained, a slower backbone": (PRETRAINED, {"backbone_rate": 0.05, "backbone_kernels": False}),
 }
-"""Kind of block, and the encoder's sizes."""
+"""The model and the optimiser, where they differ from `nano`'s."""
 
 
 class DepthwiseBlock(nn.Module):
@@ -60,7 +72,7 @@ class DepthwiseBlock(nn.Module):
 def blocks_of(kind: str) -> Iterator[None]:
     """Encoders built meanwhile consist of such blocks."""
     before = conv.Block
-    if kind == "depthwise":
+    if kind.startswith("depthwise"):
         conv.Block = DepthwiseBlock
     try:
         yield
@@ -70,16 +82,16 @@ def blocks_of(kind: str) -> Iterator[None]:
 
 def measure(name: str, data: Path | None, *, steps: int) -> dict[str, str]:
     """One row of the table."""
-    kind, sizes = CANDIDATES[name]
+    model, optimiser = CANDIDATES[name]
     whole = read_config().start or read_config()
     config = replace(
         whole,
-        model=replace(whole.model, encoder_sizes={**sizes, "fine_channels": FINE}),
+        model=replace(whole.model, **model),
         data=replace(whole.data, sides=(256,)),
-        optimiser=replace(whole.optimiser, steps=steps, dense_steps=steps // 3, decay=0.4),
+        optimiser=replace(whole.optimiser, steps=steps, dense_steps=steps // 3, decay=0.4, **optimiser),
         losses=replace(whole.losses, corrections_after=steps),
     )
-    with blocks_of(kind):
+    with blocks_of(name):
         sam = build(spec_of(config))
         seconds = encoding(to_predictor(sam, name))
         begin = time.perf_counter()
