@@ -31,20 +31,20 @@ from geosam.sam.model import Predictor
 from geosam.training import read_config, train
 from geosam.training.config import spec_of
 
-FINE = [64, 32]
-PRETRAINED = {"encoder": "lite0", "encoder_sizes": {"widths": [32, 64], "depths": [1, 2], "fine_channels": FINE}}
+FINE = (64, 32)
+PRETRAINED = {"encoder": "lite0", "encoder_sizes": {"widths": (32, 64), "depths": (1, 2), "fine_channels": FINE}}
 
 
-def plain(*widths: int, depths: list[int]) -> dict[str, Any]:
+def plain(*widths: int, depths: tuple[int, ...]) -> dict[str, Any]:
     """An encoder of four stages."""
     return {"encoder_sizes": {"widths": widths, "depths": depths, "fine_channels": FINE}}
 
 
 CANDIDATES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "nano: dense convolutions": (plain(32, 64, 128, 256, depths=[1, 2, 4, 2]), {}),
-    "narrower and deeper": (plain(24, 48, 96, 192, depths=[2, 3, 8, 3]), {}),
-    "wider and shallower": (plain(48, 96, 160, 256, depths=[1, 1, 2, 1]), {}),
-    "depthwise, as ConvNeXt": (plain(32, 64, 128, 256, depths=[2, 2, 6, 2]), {}),
+    "nano: dense convolutions": (plain(32, 64, 128, 256, depths=(1, 2, 4, 2)), {}),
+    "narrower and deeper": (plain(24, 48, 96, 192, depths=(2, 3, 8, 3)), {}),
+    "wider and shallower": (plain(48, 96, 160, 256, depths=(1, 1, 2, 1)), {}),
+    "depthwise, as ConvNeXt": (plain(32, 64, 128, 256, depths=(2, 2, 6, 2)), {}),
     "nano2: pretrained, kernels fixed": (PRETRAINED, {"backbone_rate": 0.2, "backbone_kernels": False}),
     "pretrained, everything learns": (PRETRAINED, {"backbone_rate": 0.2, "backbone_kernels": True}),
     "pretrained, a slower backbone": (PRETRAINED, {"backbone_rate": 0.05, "backbone_kernels": False}),
