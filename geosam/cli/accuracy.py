@@ -111,7 +111,7 @@ def sample(
     *,
     mapping: Map,
     design: Design,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.", rich_help_panel=_SAMPLE)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.", min=0, rich_help_panel=_SAMPLE)] = 0,
     blind: Annotated[
         bool, typer.Option("--blind", help="Leave out what the map says.", rich_help_panel=_SAMPLE)
     ] = False,
@@ -156,6 +156,8 @@ def read_users(text: str, names: list[str]) -> dict[str, float]:
         given = {name.strip(): float(value) for name, value in pairs}
     except ValueError:
         raise OptionError(f"--users {text!r}", expected="0.8, or water=0.95,*=0.7") from None
+    if len(given) < len(pairs):
+        raise OptionError(f"--users {text!r}", expected="each class once")
     odd = next((name for name in given if name != "*" and name not in names), None)
     if odd is not None:
         raise OptionError(f"--users with {odd!r}", expected=f"one of {', '.join(names)}, or *")
