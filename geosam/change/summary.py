@@ -11,6 +11,7 @@ from geosam.change.damage import GRADES
 from geosam.change.status import STATUSES
 from geosam.errors import OptionError, PromptError
 from geosam.polygons.measure import measure
+from geosam.scene.reproject import parse_crs
 from geosam.vectors import Purpose, read_vector
 
 MOST_CELLS = 100_000
@@ -77,7 +78,7 @@ def _units(units: Any, frame: Any, crs: Any, given_crs: Any) -> tuple[list[str],
         return _cells(float(units), frame)
     layer = read_vector(units, purpose=Purpose.bare(PromptError, "units"), needs_crs=given_crs is None)
     if given_crs is not None:
-        layer = layer.set_crs(given_crs, allow_override=True)
+        layer = layer.set_crs(parse_crs(given_crs), allow_override=True)
     layer = layer.to_crs(crs) if layer.crs is not None and crs is not None else layer
     layer = layer[layer.geometry.intersects(frame)]
     text = [name for name in layer.columns if pd.api.types.is_string_dtype(layer[name]) and name != layer.geometry.name]

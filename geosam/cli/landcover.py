@@ -82,11 +82,15 @@ class Written:
         typer.Option(help="Also areas: .csv table, .svg chart; repeatable.", rich_help_panel=WRITTEN),
     ] = None
     report: Annotated[Path | None, typer.Option(help="Also one HTML page.", rich_help_panel=WRITTEN)] = None
+    save_model: Annotated[
+        Path | None, typer.Option(help="Also what was learned, .geosam, for other scenes.", rich_help_panel=WRITTEN)
+    ] = None
     overwrite: Overwrite = False
 
     def named(self) -> dict[str, Any]:
         """By the names that `geosam.pipeline.landcover.LandcoverFiles` has for it."""
-        return vars(self) | {"areas": tuple(self.areas or ())}
+        said = vars(self) | {"areas": tuple(self.areas or ())}
+        return {("model" if name == "save_model" else name): value for name, value in said.items()}
 
 
 @flat
@@ -110,9 +114,6 @@ def landcover(
     block: Block = None,
     bands_as: BandsAs = None,
     written: Written,
-    save_model: Annotated[
-        Path | None, typer.Option(help="Also what was learned, for other scenes.", rich_help_panel=WRITTEN)
-    ] = None,
     model: Model = "nano",
     ground: Ground,
     stretch: Stretch = "auto",
@@ -149,8 +150,6 @@ def landcover(
             store=None if store == "none" else store,
             progress=progress,
         )
-    if save_model is not None and found.classification is not None:
-        found.outputs.append(found.classification.model.save(save_model))
     show_map(found, Console(soft_wrap=True))
 
 
