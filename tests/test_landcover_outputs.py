@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 pytest.importorskip("sklearn", reason="scikit-learn is an extra: geosam[landcover]")
 
 from geosam.cli import app
-from geosam.errors import LandcoverError, OptionError, SinkError
+from geosam.errors import GeosamError, LandcoverError, OptionError, SinkError
 from geosam.landcover import (
     ClassifyOptions,
     DesignOptions,
@@ -30,6 +30,7 @@ from geosam.landcover import (
     draw_points,
     sample_design,
 )
+from geosam.landcover.model import LandcoverModel
 from geosam.landcover.rasters import read_map
 from geosam.pipeline.landcover import LandcoverFiles, SampleSource, map_landcover
 from geosam.polygons import frame, polygonize
@@ -195,6 +196,41 @@ def test_nothing_is_written_if_one_file_cannot_be(scene, segments, samples, tmp_
 def test_samples_or_a_model_but_not_both(scene, segments, tmp_path):
     with pytest.raises(OptionError, match="neither"):
         map_landcover(scene, LandcoverFiles(tmp_path / "map.gpkg"), segments=segments)
+
+
+@pytest.mark.parametrize("name", ["report", "model"])
+def test_nothing_is_told_of_samples_that_are_not_there(name, scene, segments, report, tmp_path):
+    files = LandcoverFiles(tmp_path / "map.gpkg", **{name: tmp_path / {"report": "a.html", "model": "a.geosam"}[name]})
+    with pytest.raises(OptionError, match="of a map without samples"):
+        map_landcover(scene, files, trained=report.classification.model, segments=segments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_is_one_of_the_outputs(path, segments, samples, tmp_path):
+    samples.to_file(tmp_path / "samples.gpkg")
+    segments.to_parquet(tmp_path / "segments.parquet")
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    made = ["landcover", str(path), "--samples", str(tmp_path / "samples.gpkg"), "-q"]
+    made += ["--segments", str(tmp_path / "segments.parquet"), "-o", str(tmp_path / "map.gpkg"), "--save-model"]
+    for wrong in ("samples.gpkg", "map.gpkg", "model.txt"):
+        assert CliRunner().invoke(app, [*made, str(tmp_path / wrong), "--overwrite"]).exit_code != 0
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+    (tmp_path / "m.geosam").write_text("mine")
+    assert CliRunner().invoke(app, [*made, str(tmp_path / "m.geosam")]).exit_code != 0
+    assert (tmp_path / "m.geosam").read_text() == "mine"
+    assert CliRunner().invoke(app, [*made, str(tmp_path / "m.geosam"), "--overwrite"]).exit_code == 0
+    assert LandcoverModel.load(tmp_path / "m.geosam").legend.names == tuple(sorted(KINDS))
+
+
+def test_samples_are_read_before_the_scene_is_segmented(path, samples, tmp_path, monkeypatch):
+    monkeypatch.setattr("geosam.pipeline.segment", lambda *_, **__: pytest.fail("the scene is segmented"))
+    for how, message in (
+        ({"label": "nix"}, "without a column"),
+        ({"crs": "foo"}, "crs='foo'"),
+        ({"legend": "nlcd"}, "of class"),
+    ):
+        with pytest.raises(GeosamError, match=message):
+            map_landcover(path, LandcoverFiles(tmp_path / "map.gpkg"), samples=SampleSource(samples, **how))
 
 
 def test_codes_of_a_legend_where_zero_is_a_class(scene, segments, samples, tmp_path):

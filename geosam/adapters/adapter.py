@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from geosam.adapters.family import Family, Norm, Opened
+from geosam.adapters.family import Family, Opened
 from geosam.adapters.preprocess import Fit, normalise
 from geosam.arrays import Pixels, PointLabels
 from geosam.errors import ModelError
@@ -26,44 +26,19 @@ class Adapter(Family, Segmenter):
     class of the library it wraps and how its embedding is laid out; prompts, resampling and rounding are the same for
     all.
 
-    Parameters
-    ----------
-    model
-        A model of the class that `library` names, with its weights, on its device.
-    name
-        What users call it.
-    key
-        Identifies the weights; part of every stored embedding's key.
-    dtype
-        Precision of the image encoder's arithmetic; prompts are answered in float32.
-    norm
-        Mean and deviation of red, green and blue, of pixels of 0 to 1; None for those of the family.
+    Parameters are those of `Family`. Prompts are answered in float32, whatever an image is encoded in.
     """
 
     squash: ClassVar[bool]
     """Whether windows become square, whatever their aspect; else they are padded. See `geosam.adapters.preprocess`."""
 
-    def __init__(
-        self,
-        model: Any,
-        *,
-        name: str,
-        key: str,
-        dtype: torch.dtype = torch.float32,
-        norm: Norm | None = None,
-    ) -> None:
-        self.model, self.name, self.dtype = model.eval().requires_grad_(requires_grad=False), name, dtype
-        self.key = key if dtype == torch.float32 else f"{key}-{str(dtype).removeprefix('torch.')}"
-        self.device = next(model.parameters()).device
-        self._norm = norm or self.norm
+    def __init__(self, model: Any, **how: Any) -> None:
+        super().__init__(model, **how)
         prompts = model.config.prompt_encoder_config
         self.side = int(prompts.image_size)
         self._cells = 4 * (self.side // int(prompts.patch_size))
         self.capabilities = Capabilities(max_batch=BATCH)
         self._masks = int(model.config.mask_decoder_config.num_multimask_outputs)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.key!r}, side={self.side}, device={str(self.device)!r})"
 
     @abstractmethod
     def embed(self, images: Tensor) -> Sequence[Tensor]:
@@ -99,7 +74,7 @@ class Adapter(Family, Segmenter):
         pixels
             Red, green and blue from 0 to 255, ``3 h w``.
         """
-        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self._is_reduced):
+        with torch.inference_mode(), self.precision():
             maps = self.embed(self.image(pixels)[None].to(self.device))
             arrays = tuple(each[0].half().cpu().contiguous().numpy() for each in maps)
         return Features(arrays, (pixels.shape[1], pixels.shape[2]))
@@ -161,10 +136,6 @@ class Adapter(Family, Segmenter):
         given = {name: value.to(self.device) for name, value in given.items()}
         found = self.model(**(_repeated(features, n) if each else features), **given, multimask_output=multimask)
         return found.pred_masks.flatten(0, 1).float().cpu(), found.iou_scores.flatten(0, 1).float().cpu().numpy()
-
-    @property
-    def _is_reduced(self) -> bool:
-        return self.dtype != torch.float32
 
     def _check(self, features: list[Tensor]) -> list[Tensor]:
         """Refuse another model's features, whose coarse map has another shape, before the library trips over them."""

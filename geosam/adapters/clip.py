@@ -14,6 +14,7 @@ the ground, and does not depend on which other words are asked.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,12 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from geosam.adapters.family import Family, Norm, Opened, Published
+from geosam.adapters.family import Norm, Opened, Published
 from geosam.adapters.open_clip import CONFIGURATION, configuration, to_library, uses_quick_gelu
-from geosam.adapters.preprocess import normalise
-from geosam.adapters.sources import vocabulary_folder
-from geosam.adapters.vocabulary import MERGES, PACKED, PAIRS, WHOLE, Vocabulary, read_vocabulary
+from geosam.adapters.preprocess import normalise, resized
+from geosam.adapters.reading import COMMON, TextFamily
+from geosam.adapters.vocabulary import MERGES, PACKED, PAIRS, WHOLE, Vocabulary
 from geosam.arrays import Labels, Pixels
-from geosam.errors import WeightsError
 from geosam.segmenter import WordReader, batches
 
 NORM: Norm = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -67,29 +67,16 @@ LEAST_PX = 32
 BATCH = 32
 """Crops that are embedded together: bounds memory and changes nothing else but rounding."""
 
-COMMON = "openai/clip-vit-base-patch32"
-"""The repository whose vocabulary all of them share."""
 
-
-class ClipReader(Family, WordReader):
+class ClipReader(TextFamily, WordReader):
     """CLIP over `transformers.CLIPModel`, and the same towers in open_clip's files.
 
-    Parameters
-    ----------
-    model
-        The library's model, on its device.
-    vocabulary
-        What its text tower reads.
-    opened
-        Its name, key and numbers.
-    pooled
-        Whether regions are pooled from the patches of their window, and not cropped.
+    With ``pooled`` regions are pooled from the patches of their window, and not cropped; see `TextFamily` for the rest.
     """
 
     library = "CLIPModel"
     kinds = ("clip",)
     does = "scores regions"
-    extra = "text"
     norm = NORM
     original = "visual."
     vocabulary = (WHOLE, PAIRS, MERGES, PACKED, CONFIGURATION)
@@ -133,24 +120,13 @@ class ClipReader(Family, WordReader):
     )
 
     def __init__(self, model: Any, vocabulary: Vocabulary, opened: Opened, *, pooled: bool = False) -> None:
-        self.model, self.reader, self.pooled = model.eval().requires_grad_(requires_grad=False), vocabulary, pooled
-        self.device = next(model.parameters()).device
-        self.dtype, self._norm = opened.dtype, opened.norm or self.norm
-        self._opened = opened
-        said = hashlib.sha256(repr((SENTENCES, GROUND, CONTEXT, LEAST_PX, pooled, str(opened.dtype))).encode())
-        self.name, self.key = opened.name, f"{opened.key}-{said.hexdigest()[:8]}"
+        said = hashlib.sha256(repr((SENTENCES, GROUND, CONTEXT, LEAST_PX, pooled)).encode()).hexdigest()[:8]
+        super().__init__(model, vocabulary, replace(opened, key=f"{opened.key}-{said}"))
+        self._opened, self.pooled = opened, pooled
         self.input_px = int(model.config.vision_config.image_size)
         self.patch_px = int(model.config.vision_config.patch_size)
         self.side = 1024
         self._words: dict[str, Tensor] = {}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.key!r}, input={self.input_px}, device={str(self.device)!r})"
-
-    @classmethod
-    def of(cls, model: Any, opened: Opened) -> "ClipReader":
-        """See `Family.of`."""
-        return cls(model, clip_vocabulary(opened.path, cls.vocabulary[:4], model.config.text_config.vocab_size), opened)
 
     @classmethod
     def convert(cls, state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -188,7 +164,7 @@ class ClipReader(Family, WordReader):
         found = []
         for rows in batches(len(crops), BATCH):
             images = torch.stack([self.image(pixels[:, y, x]) for y, x in crops[rows]])
-            with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self._is_reduced):
+            with torch.inference_mode(), self.precision():
                 embedded = self.model.get_image_features(pixel_values=images.to(self.device)).pooler_output
             found.append(functional.normalize(embedded.float().cpu(), dim=1))
         return torch.cat(found)
@@ -228,14 +204,8 @@ class ClipReader(Family, WordReader):
             self._words[word] = functional.normalize(mean, dim=0)
         return self._words[word]
 
-    @property
-    def _is_reduced(self) -> bool:
-        return self.dtype != torch.float32
-
     def _resample(self, pixels: Pixels, shape: tuple[int, int]) -> Float32[Tensor, "3 sh sw"]:
-        picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-        small = np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float32)
-        return normalise(torch.from_numpy(small).permute(2, 0, 1), *self._norm)
+        return normalise(resized(pixels, shape, Image.Resampling.BICUBIC), *self._norm)
 
 
 def squares(labels: Labels) -> Iterator[tuple[slice, slice]]:
@@ -273,33 +243,3 @@ def others(word: str) -> list[str]:
     """
     said = f" {word} "
     return [group[0] for group in GROUND if not any(f" {each} " in said for each in group)]
-
-
-def clip_vocabulary(path: Path, files: Sequence[str], size: int) -> Vocabulary:
-    """The vocabulary beside weights, or the one that all of CLIP's kin share, from the cache.
-
-    Parameters
-    ----------
-    path
-        The weights.
-    files
-        How those files may be named.
-    size
-        Tokens that the text tower knows.
-
-    Raises
-    ------
-    WeightsError
-        If there is none, or it has other tokens.
-    """
-    for folder in (path if path.is_dir() else path.parent, vocabulary_folder(COMMON, files)):
-        if folder is not None and (found := read_vocabulary(folder, files)) is not None:
-            if len(found) != size:
-                given = f"a vocabulary of {len(found)} tokens in {str(folder)!r}"
-                raise WeightsError(given, expected=f"the {size} of {str(path)!r}", hint="put its own beside it")
-            return found
-    raise WeightsError(
-        f"no vocabulary lies beside {str(path)!r}",
-        expected=f"{WHOLE}, {PAIRS} with {MERGES}, or {PACKED}",
-        hint=f"copy it there, or `hf download {COMMON} {WHOLE}`",
-    )

@@ -55,6 +55,22 @@ def proposals(
     return Proposals(boxes[rows], score[rows])
 
 
+def by_word(
+    boxes: Float32[np.ndarray, "n 4"], scores: Float32[np.ndarray, "n w"], threshold: Number, nms_iou: Number = 1.0
+) -> list[Proposals]:
+    """What `proposals` keeps of each word's boxes; a box belongs to the word of its best score.
+
+    Examples
+    --------
+    >>> boxes = np.array([[0, 0, 4, 4], [5, 5, 9, 9]], np.float32)
+    >>> [each.boxes.tolist() for each in by_word(boxes, np.array([[0.4, 0.8], [0.9, 0.2]], np.float32), 0.5)]
+    [[[5.0, 5.0, 9.0, 9.0]], [[0.0, 0.0, 4.0, 4.0]]]
+    """
+    best = scores.argmax(1)
+    rows = [np.flatnonzero(best == word) for word in range(scores.shape[1])]
+    return [proposals(boxes[of], scores[of, word], threshold, nms_iou) for word, of in enumerate(rows)]
+
+
 def unlike(boxes: Float32[np.ndarray, "n 4"], iou: Number) -> Bool[np.ndarray, "n"]:
     """Non-maximum suppression: which boxes, given best first, share no more than an IoU with one that stays.
 

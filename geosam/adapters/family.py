@@ -1,4 +1,4 @@
-"""What a family of models is: a class of the library, its checkpoints, and how their names become the library's."""
+"""A family of models: a class of the library, its checkpoints, how names become the library's; and one model of it."""
 
 from abc import ABC
 from collections.abc import Mapping
@@ -85,7 +85,21 @@ class Opened:
 
 
 class Family(ABC):
-    """A family of models; what it can do is said by the port that its class also derives from."""
+    """A family of models, and one of them; what it can do is said by the port that its class also derives from.
+
+    Parameters
+    ----------
+    model
+        A model of the class that `library` names, with its weights, on its device.
+    name
+        What users call it.
+    key
+        Identifies the weights; part of every stored embedding's key.
+    dtype
+        Precision of the image encoder's arithmetic.
+    norm
+        Mean and deviation of red, green and blue, of pixels of 0 to 1; None for those of the family.
+    """
 
     library: ClassVar[str]
     """Name of the model's class in `transformers`, or its path below it where the library hides the class."""
@@ -110,6 +124,24 @@ class Family(ABC):
 
     vocabulary: ClassVar[tuple[str, ...]] = ()
     """Files that hold the vocabulary of a model that reads words; none for one that does not."""
+
+    side: int
+    """Pixels to a side of the windows that suit it."""
+
+    def __init__(
+        self, model: Any, *, name: str, key: str, dtype: torch.dtype = torch.float32, norm: Norm | None = None
+    ) -> None:
+        self.model, self.name, self.dtype = model.eval().requires_grad_(requires_grad=False), name, dtype
+        self.key = key if dtype == torch.float32 else f"{key}-{str(dtype).removeprefix('torch.')}"
+        self.device = next(model.parameters()).device
+        self._norm = norm or self.norm
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.key!r}, side={self.side}, device={str(self.device)!r})"
+
+    def precision(self) -> torch.autocast:
+        """The context in which an image is encoded."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     @classmethod
     def convert(cls, state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:

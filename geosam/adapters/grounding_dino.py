@@ -7,6 +7,7 @@ so that no word is taken for a part of another.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from geosam.adapters.detections import proposals, to_boxes
-from geosam.adapters.family import Family, Opened, Published
-from geosam.adapters.preprocess import normalise
+from geosam.adapters.detections import by_word, to_boxes
+from geosam.adapters.family import Opened, Published
+from geosam.adapters.preprocess import normalise, resized
+from geosam.adapters.reading import TextFamily
 from geosam.adapters.vocabulary import PIECES, WHOLE, Tokens, Vocabulary, read_vocabulary
 from geosam.arrays import Pixels
 from geosam.errors import ModelError, WeightsError
@@ -30,23 +32,12 @@ SHORTEST, LONGEST = 800, 1333
 """The input's shorter side, and what its longer one may be at most, where the folder does not say."""
 
 
-class GroundingDinoFinder(Family, WordFinder):
-    """GroundingDINO over `transformers.GroundingDinoForObjectDetection`.
-
-    Parameters
-    ----------
-    model
-        The library's model, on its device.
-    vocabulary
-        What its text tower reads.
-    opened
-        Its name, key and numbers.
-    """
+class GroundingDinoFinder(TextFamily, WordFinder):
+    """GroundingDINO over `transformers.GroundingDinoForObjectDetection`."""
 
     library = "GroundingDinoForObjectDetection"
     kinds = ("grounding-dino",)
     does = "finds boxes"
-    extra = "text"
     vocabulary = (WHOLE, PIECES)
     published = (
         Published(
@@ -61,25 +52,20 @@ class GroundingDinoFinder(Family, WordFinder):
     )
 
     def __init__(self, model: Any, vocabulary: Vocabulary, opened: Opened) -> None:
-        self.model, self.reader = model.eval().requires_grad_(requires_grad=False), vocabulary
-        self.device, self.dtype = next(model.parameters()).device, opened.dtype
-        self.name, self.key = opened.name, f"{opened.key}-{str(opened.dtype).removeprefix('torch.')}"
+        super().__init__(model, vocabulary, opened)
         size = dict(opened.size)
         self.shortest, self.longest = size.get("shortest_edge", SHORTEST), size.get("longest_edge", LONGEST)
-        self._norm, self.side = opened.norm or self.norm, self.shortest
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.key!r}, side={self.side}, device={str(self.device)!r})"
+        self.side = self.shortest
 
     @classmethod
-    def of(cls, model: Any, opened: Opened) -> "GroundingDinoFinder":
-        """See `Family.of`."""
-        found = read_vocabulary(opened.path, cls.vocabulary)
+    def vocabulary_of(cls, model: Any, path: Path) -> Vocabulary:
+        """See `TextFamily.vocabulary_of`; each has its own."""
+        found = read_vocabulary(path, cls.vocabulary)
         if found is None:
             raise WeightsError(
-                f"folder {str(opened.path)!r} has no vocabulary", expected=f"{WHOLE} or {PIECES}", hint="download it"
+                f"folder {str(path)!r} has no vocabulary", expected=f"{WHOLE} or {PIECES}", hint="download it"
             )
-        return cls(model, found, opened)
+        return found
 
     def propose(self, pixels: Pixels, words: Sequence[str]) -> list[Proposals]:
         """See `WordFinder.propose`."""
@@ -107,10 +93,8 @@ class GroundingDinoFinder(Family, WordFinder):
 
     def image(self, pixels: Pixels) -> Float[Tensor, "3 sh sw"]:
         """Resample and normalise a window, as the published image processor does."""
-        h, w = fitted((pixels.shape[1], pixels.shape[2]), self.shortest, self.longest)
-        picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-        small = np.asarray(picture.resize((w, h), Image.Resampling.BILINEAR), np.float32)
-        return normalise(torch.from_numpy(small).permute(2, 0, 1), *self._norm)
+        shape = fitted((pixels.shape[1], pixels.shape[2]), self.shortest, self.longest)
+        return normalise(resized(pixels, shape, Image.Resampling.BILINEAR), *self._norm)
 
     def _ask(self, image: Tensor, words: Sequence[str], shape: tuple[int, int]) -> list[Proposals]:
         tokens = self.reader(sentence(words))
@@ -121,18 +105,12 @@ class GroundingDinoFinder(Family, WordFinder):
                 raise ModelError(given, expected="a word of the language that the model learned, mostly English")
         ids = torch.tensor([tokens.ids], device=self.device)
         given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
-        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self._is_reduced):
+        with torch.inference_mode(), self.precision():
             found = self.model(pixel_values=image, **given)
         scores = found.logits[0].float().sigmoid().cpu().numpy()  # q t
         boxes = to_boxes(found.pred_boxes[0], (shape[1], shape[0]), shape)  # q 4
         each = np.stack([scores[:, part].max(1) for part in spoken], 1)  # q w
-        best = each.argmax(1)
-        of_word = [np.flatnonzero(best == row) for row in range(len(words))]
-        return [proposals(boxes[rows], each[rows, row], THRESHOLD) for row, rows in enumerate(of_word)]
-
-    @property
-    def _is_reduced(self) -> bool:
-        return self.dtype != torch.float32
+        return by_word(boxes, each, THRESHOLD)
 
 
 class MmGroundingDinoFinder(GroundingDinoFinder):

@@ -13,10 +13,11 @@ from jaxtyping import Float
 from scipy import ndimage
 from torch import Tensor
 
-from geosam.adapters.clip import NORM, clip_vocabulary
-from geosam.adapters.detections import proposals, to_boxes
-from geosam.adapters.family import Family, Opened, Published
+from geosam.adapters.clip import NORM
+from geosam.adapters.detections import by_word, to_boxes
+from geosam.adapters.family import Opened, Published
 from geosam.adapters.preprocess import normalise
+from geosam.adapters.reading import TextFamily
 from geosam.adapters.vocabulary import MERGES, PACKED, PAIRS, WHOLE, Vocabulary
 from geosam.arrays import Pixels
 from geosam.segmenter import Proposals, WordFinder
@@ -28,23 +29,12 @@ SENTENCE = "a photo of a {}"
 """What is said about a word, as in training."""
 
 
-class Owlv2Finder(Family, WordFinder):
-    """OWLv2 over `transformers.Owlv2ForObjectDetection`.
-
-    Parameters
-    ----------
-    model
-        The library's model, on its device.
-    vocabulary
-        What its text tower reads.
-    opened
-        Its name, key and numbers.
-    """
+class Owlv2Finder(TextFamily, WordFinder):
+    """OWLv2 over `transformers.Owlv2ForObjectDetection`."""
 
     library = "Owlv2ForObjectDetection"
     kinds = ("owlv2",)
     does = "finds boxes"
-    extra = "text"
     norm = NORM
     vocabulary = (WHOLE, PAIRS, MERGES, PACKED)
     published = (
@@ -60,18 +50,8 @@ class Owlv2Finder(Family, WordFinder):
     )
 
     def __init__(self, model: Any, vocabulary: Vocabulary, opened: Opened) -> None:
-        self.model, self.reader = model.eval().requires_grad_(requires_grad=False), vocabulary
-        self.device, self.dtype = next(model.parameters()).device, opened.dtype
-        self.name, self.key = opened.name, f"{opened.key}-{str(opened.dtype).removeprefix('torch.')}"
-        self._norm, self.side = opened.norm or self.norm, int(model.config.vision_config.image_size)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.key!r}, side={self.side}, device={str(self.device)!r})"
-
-    @classmethod
-    def of(cls, model: Any, opened: Opened) -> "Owlv2Finder":
-        """See `Family.of`."""
-        return cls(model, clip_vocabulary(opened.path, cls.vocabulary, model.config.text_config.vocab_size), opened)
+        super().__init__(model, vocabulary, opened)
+        self.side = int(model.config.vision_config.image_size)
 
     def propose(self, pixels: Pixels, words: Sequence[str]) -> list[Proposals]:
         """See `WordFinder.propose`."""
@@ -81,14 +61,12 @@ class Owlv2Finder(Family, WordFinder):
         given = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(there)}
         given = {name: each.to(self.device) for name, each in given.items()}
         image = self.image(pixels)[None].to(self.device)
-        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self._is_reduced):
+        with torch.inference_mode(), self.precision():
             found = self.model(pixel_values=image, **given)
         scores = found.logits[0].float().sigmoid().cpu().numpy()  # q w
         h, w = pixels.shape[1:]
         boxes = to_boxes(found.pred_boxes[0].float(), (max(h, w), max(h, w)), (h, w))  # q 4
-        best = scores.argmax(1)
-        of_word = [np.flatnonzero(best == row) for row in range(len(words))]
-        return [proposals(boxes[rows], scores[rows, row], THRESHOLD, NMS_IOU) for row, rows in enumerate(of_word)]
+        return by_word(boxes, scores, THRESHOLD, NMS_IOU)
 
     def image(self, pixels: Pixels) -> Float[Tensor, "3 side side"]:
         """Pad a window to a square, right and below, blur as much as it shrinks, resample and normalise.
@@ -104,7 +82,3 @@ class Owlv2Finder(Family, WordFinder):
         small = ndimage.zoom(soft, (1, 1 / factor, 1 / factor), order=1, mode="mirror", grid_mode=True)
         small = torch.from_numpy(np.clip(np.asarray(small, np.float32), whole.min(), whole.max()))
         return normalise(small * 255, *self._norm)
-
-    @property
-    def _is_reduced(self) -> bool:
-        return self.dtype != torch.float32

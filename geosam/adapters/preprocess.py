@@ -99,9 +99,7 @@ class Fit:
         if self.scaled == self.shape:
             return torch.tensor(pixels, dtype=torch.float32)
         if not self.squash:
-            picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-            small = picture.resize((self.scaled[1], self.scaled[0]), Image.Resampling.BILINEAR)
-            return torch.tensor(np.asarray(small), dtype=torch.float32).permute(2, 0, 1)  # 3 sh sw
+            return resized(pixels, self.scaled, Image.Resampling.BILINEAR)
         whole = torch.tensor(pixels, dtype=torch.float32)[None]  # 1 3 h w
         return functional.interpolate(whole, self.scaled, mode="bilinear", antialias=True)[0].round_()
 
@@ -127,6 +125,12 @@ class Fit:
         if (eh, ew) != logits.shape[-2:]:
             logits = _sample(logits[None], (h, w), (1 / eh, 1 / ew))[0]  # n h w
         return functional.pad(logits, (0, full - w, 0, full - h), value=OUTSIDE)  # n c c
+
+
+def resized(pixels: Pixels, shape: tuple[int, int], how: Image.Resampling) -> Float32[Tensor, "3 sh sw"]:
+    """Resample pixels to ``shape`` ``(sh, sw)`` as Pillow does; whole numbers from 0 to 255."""
+    picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    return torch.tensor(np.asarray(picture.resize(shape[::-1], how)), dtype=torch.float32).permute(2, 0, 1)
 
 
 def normalise(

@@ -15,17 +15,16 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from geosam.adapters.clip import clip_vocabulary
 from geosam.adapters.detections import LEAST
-from geosam.adapters.family import Family, Opened, Published
+from geosam.adapters.family import Opened, Published
 from geosam.adapters.preprocess import Fit, normalise
+from geosam.adapters.reading import TextFamily
 from geosam.adapters.vocabulary import MERGES, PAIRS, WHOLE, Vocabulary
 from geosam.arrays import Pixels
 from geosam.segmenter import Proposals, WordFinder, batches, centred
 
 THRESHOLD = 0.5
 """The family's own threshold of scores, as in all of its authors' examples."""
-
 
 HALF = 0.5
 """Probability from which on a pixel is part of an instance."""
@@ -34,25 +33,16 @@ BATCH = 16
 """Masks that are brought to the window's pixels together: bounds memory and changes nothing else."""
 
 
-class Sam3Finder(Family, WordFinder):
+class Sam3Finder(TextFamily, WordFinder):
     """SAM 3's detector over `transformers.Sam3Model`.
 
     The library hides the class where `torchvision` is missing, which it needs for boxes as examples, and not for words.
 
-    Parameters
-    ----------
-    model
-        The library's model, on its device.
-    vocabulary
-        What its text tower reads.
-    opened
-        Its name, key and numbers.
     """
 
     library = "models.sam3.modeling_sam3.Sam3Model"
     kinds = ("sam3", "sam3_video")
     does = "finds masks"
-    extra = "text"
     norm = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     vocabulary = (WHOLE, PAIRS, MERGES)
     published = (
@@ -70,23 +60,13 @@ class Sam3Finder(Family, WordFinder):
     original = "detector."
 
     def __init__(self, model: Any, vocabulary: Vocabulary, opened: Opened) -> None:
-        self.model, self.reader = model.eval().requires_grad_(requires_grad=False), vocabulary
-        self.device, self.dtype = next(model.parameters()).device, opened.dtype
-        self.name, self.key = opened.name, f"{opened.key}-{str(opened.dtype).removeprefix('torch.')}"
-        self._norm, self.side = opened.norm or self.norm, int(model.config.vision_config.backbone_config.image_size)
+        super().__init__(model, vocabulary, opened)
+        self.side = int(model.config.vision_config.backbone_config.image_size)
         self._words: dict[str, tuple[Any, Tensor]] = {}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.key!r}, side={self.side}, device={str(self.device)!r})"
-
-    @classmethod
-    def of(cls, model: Any, opened: Opened) -> "Sam3Finder":
-        """See `Family.of`."""
-        return cls(model, clip_vocabulary(opened.path, cls.vocabulary, model.config.text_config.vocab_size), opened)
 
     def propose(self, pixels: Pixels, words: Sequence[str]) -> list[Proposals]:
         """See `WordFinder.propose`."""
-        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self._is_reduced):
+        with torch.inference_mode(), self.precision():
             seen = self.model.get_vision_features(pixel_values=self.image(pixels)[None].to(self.device))
             return [self._instances(seen, word, (pixels.shape[1], pixels.shape[2])) for word in words]
 
@@ -117,10 +97,6 @@ class Sam3Finder(Family, WordFinder):
             functional.interpolate(low[some], shape, mode="bilinear")[:, 0] > HALF for some in batches(len(low), BATCH)
         ]
         return _cut(torch.cat(drawn).cpu().numpy(), score[rows])
-
-    @property
-    def _is_reduced(self) -> bool:
-        return self.dtype != torch.float32
 
 
 def _cut(masks: np.ndarray, scores: np.ndarray) -> Proposals:

@@ -9,9 +9,10 @@ import shapely
 
 from geosam.change.damage import GRADES
 from geosam.change.status import STATUSES
-from geosam.errors import OptionError
+from geosam.errors import OptionError, PromptError
 from geosam.polygons.measure import measure
-from geosam.vectors import PROMPTS, read_vector
+from geosam.scene.reproject import parse_crs
+from geosam.vectors import Purpose, read_vector
 
 MOST_CELLS = 100_000
 """Cells of a grid at most; more are no summary."""
@@ -75,9 +76,9 @@ def _units(units: Any, frame: Any, crs: Any, given_crs: Any) -> tuple[list[str],
         return ["all"], np.array([frame], object)
     if isinstance(units, int | float):
         return _cells(float(units), frame)
-    layer = read_vector(units, purpose=PROMPTS, needs_crs=given_crs is None)
+    layer = read_vector(units, purpose=Purpose.bare(PromptError, "units"), needs_crs=given_crs is None)
     if given_crs is not None:
-        layer = layer.set_crs(given_crs, allow_override=True)
+        layer = layer.set_crs(parse_crs(given_crs), allow_override=True)
     layer = layer.to_crs(crs) if layer.crs is not None and crs is not None else layer
     layer = layer[layer.geometry.intersects(frame)]
     text = [name for name in layer.columns if pd.api.types.is_string_dtype(layer[name]) and name != layer.geometry.name]

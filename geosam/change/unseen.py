@@ -19,12 +19,14 @@ from rasterio.features import shapes
 from geosam.change.pair import Pair, tiles
 from geosam.errors import SceneError
 from geosam.paths import for_gdal
-from geosam.vectors import AREA, read_vector
+from geosam.vectors import Purpose, read_vector
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png")
 """Extensions of files that are read as rasters."""
 
 TILE = 2048
+
+COVER = Purpose.bare(SceneError, "clouds or other cover")
 
 
 def mask_polygons(source: Any) -> gpd.GeoDataFrame:
@@ -42,7 +44,7 @@ def mask_polygons(source: Any) -> gpd.GeoDataFrame:
     """
     if isinstance(source, str | PathLike) and Path(fspath(source)).suffix.lower() in RASTERS:
         return _raster_polygons(Path(fspath(source)))
-    return read_vector(source, purpose=AREA)
+    return read_vector(source, purpose=COVER)
 
 
 def mask_pair(pair: Pair, masks: Iterable[Any], *, after: bool = False) -> Pair:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import geosam
+from geosam.cli.accuracy import accuracy, sample
 from geosam.cli.catalog import catalog
 from geosam.cli.change import change, change_catalog
 from geosam.cli.demo import demo
@@ -18,7 +19,7 @@ from geosam.cli.evaluate import evaluate
 from geosam.cli.failures import Commands, run
 from geosam.cli.finetune import finetune
 from geosam.cli.info import info
-from geosam.cli.landcover import accuracy, landcover, landcover_catalog, sample
+from geosam.cli.landcover import landcover, landcover_catalog
 from geosam.cli.log import log_handler
 from geosam.cli.models import models, train
 from geosam.cli.plan import encode, plan

@@ -1,5 +1,6 @@
 """``geosam change``: two scenes and known objects in, what became of them out."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,7 @@ import typer
 from geosam.cli.catalog import Asset, Limit, Source, When, Where
 from geosam.cli.groups import flat
 from geosam.cli.machine import Machine, Model
-from geosam.cli.options import OUTPUT, PROMPTS, IdColumn, PromptsCrs, PromptsLayer
+from geosam.cli.options import OUTPUT, PROMPTS, Features
 from geosam.cli.scenes import Aoi, AoiCrs, Bands, Quiet, Store, open_asked, read_aoi
 
 _DATES, _EXTENT, _SHEET = "The two dates", "Extent of an event", "Situation map"
@@ -19,8 +20,6 @@ Masks = Annotated[
         help="Raster or vector file of clouds or other cover on that date; repeatable.", rich_help_panel=_DATES
     ),
 ]
-
-
 Decode = Annotated[
     bool, typer.Option("--decode/--no-decode", help="Decode outlines on both dates.", rich_help_panel=PROMPTS)
 ]
@@ -31,6 +30,115 @@ Metres = Annotated[
     float | None, typer.Option(help="Metres per pixel; default: the coarser scene's.", rich_help_panel=_DATES)
 ]
 Grades = Annotated[Path | None, typer.Option(help="Model of damage from `geosam.change.fit`; default: the package's.")]
+Date = Annotated[str, typer.Option(help="When it was taken, ISO 8601.", rich_help_panel=_DATES)]
+Method = Annotated[
+    Literal["outlines", "ndwi", "mndwi", "dnbr", "dndvi", "sar"] | None,
+    typer.Option(help="How the event's extent is found; `outlines`: by --extent-prompts.", rich_help_panel=_EXTENT),
+]
+ExtentPrompts = Annotated[
+    str | None, typer.Option(help="Vector file of points, boxes or polygons on the event.", rich_help_panel=_EXTENT)
+]
+ExtentWord = Annotated[
+    str | None,
+    typer.Option(
+        help="Word for what shows the event, as `water`: what it names after and not before.", rich_help_panel=_EXTENT
+    ),
+]
+ExtentBefore = Annotated[
+    str | None, typer.Option(help="Vector file of permanent water and the like: taken off.", rich_help_panel=_EXTENT)
+]
+ExtentBands = Annotated[
+    str | None, typer.Option(help="What --bands are, in order, as `green,nir,swir`.", rich_help_panel=_EXTENT)
+]
+Event = Annotated[str, typer.Option(help="flood, landslide, burn, earthquake …", rich_help_panel=_EXTENT)]
+Unit = Annotated[float, typer.Option(help="Minimum mapping unit, m².", min=0, rich_help_panel=_EXTENT)]
+Title = Annotated[str, typer.Option(help="What happened.", rich_help_panel=_SHEET)]
+Place = Annotated[str, typer.Option(help="Where.", rich_help_panel=_SHEET)]
+Author = Annotated[str, typer.Option(help="Who publishes the map.", rich_help_panel=_SHEET)]
+
+
+@dataclass(frozen=True)
+class Followed(Features):
+    """How known objects are followed from one date to another."""
+
+    decode: Decode = True
+    correct: Correct = True
+    resolution_m: Metres = None
+    grades: Grades = None
+
+    def named(self) -> dict[str, Any]:
+        """By the names that `geosam.change.CompareOptions` has for it; what is given only."""
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        return {("layer" if name == "prompts_layer" else name): value for name, value in said.items()}
+
+
+@dataclass(frozen=True)
+class Dates:
+    """When the scenes were taken, and what hides the ground then."""
+
+    mask_before: Masks = None
+    mask_after: Masks = None
+    date_before: Date = ""
+    date_after: Date = ""
+
+    def named(self) -> dict[str, Any]:
+        """By the names that `geosam.change.CompareOptions` has for it."""
+        masks = {"masks_before": tuple(self.mask_before or ()), "masks_after": tuple(self.mask_after or ())}
+        return masks | {"date_before": self.date_before, "date_after": self.date_after}
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How far an event reached."""
+
+    extent: Method = None
+    extent_prompts: ExtentPrompts = None
+    extent_word: ExtentWord = None
+    extent_before: ExtentBefore = None
+    extent_bands: ExtentBands = None
+    event: Event = "flood"
+    mmu: Unit = 400.0
+
+    def asked(self) -> Any:
+        """The extent that is asked for; None for none.
+
+        Raises
+        ------
+        OptionError
+            If options of an extent are given and none is asked for, or two ways at once.
+        """
+        from geosam.change import ExtentOptions
+        from geosam.errors import OptionError
+
+        method, prompts, bands = self.extent, self.extent_prompts, self.extent_bands
+        if self.extent_word is not None:
+            if method or prompts or bands:
+                other = "--extent" if method else "--extent-prompts" if prompts else "--extent-bands"
+                raise OptionError(f"--extent-word and {other}", expected="one of them", hint="leave one out")
+            return ExtentOptions("word", self.event, before=self.extent_before, mmu_m2=self.mmu, word=self.extent_word)
+        if method is None and prompts is None:
+            if self.extent_before or bands:
+                raise OptionError(
+                    "--extent-before or --extent-bands without --extent", expected="--extent or --extent-word as well"
+                )
+            return None
+        places = {name.strip(): place for place, name in enumerate(bands.split(","))} if bands else None
+        return ExtentOptions(method or "outlines", self.event, prompts, self.extent_before, places, self.mmu)
+
+
+@dataclass(frozen=True)
+class Titles:
+    """What a situation map says of itself."""
+
+    title: Title = "Change between two dates"
+    place: Place = ""
+    author: Author = "geosam"
+
+    def on(self, date: str) -> Any:
+        """As `geosam.sheets` takes it, of what was seen on a date."""
+        from geosam import sheets
+
+        return sheets.Titles(self.title, self.place, date, self.author)
 
 
 @flat
@@ -46,44 +154,13 @@ def change(
         str | None,
         typer.Option(help="Vector file of known objects, such as footprints; none: all.", rich_help_panel=PROMPTS),
     ] = None,
-    prompts_layer: PromptsLayer = None,
-    prompts_crs: PromptsCrs = None,
-    id_column: IdColumn = None,
     new: Annotated[
         bool, typer.Option("--new/--no-new", help="Look for new objects like the known ones.", rich_help_panel=PROMPTS)
     ] = True,
-    decode: Decode = True,
-    correct: Correct = True,
-    mask_before: Masks = None,
-    mask_after: Masks = None,
-    date_before: Annotated[str, typer.Option(help="When it was taken, ISO 8601.", rich_help_panel=_DATES)] = "",
-    date_after: Annotated[str, typer.Option(help="When it was taken, ISO 8601.", rich_help_panel=_DATES)] = "",
-    resolution_m: Metres = None,
+    followed: Followed,
+    dates: Dates,
+    extent: Extent,
     bands: Bands = None,
-    grades: Grades = None,
-    extent: Annotated[
-        Literal["outlines", "ndwi", "mndwi", "dnbr", "dndvi", "sar"] | None,
-        typer.Option(help="How the event's extent is found; `outlines`: by --extent-prompts.", rich_help_panel=_EXTENT),
-    ] = None,
-    extent_prompts: Annotated[
-        str | None, typer.Option(help="Vector file of points, boxes or polygons on the event.", rich_help_panel=_EXTENT)
-    ] = None,
-    extent_word: Annotated[
-        str | None,
-        typer.Option(
-            help="Word for what shows the event, as `water`: what it names after and not before.",
-            rich_help_panel=_EXTENT,
-        ),
-    ] = None,
-    extent_before: Annotated[
-        str | None,
-        typer.Option(help="Vector file of permanent water and the like: taken off.", rich_help_panel=_EXTENT),
-    ] = None,
-    extent_bands: Annotated[
-        str | None, typer.Option(help="What --bands are, in order, as `green,nir,swir`.", rich_help_panel=_EXTENT)
-    ] = None,
-    event: Annotated[str, typer.Option(help="flood, landslide, burn, earthquake …", rich_help_panel=_EXTENT)] = "flood",
-    mmu: Annotated[float, typer.Option(help="Minimum mapping unit, m².", min=0, rich_help_panel=_EXTENT)] = 400.0,
     units: Annotated[
         str | None,
         typer.Option(help="Polygons, or the side of grid cells in CRS units, to sum up by.", rich_help_panel=OUTPUT),
@@ -99,9 +176,7 @@ def change(
     page: Annotated[
         Path | None, typer.Option("--swipe", help="Also write a page with a swipe here, .html.", rich_help_panel=OUTPUT)
     ] = None,
-    title: Annotated[str, typer.Option(help="What happened.", rich_help_panel=_SHEET)] = "Change between two dates",
-    place: Annotated[str, typer.Option(help="Where.", rich_help_panel=_SHEET)] = "",
-    author: Annotated[str, typer.Option(help="Who publishes the map.", rich_help_panel=_SHEET)] = "geosam",
+    titles: Titles,
     store: Store = "auto",
     machine: Machine,
     overwrite: Annotated[
@@ -115,25 +190,9 @@ def change(
     import geosam
     from geosam.change import CompareOptions
     from geosam.execute import progress_bar
-    from geosam.sheets import Titles
 
     asked = CompareOptions(
-        resolution_m=resolution_m,
-        correct=correct,
-        decode=decode,
-        find_new=new,
-        layer=prompts_layer,
-        id_column=id_column,
-        prompts_crs=prompts_crs,
-        masks_before=tuple(mask_before or ()),
-        masks_after=tuple(mask_after or ()),
-        grades=grades,
-        extent=asked_extent(
-            extent, extent_prompts, extent_before, word=extent_word, bands=extent_bands, event=event, mmu=mmu
-        ),
-        units=read_units(units),
-        date_before=date_before,
-        date_after=date_after,
+        find_new=new, extent=extent.asked(), units=read_units(units), **followed.named(), **dates.named()
     )
     with progress_bar(quiet=quiet) as progress:
         result = geosam.compare_to_file(
@@ -145,7 +204,7 @@ def change(
             sheet=sheet,
             page=page,
             schema=schema,
-            titles=Titles(title, place, date_after, author),
+            titles=titles.on(dates.date_after),
             overwrite=overwrite,
             model=machine.load(model),
             options=asked,
@@ -167,13 +226,7 @@ def change_catalog(
     where: Where = None,
     asset: Asset = None,
     limit: Limit = None,
-    prompts_layer: PromptsLayer = None,
-    prompts_crs: PromptsCrs = None,
-    id_column: IdColumn = None,
-    decode: Decode = True,
-    correct: Correct = True,
-    resolution_m: Metres = None,
-    grades: Grades = None,
+    followed: Followed,
     bands: Bands = None,
     aoi: Aoi = None,
     aoi_crs: AoiCrs = None,
@@ -191,8 +244,6 @@ def change_catalog(
     from geosam.catalog.change import LAYER
     from geosam.execute import progress_bar
 
-    asked: dict[str, Any] = {"resolution_m": resolution_m, "correct": correct, "decode": decode, "layer": prompts_layer}
-    asked |= {"id_column": id_column, "prompts_crs": prompts_crs, "grades": grades}
     with progress_bar(quiet=quiet) as progress:
         run = change_catalog(
             source,
@@ -205,7 +256,7 @@ def change_catalog(
             model=machine.load(model),
             store=None if store == "none" else store,
             progress=progress,
-            **{name: value for name, value in asked.items() if value is not None},
+            **followed.named(),
         )
     console = Console(soft_wrap=True)
     console.print(f"{len(run.done)} pairs compared, {len(run.earlier)} before, {len(run.failed)} failed")
@@ -216,41 +267,6 @@ def change_catalog(
         console.print(f"  {run.folder / LAYER}: {run.objects['object_id'].nunique():,} objects, {dates} dates")
     if run.failed:
         raise typer.Exit(1)
-
-
-def asked_extent(
-    method: str | None,
-    prompts: str | None,
-    before: str | None,
-    *,
-    word: str | None,
-    bands: str | None,
-    event: str,
-    mmu: float,
-) -> Any:
-    """What extent the options ask for; None for none.
-
-    Raises
-    ------
-    OptionError
-        If options of an extent are given and none is asked for.
-    """
-    from geosam.change import ExtentOptions
-    from geosam.errors import OptionError
-
-    if word is not None:
-        if method or prompts or bands:
-            other = "--extent" if method else "--extent-prompts" if prompts else "--extent-bands"
-            raise OptionError(f"--extent-word and {other}", expected="one of them", hint="leave one out")
-        return ExtentOptions("word", event, before=before, mmu_m2=mmu, word=word)
-    if method is None and prompts is None:
-        if before or bands:
-            raise OptionError(
-                "--extent-before or --extent-bands without --extent", expected="--extent or --extent-word as well"
-            )
-        return None
-    places = {name.strip(): place for place, name in enumerate(bands.split(","))} if bands else None
-    return ExtentOptions(method or "outlines", event, prompts, before, places, mmu)
 
 
 def read_units(text: str | None) -> float | str | None:

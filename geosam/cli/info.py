@@ -6,37 +6,22 @@ from typing import Annotated, Any
 
 import typer
 
-from geosam.cli.scenes import (
-    Aoi,
-    AoiCrs,
-    Bands,
-    Nodata,
-    Resolution,
-    Scale,
-    SceneArgument,
-    Stretch,
-    open_asked,
-    working_pixel,
-)
+from geosam.cli.groups import flat
+from geosam.cli.scenes import SceneArgument, Seen
 
 
+@flat
 def info(
     scene: SceneArgument,
-    bands: Bands = None,
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
-    stretch: Stretch = "auto",
-    nodata: Nodata = None,
+    *,
+    seen: Seen,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what geosam understood of a scene: where it lies, its bands, what is data, and what was assumed."""
     from geosam.display import shown
     from geosam.scene.facts import facts_of
 
-    seen = {"bands": bands, "resolution": working_pixel(resolution, scale), "aoi_crs": aoi_crs}
-    facts = facts_of(open_asked(scene, stretch=stretch, nodata=nodata, aoi=aoi, **seen))
+    facts = facts_of(seen.open(scene))
     if as_json:
         facts |= {"scene": shown(facts["scene"]), "name": shown(facts["name"])}
         typer.echo(json.dumps(facts, indent=2, allow_nan=False))

@@ -104,12 +104,18 @@ Outline = Annotated[
 
 
 @dataclass(frozen=True)
-class PromptsFile:
-    """How the features of a prompts file are taken."""
+class Features:
+    """Which features of a prompts file are taken, where they lie, and what they are called."""
 
     prompts_layer: PromptsLayer = None
     prompts_crs: PromptsCrs = None
     id_column: IdColumn = None
+
+
+@dataclass(frozen=True)
+class PromptsFile(Features):
+    """How the features of a prompts file become prompts."""
+
     group_column: GroupColumn = None
     label_column: LabelColumn = None
 

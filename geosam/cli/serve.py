@@ -9,15 +9,18 @@ from typing import Annotated
 
 import typer
 
-from geosam.cli.scenes import Aoi, AoiCrs, Bands, Nodata, Resolution, Scale, SceneArgument, Store, Stretch
+from geosam.cli.groups import flat
+from geosam.cli.scenes import SceneArgument, Seen, Store
 
 _OBJECTS, _PAGE = "What is there already", "The page"
 
 MEGABYTE = 1 << 20
 
 
+@flat
 def serve(
     scene: SceneArgument,
+    *,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -50,25 +53,16 @@ def serve(
     until_eof: Annotated[
         bool, typer.Option("--until-eof", help="Stop when stdin closes.", rich_help_panel=_PAGE)
     ] = False,
-    bands: Bands = None,
-    resolution: Resolution = None,
-    scale: Scale = None,
-    aoi: Aoi = None,
-    aoi_crs: AoiCrs = None,
-    stretch: Stretch = "auto",
-    nodata: Nodata = None,
+    seen: Seen,
     store: Store = "auto",
 ) -> None:
     """Click on a scene in a browser; every accepted object is on disk at once. Ctrl-C stops it."""
-    from geosam.cli.scenes import open_asked, working_pixel
     from geosam.serve.start import needs, start
 
     needs("serve", "starlette", "uvicorn")
     from geosam.serve.web import Page, address_of, listen, run
 
-    pixel = working_pixel(resolution, scale)
-    how = {"bands": bands, "resolution": pixel, "aoi": aoi, "aoi_crs": aoi_crs}
-    opened = open_asked(scene, stretch=stretch, nodata=nodata, **how)
+    opened = seen.open(scene)
     listening = listen(port)
     desk = start(
         opened,

@@ -33,7 +33,7 @@ class Answer:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Clicked:
     """The clicks given so far for some objects, and what they led to.
 
     Attributes
@@ -94,14 +94,14 @@ def ask_clicks(
     return found
 
 
-def first_click(embedding: Embedding, segmenter: Segmenter, targets: Sequence[Target]) -> Asked:
+def first_click(embedding: Embedding, segmenter: Segmenter, targets: Sequence[Target]) -> Clicked:
     """Click each object at its deepest point."""
     prompts = PromptBatch.of_clicks(np.stack([each.point for each in targets]))
     found = answer(embedding, segmenter, prompts, connected=True)
-    return Asked(prompts, found, _in_pixels(found, embedding))
+    return Clicked(prompts, found, _in_pixels(found, embedding))
 
 
-def next_click(embedding: Embedding, segmenter: Segmenter, targets: Sequence[Target], asked: Asked) -> Asked:
+def next_click(embedding: Embedding, segmenter: Segmenter, targets: Sequence[Target], asked: Clicked) -> Clicked:
     """Click each object where its answer is wrong."""
     corrections = [correct(answer.mask, each.truth) for answer, each in zip(asked.answers, targets, strict=True)]
     points = np.array([(x, y) for x, y, _ in corrections], np.float32)[:, None]
@@ -109,7 +109,7 @@ def next_click(embedding: Embedding, segmenter: Segmenter, targets: Sequence[Tar
     before = asked.prompts
     prompts = PromptBatch(np.concatenate([before.points, points], 1), np.concatenate([before.labels, labels], 1))
     found = answer_correction(embedding, segmenter, asked.found, prompts)
-    return Asked(prompts, found, _in_pixels(found, embedding))
+    return Clicked(prompts, found, _in_pixels(found, embedding))
 
 
 def correct(answer: Crop, truth: Crop) -> tuple[float, float, int]:

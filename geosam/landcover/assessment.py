@@ -1,5 +1,6 @@
 """The accuracy of a map on disk, from a file of labelled places."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,9 +8,12 @@ import geopandas as gpd
 
 from geosam.errors import LandcoverError
 from geosam.landcover.accuracy import Accuracy, accuracy
-from geosam.landcover.points import class_areas, classes_at
-from geosam.landcover.samples import SAMPLES, class_text
-from geosam.vectors import read_vector
+from geosam.landcover.legend import plain
+from geosam.landcover.points import class_areas, classes_at, has_class
+from geosam.landcover.samples import class_text
+from geosam.vectors import Purpose, read_vector
+
+PLACES = Purpose.bare(LandcoverError, "labelled places")
 
 
 @dataclass(frozen=True)
@@ -45,45 +49,57 @@ def assess(
     mapped
         Polygons with classes.
     reference
-        Points with their true class: a file or a GeoDataFrame, in any CRS. Those without a class are left out.
+        Points with their true class: a file or a GeoDataFrame, in any CRS; of lines and polygons a point within counts.
+        Those without a class are left out. A class is the map's whose name it is, however that is capitalized; others
+        are classes that the map does not have.
     options
         See `AssessOptions`.
 
     Returns
     -------
-    The accuracy, areas in hectares; and what was left out, one sentence each.
+    The accuracy, areas in hectares; and what was left out or is no class of the map, one sentence each.
 
     Raises
     ------
     LandcoverError
-        If columns are missing, or no place lies on the map.
+        If columns are missing, no place lies on the map, or none is of a class that the map has.
     """
     options = options or AssessOptions()
-    points = read_vector(reference, purpose=SAMPLES)
+    points = read_vector(reference, purpose=PLACES)
     if options.reference not in points.columns:
         names = ", ".join(str(name) for name in points.columns if name != points.geometry.name)
         raise LandcoverError(
             f"places without a column {options.reference!r}", expected=f"one of {names}", hint="--reference names it"
         )
+    points = points.set_geometry(points.geometry.representative_point())
     areas = class_areas(mapped, options.column)
     labels = points[options.reference]
-    said = labels.notna() & (labels.astype(str).str.strip() != "") & points.geometry.notna()
+    said = has_class(labels) & points.geometry.notna()
     found = classes_at(mapped, points, options.column)
     strata, strata_areas = None, None
     used = said & found.notna()
     if options.strata is not None:
-        former = read_vector(options.strata, purpose=SAMPLES)
+        former = read_vector(options.strata, purpose=PLACES)
         strata_areas = class_areas(former, options.strata_column)
         strata = classes_at(former, points, options.strata_column)
         used &= strata.notna()
     if not used.any():
-        raise LandcoverError("places that are not labelled, or lie off the map", expected="labelled places on the map")
+        given = f"{len(points)} places that are not labelled in {options.reference!r}, or lie off the map"
+        raise LandcoverError(given, expected="labelled places on the map, in a CRS that is theirs")
+    true, strange = as_mapped([class_text(one) for one in labels[used]], areas)
+    if len(strange) == len({*true}):
+        raise LandcoverError(
+            f"places of class {_listed(strange)}",
+            expected=f"classes of the map: {_listed(areas)}",
+            hint="--column and --reference name the columns that hold them",
+        )
     notes = [f"{int((~said).sum())} places are not labelled and left out"] if not said.all() else []
     off = int((said & ~used).sum())
     notes += [f"{off} labelled places lie off the map and are left out"] if off else []
+    notes += [f"{_listed(strange)}: no class of the map, so that such places are wrong there"] if strange else []
     result = accuracy(
         found[used].tolist(),
-        [class_text(one) for one in labels[used]],
+        true,
         areas,
         strata=None if strata is None else strata[used].tolist(),
         strata_areas=strata_areas,
@@ -92,3 +108,22 @@ def assess(
         kappa=options.kappa,
     )
     return result, tuple(notes)
+
+
+def as_mapped(given: Iterable[str], classes: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Classes as the map spells them, and those that it does not have.
+
+    Examples
+    --------
+    >>> as_mapped(["Water", "wood", "bog"], ["water", "Wood", "wood"])
+    (['water', 'wood', 'bog'], ['bog'])
+    """
+    known = list(classes)
+    spelled = {plain(name): name for name in reversed(known)} | {name: name for name in known}
+    found = [spelled.get(name, spelled.get(plain(name), name)) for name in given]
+    return found, sorted({name for name in found if name not in known})
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:8]) + (" …" if len(shown) > 8 else "")

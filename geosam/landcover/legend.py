@@ -21,8 +21,12 @@ from importlib.resources import files
 from os import PathLike, fspath
 from pathlib import Path
 
+import pandas as pd
+
 from geosam.errors import LandcoverError
 from geosam.landcover.qml import classes_of
+from geosam.vectors import Purpose
+from geosam.vectors.text import read_text
 
 LEGENDS = ("worldcover", "dynamicworld", "esri", "nlcd", "corine")
 """Legends that are known by name."""
@@ -74,14 +78,14 @@ class Legend:
         if not self.codes or not len(self.codes) == len(self.names) == len(self.colours):
             given = f"{what} of {len(self.codes)} codes, {len(self.names)} names and {len(self.colours)} colours"
             raise LandcoverError(given, expected="one of each for at least one class")
-        for kind, values in (("code", self.codes), ("name", tuple(map(_plain, self.names)))):
+        for kind, values in (("code", self.codes), ("name", tuple(map(plain, self.names)))):
             twice = next((value for n, value in enumerate(values) if value in values[:n]), None)
             if twice is not None:
                 raise LandcoverError(f"{what} with the {kind} {twice!r} twice", expected=f"each {kind} once")
         odd = next((code for code in self.codes if not 0 <= code <= _LARGEST), None)
         if odd is not None:
             raise LandcoverError(f"{what} with the code {odd}", expected=f"whole numbers from 0 to {_LARGEST}")
-        if any(_plain(name) in ("", UNKNOWN) for name in self.names):
+        if any(plain(name) in ("", UNKNOWN) for name in self.names):
             raise LandcoverError(f"{what} with a class of no name, or named {UNKNOWN!r}", expected="names of classes")
         colour = next((colour for colour in self.colours if not re.fullmatch("#[0-9a-f]{6}", colour)), None)
         if colour is not None:
@@ -105,9 +109,9 @@ class Legend:
     def position(self, given: object) -> int | None:
         """The place of a class in the legend, by its code or its name; None if it has no such class."""
         text = str(given).strip()
-        plain = [_plain(name) for name in self.names]
-        if _plain(text) in plain:
-            return plain.index(_plain(text))
+        names = [plain(name) for name in self.names]
+        if plain(text) in names:
+            return names.index(plain(text))
         number = _whole(text)
         return self.codes.index(number) if number is not None and number in self.codes else None
 
@@ -192,10 +196,10 @@ class Legend:
         if suffix not in (".csv", ".qml"):
             return cls.named(fspath(given))
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            rows = _csv_rows(path) if suffix == ".csv" else classes_of(path.read_text(encoding="utf-8-sig"), path.name)
         except (OSError, UnicodeDecodeError) as error:
             raise LandcoverError(f"legend {fspath(given)!r} cannot be read ({error})", expected="a text file") from None
-        return from_rows(_csv_rows(text, path) if suffix == ".csv" else classes_of(text, path.name), path.name)
+        return from_rows(rows, path.name)
 
 
 def from_rows(rows: Iterable[tuple[str, str, str]], name: str) -> Legend:
@@ -208,7 +212,7 @@ def from_rows(rows: Iterable[tuple[str, str, str]], name: str) -> Legend:
     """
     codes, names, colours = [], [], []
     for row, (code, label, colour) in enumerate(rows):
-        number, found = _whole(code), _COLOUR.match(colour.strip())
+        number, found = _whole(code), _COLOUR.fullmatch(colour.strip())
         if number is None:
             raise LandcoverError(f"{name} with the code {code!r}", expected="whole numbers as codes of classes")
         if colour.strip() and not found:
@@ -236,16 +240,27 @@ def concepts() -> tuple[dict[str, str], ...]:
     return tuple(csv.DictReader(text.splitlines()))
 
 
-def _csv_rows(text: str, path: Path) -> list[tuple[str, str, str]]:
-    table = csv.DictReader(text.splitlines())
-    columns = {str(name).strip().lower(): name for name in table.fieldnames or ()}
-    code, name = columns.get("code"), columns.get("name")
-    colour = columns.get("colour") or columns.get("color")
-    if code is None or name is None:
-        raise LandcoverError(
-            f"{path.name} with columns {', '.join(columns) or 'none'}", expected="code, name and perhaps colour"
-        )
-    return [(row[code] or "", row[name] or "", (row[colour] or "") if colour else "") for row in table]
+def _csv_rows(path: Path) -> list[tuple[str, str, str]]:
+    table = read_rows(path, "a legend").rename(columns=lambda name: str(name).lower())
+    if not {"code", "name"} <= set(table):
+        raise LandcoverError(f"{path.name} with columns {', '.join(table)}", expected="code, name and perhaps colour")
+    colour = next((name for name in ("colour", "color") if name in table), None)
+    colours = [""] * len(table) if colour is None else table[colour]
+    return list(zip(table["code"], table["name"], colours, strict=True))
+
+
+def read_rows(path: Path, what: str) -> pd.DataFrame:
+    """The text of a table with delimiters, ``""`` for empty cells.
+
+    Raises
+    ------
+    LandcoverError
+        If it is none, or a line has more values than columns.
+    """
+    table, reasons = read_text(path, Purpose.bare(LandcoverError, what))
+    for row, reason in reasons.items():
+        raise LandcoverError(f"row {row + 1} of {path.name}: {reason}", expected="a value for each column at most")
+    return table.fillna("")
 
 
 _FAMILIAR = (
@@ -265,7 +280,7 @@ _FAMILIAR = (
 
 def _colour_for(name: str, row: int) -> str:
     """A familiar colour, else one that differs from those of the rows before."""
-    words = _plain(name)
+    words = plain(name)
     for spellings, colour in _FAMILIAR:
         if any(spelling in words for spelling in spellings):
             return colour
@@ -273,7 +288,8 @@ def _colour_for(name: str, row: int) -> str:
     return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A class's name in small letters, with single blanks: what two spellings of it have in common."""
     return " ".join(str(name).lower().split())
 
 

@@ -20,6 +20,9 @@ from geosam.landcover.forest import Forest
 from geosam.landcover.learning import require_sklearn
 from geosam.landcover.legend import Legend
 
+MODEL_FORMATS = (".geosam",)
+"""Extension of a model's file."""
+
 FORMAT = "geosam-landcover-1"
 _FACTS, _FOREST, _OTHER = "model.json", "forest.npz", "estimator.skops"
 _LARGEST = 1 << 30  # bytes of either; a forest of 400 trees has some megabytes

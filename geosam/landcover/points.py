@@ -1,5 +1,6 @@
 """Places to label, drawn from a map; and what the map says where places were labelled."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +14,19 @@ from geosam.landcover.outputs import HECTARE
 from geosam.landcover.samples import class_text
 from geosam.polygons.measure import measure
 
+log = logging.getLogger(__name__)
+
+MOST_PLACES = 1_000_000
+"""More places than anybody labels; as many take seconds to draw."""
+
 _MOST_ROUNDS = 10_000
 _PLACES = 7  # decimals of longitude and latitude: a centimetre
 
 
 def class_areas(mapped: gpd.GeoDataFrame, column: str = "class") -> dict[str, float]:
     """Area of each class of a map in hectares, on the ellipsoid; in squares of its units without a CRS.
+
+    Polygons without a class are no part of the map, and it is said.
 
     Raises
     ------
@@ -31,12 +39,28 @@ def class_areas(mapped: gpd.GeoDataFrame, column: str = "class") -> dict[str, fl
     shapes = np.asarray(mapped.geometry.values, object)
     if not len(shapes) or (shapely.get_dimensions(shapes) < 2).any():
         raise LandcoverError("a map that is not all polygons", expected="polygons with a class")
-    area = measure(shapes, mapped.crs)[0] / HECTARE
+    said = has_class(mapped[column])
+    if not said.any():
+        raise LandcoverError(f"a map whose column {column!r} is empty", expected="polygons with a class")
+    if not said.all():
+        log.warning("%d of %d polygons have no class and are no part of the map", (~said).sum(), len(said))
+    area = measure(shapes[said], mapped.crs)[0] / HECTARE
     if not np.isfinite(area).all():
-        area = shapely.area(shapes)
-    names, rows = np.unique([class_text(one) for one in mapped[column]], return_inverse=True)
+        area = shapely.area(shapes[said])
+    names, rows = np.unique([class_text(one) for one in mapped[column][said]], return_inverse=True)
     totals = np.bincount(rows, area, len(names))
     return {str(name): float(total) for name, total in zip(names, totals, strict=True)}
+
+
+def has_class(column: pd.Series) -> np.ndarray:
+    """Which rows say a class: neither nothing nor blanks.
+
+    Examples
+    --------
+    >>> has_class(pd.Series(["water", None, " ", 0])).tolist()
+    [True, False, False, True]
+    """
+    return (column.notna() & (column.astype(str).str.strip() != "")).to_numpy(bool)
 
 
 def draw_points(
@@ -61,13 +85,17 @@ def draw_points(
     -------
     GeoDataFrame
         Points in random order: ``PLOTID, LON, LAT, map_class`` (unless blind), ``reference`` (empty, to be filled in),
-        ``note``.
+        ``note``; of a map without a CRS ``X, Y`` in the place of ``LON, LAT``.
 
     Raises
     ------
     LandcoverError
-        If a class of `counts` is not on the map.
+        If a class of `counts` is not on the map, or the seed or the number of places makes no sense.
     """
+    if sum(counts.values()) > MOST_PLACES:
+        raise LandcoverError(f"{sum(counts.values()):,} places", expected=f"{MOST_PLACES:,} at most")
+    if seed < 0:
+        raise LandcoverError(f"seed={seed}", expected="0 or more")
     classes = mapped[column].map(class_text).to_numpy() if column in mapped.columns else np.zeros(0, object)
     rng = np.random.default_rng(seed)
     drawn, named = [], []
@@ -78,14 +106,12 @@ def draw_points(
         drawn.append(_points_in(own, int(count), rng))
         named += [str(name)] * int(count)
     points = np.concatenate(drawn)
+    _polygons_at(mapped, points)
     order = rng.permutation(len(points))
     geometry = gpd.GeoSeries(points[order], crs=mapped.crs)
-    lonlat = geometry.to_crs(4326) if mapped.crs is not None else geometry
-    table: dict[str, Any] = {
-        "PLOTID": np.arange(1, len(points) + 1),
-        "LON": lonlat.x.round(_PLACES).to_numpy(),
-        "LAT": lonlat.y.round(_PLACES).to_numpy(),
-    }
+    places, names = (geometry, ("X", "Y")) if mapped.crs is None else (geometry.to_crs(4326), ("LON", "LAT"))
+    xy = (each.round(_PLACES).to_numpy() for each in (places.x, places.y))
+    table: dict[str, Any] = {"PLOTID": np.arange(1, len(points) + 1), **dict(zip(names, xy, strict=True))}
     if not blind:
         table["map_class"] = np.array(named, object)[order]
     return gpd.GeoDataFrame({**table, "reference": "", "note": ""}, geometry=geometry)
@@ -110,12 +136,25 @@ def _points_in(polygons: np.ndarray, count: int, rng: np.random.Generator) -> np
 
 
 def classes_at(mapped: gpd.GeoDataFrame, points: gpd.GeoDataFrame, column: str = "class") -> pd.Series:
-    """What a map says at points, in any CRS; missing where it says nothing. Of several polygons the first counts."""
+    """What a map says at points, in any CRS; missing where it says nothing.
+
+    Of several polygons that lie over one another the first counts; how many points that concerns is said.
+    """
+    mapped = mapped[has_class(mapped[column])]
     there = points.to_crs(mapped.crs) if points.crs is not None and mapped.crs is not None else points
-    tree = shapely.STRtree(np.asarray(mapped.geometry.values, object))
-    point, polygon = tree.query(np.asarray(there.geometry.values, object), predicate="intersects")
+    point, polygon = _polygons_at(mapped, np.asarray(there.geometry.values, object))
     order = np.lexsort((polygon, point))
     first = order[np.flatnonzero(np.diff(point[order], prepend=-1))]
     found = pd.Series(pd.NA, index=points.index, dtype="str")
     found.iloc[point[first]] = mapped[column].map(class_text).to_numpy()[polygon[first]]
     return found
+
+
+def _polygons_at(mapped: gpd.GeoDataFrame, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of points and of the polygons that hold them; polygons that lie over one another are told."""
+    tree = shapely.STRtree(np.asarray(mapped.geometry.values, object))
+    point, polygon = tree.query(points, predicate="intersects")
+    several = int((np.unique(point, return_counts=True)[1] > 1).sum())
+    if several:
+        log.warning("%d of %d places lie in several polygons, whose areas count twice", several, len(points))
+    return point, polygon

@@ -15,9 +15,11 @@ from geosam.landcover.legend import Legend
 from geosam.polygons import polygonize
 from geosam.scene import open_scene
 from geosam.scene.dataset import open_dataset
-from geosam.vectors import read_vector
+from geosam.vectors import Purpose, read_vector
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img")
+MAP = Purpose.bare(LandcoverError, "a map of classes")
+
 MOST_CLASSES = 256
 """A raster with more values holds measurements, not classes."""
 
@@ -46,7 +48,7 @@ def read_map(source: str | PathLike[str], *, column: str = "class", legend: Lege
         If the file cannot be read.
     """
     if Path(source).suffix.lower() not in SUFFIXES:
-        return read_vector(source)
+        return read_vector(source, purpose=MAP)
     with open_dataset(source) as dataset:
         _check(dataset, fspath(source))
         codes = np.unique(np.concatenate([np.unique(strip[there]) for _, strip, there in _strips(dataset)]))
@@ -67,7 +69,8 @@ def _check(dataset: DatasetReader, source: str) -> None:
     whole = np.issubdtype(np.dtype(dataset.dtypes[0]), np.integer)
     if dataset.count != 1 or not whole:
         given = f"{source} has {dataset.count} bands of {dataset.dtypes[0]}"
-        raise LandcoverError(given, expected="one band of whole numbers, a code for each class")
+        hint = "`gdal_translate -b 1 -ot UInt16` makes it one, if its values are whole numbers"
+        raise LandcoverError(given, expected="one band of whole numbers, a code for each class", hint=hint)
 
 
 def _strips(dataset: DatasetReader) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

@@ -1,6 +1,5 @@
 """From one legend to another: which class of the one is which class of the other."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -11,7 +10,7 @@ import pandas as pd
 from jaxtyping import Integer
 
 from geosam.errors import LandcoverError
-from geosam.landcover.legend import Legend, concepts
+from geosam.landcover.legend import Legend, concepts, read_rows
 
 _NEXT = {
     "mangrove": ("wetland", "tree"),
@@ -110,10 +109,10 @@ class Remap:
             If it cannot be read, or a class is not of its legend.
         """
         try:
-            rows = list(csv.DictReader(Path(path).read_text(encoding="utf-8-sig").splitlines()))
-        except (OSError, UnicodeDecodeError) as error:
+            table = read_rows(Path(path), "a table of classes")
+        except OSError as error:
             raise LandcoverError(f"{fspath(path)!r} cannot be read ({error})", expected="a .csv file") from None
-        if not rows or not {"from", "to"} <= set(rows[0]):
+        if not len(table) or not {"from", "to"} <= set(table):
             raise LandcoverError(f"{fspath(path)!r}", expected="a table with columns from and to")
-        given = [(row["from"], row["to"]) for row in rows if row["from"] and row["to"]]
+        given = [(one, other) for one, other in zip(table["from"], table["to"], strict=True) if one and other]
         return cls(source, target, {source.code(one): target.code(other) for one, other in given})

@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int64
 
 from geosam.errors import LandcoverError
 from geosam.landcover.legend import Legend
+from geosam.scene.reproject import parse_crs
 from geosam.vectors import Purpose, read_vector
 
 SAMPLES = Purpose(
@@ -69,6 +70,8 @@ def read_samples(
     ------
     LandcoverError
         If it cannot be read, has no such column, or no row with a class.
+    OptionError
+        If `crs` is none.
     """
     frame = read_vector(source, purpose=SAMPLES, layer=layer, needs_crs=crs is None)
     if label not in frame.columns:
@@ -76,7 +79,7 @@ def read_samples(
         hint = "name the column with the classes: label= (--label)"
         raise LandcoverError(f"samples without a column {label!r}", expected=f"one of {', '.join(names)}", hint=hint)
     if crs is not None or (frame.crs is None and into is not None):
-        frame = frame.set_crs(crs if crs is not None else into, allow_override=True)
+        frame = frame.set_crs(into if crs is None else parse_crs(crs), allow_override=True)
     found = frame.loc[
         frame[label].notna() & frame.geometry.notna() & ~frame.geometry.is_empty, [label, frame.geometry.name]
     ]

@@ -177,7 +177,7 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
     request = Request.of(scene, prompts, model=model, options=options, changes=changes)
     check_hierarchy(request, labels=labels is not None)
     read = sinks.input_files(request.scene, scene, prompts, model, *inputs)
-    asked = Asked.of(request, output, labels, picture, layer=layer, overwrite=overwrite, inputs=read)
+    asked = OutputPaths.of(request, output, labels, picture, layer=layer, overwrite=overwrite, inputs=read)
     report = Report(outputs=asked.paths)
     key = json.dumps([request.key, layer], sort_keys=True)
     with (
@@ -196,7 +196,7 @@ def segment_to_file(  # noqa: PLR0913 - each output is an argument of its own
 
 
 @dataclass(frozen=True)
-class Asked:
+class OutputPaths:
     """The outputs of a run.
 
     Attributes
@@ -226,7 +226,7 @@ class Asked:
         layer: str | None,
         overwrite: bool,
         inputs: Iterable[str],
-    ) -> "Asked":
+    ) -> "OutputPaths":
         """Check, before any work, that each output can be written and is none of the inputs."""
         pending = sinks.is_pending(layer_path)
         checked = partial(sinks.check_writable, inputs=inputs)
@@ -244,7 +244,7 @@ class Asked:
         return [path for path in (self.layer_path, self.labels, self.picture) if path]
 
 
-def write_outputs(run: Run, asked: Asked, outputs: sinks.Outputs) -> None:
+def write_outputs(run: Run, asked: OutputPaths, outputs: sinks.Outputs) -> None:
     """Segment, and write each output as a whole; they get their places later, all at once."""
     scene, facts = run.request.scene, run.request.metadata
     how = {"overwrite": asked.overwrite, "outputs": outputs}

@@ -25,7 +25,9 @@ from geosam.landcover import (
     with_classes,
 )
 from geosam.landcover.legend import UNKNOWN_COLOUR
+from geosam.landcover.model import MODEL_FORMATS
 from geosam.landcover.outputs import area_table, class_strips, dissolve
+from geosam.landcover.samples import legend_of, read_samples
 from geosam.scene import Scene, open_scene
 from geosam.sheets import area_chart, landcover_page
 
@@ -47,7 +49,9 @@ class LandcoverFiles:
     areas
         Area of each class: ``.csv`` for the table, ``.svg`` for the chart.
     report
-        One HTML page.
+        One HTML page; it tells of the samples, and is none of a map by a trained model.
+    model
+        What was learned from the samples, ``.geosam``, for other scenes.
     overwrite
         Whether existing files may be replaced.
     metadata
@@ -59,6 +63,7 @@ class LandcoverFiles:
     raster: AnyPath | None = None
     areas: tuple[AnyPath, ...] = ()
     report: AnyPath | None = None
+    model: AnyPath | None = None
     overwrite: bool = False
     metadata: Mapping[str, object] = field(default_factory=dict)
 
@@ -77,6 +82,7 @@ class LandcoverFiles:
             ("raster", [self.raster] if self.raster else [], sinks.LABEL_FORMATS),
             ("areas", self.areas, (".csv", ".svg")),
             ("report", [self.report] if self.report else [], (".html",)),
+            ("model", [self.model] if self.model else [], MODEL_FORMATS),
         ]
         found = {
             kind: [sinks.check_writable(path, formats=formats, overwrite=self.overwrite, inputs=read) for path in paths]
@@ -112,6 +118,17 @@ class SampleSource:
     def files(self) -> list[Any]:
         """The files that are read."""
         return [one for one in (self.source, self.legend) if isinstance(one, str | PathLike)]
+
+    def read(self) -> tuple[gpd.GeoDataFrame, Legend]:
+        """The samples, and their classes.
+
+        Raises
+        ------
+        LandcoverError
+            If they cannot be read, or one has a class that is not in the legend.
+        """
+        places = read_samples(self.source, self.label, layer=self.layer, crs=self.crs)
+        return places, legend_of(places[self.label], None if self.legend is None else Legend.of(self.legend))
 
 
 @dataclass
@@ -187,14 +204,15 @@ def map_landcover(
     SinkError
         If an output cannot be written; known before any work is done.
     """
-    if (samples is None) == (trained is None):
-        problem = "neither samples nor a trained model" if samples is None else "samples and a trained model"
-        raise OptionError(problem, expected="one of them")
+    _check_asked(files, samples, trained)
     opened = scene if isinstance(scene, Scene) else open_scene(scene)
     given = samples if isinstance(samples, SampleSource) else SampleSource(samples)
+    if trained is not None and (files.report or files.model):
+        problem = "a report" if files.report else "what was learned"
+        raise OptionError(f"{problem} of a map without samples", expected="samples (--samples)")
     named = [one for one in (trained, segments) if isinstance(one, str | PathLike)]
     targets = files.checked([opened, scene, *named, *given.files])
-    known = None if given.legend is None else Legend.of(given.legend)
+    places, known = (None, None) if samples is None else given.read()
     loaded = LandcoverModel.load(trained) if isinstance(trained, str | PathLike) else trained
     clock = Clock()
     if segments is None:
@@ -213,8 +231,8 @@ def map_landcover(
         mapped = clock.timed("classify", lambda: with_classes(segments, features, loaded))
         seen = loaded.legend
     else:
-        how = {"features": features, "legend": known, "options": options, "layer": given.layer, "crs": given.crs}
-        found = clock.timed("classify", lambda: classify(segments, given.source, given.label, **how))
+        how = {"features": features, "legend": known, "options": options}
+        found = clock.timed("classify", lambda: classify(segments, places, given.label, **how))
         mapped, seen = found.segments, found.legend
     areas = area_table(mapped, seen)
     report = LandcoverReport(mapped, areas, found, [path for paths in targets.values() for path in paths])
@@ -237,14 +255,25 @@ class Clock:
         return done
 
 
+def _check_asked(files: LandcoverFiles, samples: Any, trained: Any) -> None:
+    """Refuse what does not fit together."""
+    if (samples is None) == (trained is None):
+        problem = "neither samples nor a trained model" if samples is None else "samples and a trained model"
+        raise OptionError(problem, expected="one of them")
+    if samples is None and (files.report or files.model):
+        problem = "a report" if files.report else "what was learned"
+        raise OptionError(f"{problem} of a map without samples", expected="samples (--samples)")
+
+
 def write_map(
     scene: Scene, report: LandcoverReport, legend: Legend, targets: dict[str, list[Path]], files: LandcoverFiles
 ) -> None:
     """Write all files of a map; they get their places together."""
     facts = {"legend": legend.name, "codes": dict(zip(legend.names, legend.codes, strict=True)), **files.metadata}
     overwrite = files.overwrite
-    if report.classification is not None:
-        facts |= json.loads(json.dumps(dict(report.classification.model.facts), default=str))
+    learned = report.classification
+    if learned is not None:
+        facts |= json.loads(json.dumps(dict(learned.model.facts), default=str))
     style = sinks.categorized("class", categories(legend, report.segments))
     with sinks.Outputs(report.outputs, overwrite=overwrite) as outputs:
         how = {"overwrite": overwrite, "outputs": outputs}
@@ -262,22 +291,13 @@ def write_map(
             is_table = path.suffix.lower() == ".csv"
             text = report.areas.to_csv(lineterminator="\n") if is_table else area_chart(report.areas, legend.colour)
             sinks.write_text(text, path, **how)
-        for path in targets["report"]:
-            sinks.write_text(report_page(scene, report), path, **how)
+        if learned is not None:
+            for path in targets["report"]:
+                sinks.write_text(landcover_page(scene, learned, report.areas), path, **how)
+            for path in targets["model"]:
+                with sinks.named_errors(path):
+                    outputs.place(path).part.write_bytes(learned.model.to_bytes())
         outputs.commit()
-
-
-def report_page(scene: Scene, report: LandcoverReport) -> str:
-    """The page about a map.
-
-    Raises
-    ------
-    OptionError
-        If the map was made by a model that was trained elsewhere, of which there is no matrix.
-    """
-    if report.classification is None:
-        raise OptionError("a report of a map without samples", expected="samples (--samples)")
-    return landcover_page(scene, report.classification, report.areas)
 
 
 def categories(legend: Legend, segments: gpd.GeoDataFrame) -> list[sinks.Category]:

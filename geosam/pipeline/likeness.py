@@ -10,13 +10,14 @@ import pandas as pd
 from geopandas import GeoDataFrame, GeoSeries
 from shapely.geometry.base import BaseGeometry
 
-from geosam.errors import OptionError
+from geosam.errors import OptionError, PromptError
 from geosam.execute import Progress
 from geosam.pipeline.run import open_store
 from geosam.recognition import Describer, Examples, RegionFeatures, rank
 from geosam.scene import Scene, open_scene
-from geosam.vectors import PROMPTS, read_vector
+from geosam.vectors import Purpose, read_vector
 
+SEGMENTS = Purpose.bare(PromptError, "polygons")
 COLUMN = "similarity"
 """Column of the result, in [0, 1]: 1 and 0 for the examples, and for others the more, the more they are like them."""
 
@@ -93,7 +94,7 @@ def similar(
 
 def read_segments(segments: Any) -> GeoDataFrame:
     """Polygons from a table or a file; the index of a file's rows is its own feature ids."""
-    table = segments if isinstance(segments, GeoDataFrame) else read_vector(segments, purpose=PROMPTS)
+    table = segments if isinstance(segments, GeoDataFrame) else read_vector(segments, purpose=SEGMENTS)
     if not table.index.is_unique:
         raise OptionError("segments whose index repeats labels", expected="one label a row", hint="reset the index")
     if not len(table):

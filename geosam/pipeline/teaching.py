@@ -12,7 +12,7 @@ import shapely
 from geopandas import GeoDataFrame, GeoSeries
 from jaxtyping import Int64
 
-from geosam.errors import OptionError
+from geosam.errors import OptionError, PromptError
 from geosam.pipeline.reading import own_words, words_folder
 from geosam.pipeline.run import open_store
 from geosam.recognition import Describer, Examples, LearnedWord
@@ -23,11 +23,12 @@ from geosam.scene import Scene, open_scene
 from geosam.scene.scale import SCALES
 from geosam.sinks.places import check_path
 from geosam.sinks.staging import named_errors, staged
-from geosam.vectors import read_vector
+from geosam.vectors import Purpose, read_vector
 
 SQUARE_PX, SQUARES = 32, 512
 """Side of the squares that show what ground there is around the examples, and how many there are at most."""
 
+EXAMPLES = Purpose.bare(PromptError, "examples")
 WRONG = 8
 """Squares that are taken for wrong examples where none are given."""
 
@@ -112,7 +113,7 @@ def checked_word(word: str) -> str:
 
 def drawn(places: Any, scene: Scene) -> np.ndarray:
     """Examples as polygons in pixels of the scene: polygons as they are, points and boxes as the model answers them."""
-    table = places if isinstance(places, GeoDataFrame | GeoSeries) else read_vector(places)
+    table = places if isinstance(places, GeoDataFrame | GeoSeries) else read_vector(places, purpose=EXAMPLES)
     flat = shapely.get_dimensions(np.asarray(table.geometry.array, object)) == 2
     found = [scene.to_px(table.geometry[flat])]
     if not flat.all():

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geosam.errors import OptionError
+from geosam.errors import OptionError, PromptError
 from geosam.landcover import Legend
 from geosam.pipeline.request import to_network
 from geosam.pipeline.run import open_store
@@ -24,10 +24,11 @@ from geosam.serve.package import is_session
 from geosam.serve.session import Session, read_classes
 from geosam.serve.shapes import areas, canonical
 from geosam.serve.warm import Warmth
-from geosam.vectors import PROMPTS, read_vector
+from geosam.vectors import Purpose, read_vector
 
 _log = logging.getLogger(__name__)
 
+OBJECTS = Purpose.bare(PromptError, "objects")
 CLASS_COLUMNS = ("class_code", "class", "kind", "label")
 """Columns that say what an object is, the first that there is."""
 
@@ -130,7 +131,7 @@ def read_objects(labels: Any, scene: Scene, classes: Classes = ()) -> tuple[list
     classes
         Those that are known; others in the table are added.
     """
-    table = labels if isinstance(labels, gpd.GeoDataFrame) else read_vector(labels, purpose=PROMPTS)
+    table = labels if isinstance(labels, gpd.GeoDataFrame) else read_vector(labels, purpose=OBJECTS)
     h, w = scene.shape
     shapes = shapely.make_valid(scene.to_px(table))
     shapes = shapely.intersection(shapes, shapely.box(0, 0, w, h))

@@ -175,6 +175,8 @@ class Outputs:
         SinkError
             If one cannot be moved, or something has appeared where nothing may be replaced.
         """
+        if not self._paths:
+            return
         moves, removed = [], []
         for place in self._places.values():
             with named_errors(place.path):
@@ -242,7 +244,7 @@ class Outputs:
 
     def _leave(self, kind: type[BaseException] | None, *_: object) -> None:
         """Remove the folders, that of the record last; if it was not carried out, or its run not told, they wait."""
-        record = Commit.read(self._home.path)
+        record = Commit.read(self._home.path) if self._paths else None
         told = record is None or (not record.left and not (kind and self._key))
         if told:
             for folder in reversed(self._folders.values()):

@@ -38,8 +38,12 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Prompts of one kind, on the images of one kind."""
+class PromptTensors:
+    """Prompts of one kind on the images of one kind, in tensors on the network's device.
+
+    `geosam.segmenter.PromptBatch` holds prompts of one window in arrays, for models of any library. Here they are of
+    several images at once, and the masks among them come from the network itself in each round.
+    """
 
     features: FeatureMaps
     points: Float[Tensor, "n p 2"]
@@ -71,7 +75,7 @@ def batch_to_truth(batch: Batch, device: torch.device) -> Truth:
     )
 
 
-def ask(features: FeatureMaps, truth: Truth) -> list[Asked]:
+def ask(features: FeatureMaps, truth: Truth) -> list[PromptTensors]:
     """Put the first prompts in two groups, without and with boxes; the images come sorted by kind."""
     bare = int((truth.kinds == CLICK).sum())
     groups = []
@@ -85,11 +89,11 @@ def ask(features: FeatureMaps, truth: Truth) -> list[Asked]:
         boxes = truth.prompts[rows] if images.start else None
         if bare == 0:
             boxes = truth.prompts[rows]
-        groups.append(Asked(part, truth.clicks[rows][:, None], labels, boxes, rows))
+        groups.append(PromptTensors(part, truth.clicks[rows][:, None], labels, boxes, rows))
     return groups
 
 
-def answer(network: Sam, asked: Asked) -> tuple[Tensor, Tensor]:
+def answer(network: Sam, asked: PromptTensors) -> tuple[Tensor, Tensor]:
     """All four masks and their predicted IoUs, in float32."""
     logits, iou = network.decode(
         asked.features,
@@ -102,7 +106,7 @@ def answer(network: Sam, asked: Asked) -> tuple[Tensor, Tensor]:
     return logits.float(), iou.float()
 
 
-def is_ambiguous(asked: Asked) -> Bool[Tensor, "n"]:
+def is_ambiguous(asked: PromptTensors) -> Bool[Tensor, "n"]:
     """Tell lone clicks, whose answer may be one of three."""
     lone = (asked.labels >= 0).sum(1) == 1
     return lone if asked.boxes is None else torch.zeros_like(lone)
@@ -130,7 +134,7 @@ def show(
     return torch.where(drawn[:, None, None], logits[torch.arange(count), other.to(logits.device)], shown)
 
 
-def correct(asked: Asked, shown: Tensor, targets: Tensor, generator: torch.Generator) -> Asked:
+def correct(asked: PromptTensors, shown: Tensor, targets: Tensor, generator: torch.Generator) -> PromptTensors:
     """Add a click where the shown masks are wrong, and the masks themselves as a prompt."""
     point, label = draw_corrections(shown.detach(), targets, generator, stride=STRIDE)
     return replace(
@@ -143,7 +147,7 @@ def correct(asked: Asked, shown: Tensor, targets: Tensor, generator: torch.Gener
 
 def judge(
     network: Sam,
-    asked: Asked,
+    asked: PromptTensors,
     truth: Truth,
     *,
     rounds: int,

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from geosam.nano.network import NanoSam
-from geosam.training.answers import Asked, answer, batch_to_truth, choose, is_ambiguous
+from geosam.training.answers import PromptTensors, answer, batch_to_truth, choose, is_ambiguous
 from geosam.training.batches import Batch, held_out_pictures, stack
 from geosam.training.config import TrainConfig
 from geosam.training.losses import reached_iou
@@ -53,7 +53,7 @@ def peek(network: NanoSam, batches: dict[str, Batch]) -> dict[str, float]:
         points, none = truth.clicks[:, None], torch.full((len(truth.clicks), 1), -1)
         rows = slice(0, len(truth.clicks))
         for kind, boxes, labels in (("box", truth.boxes, none), ("click", None, -none)):
-            asked = Asked(features, points, labels, boxes, rows)
+            asked = PromptTensors(features, points, labels, boxes, rows)
             logits, predicted = answer(network, asked)
             shown = choose(logits, predicted, is_ambiguous(asked))
             scores[f"{kind} {source}"] = float(reached_iou(shown[:, None], truth.targets).mean())

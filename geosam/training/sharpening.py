@@ -25,7 +25,7 @@ from geosam.nano.network import NanoSam
 from geosam.nano.recipe import nano_recipe
 from geosam.nano.refiner import MaskRefiner, soften
 from geosam.nano.roi_crop import SAMPLING
-from geosam.training.answers import Asked, Truth, answer, ask, batch_to_truth, choose, correct, is_ambiguous
+from geosam.training.answers import PromptTensors, Truth, answer, ask, batch_to_truth, choose, correct, is_ambiguous
 from geosam.training.batches import Batch, iterate
 from geosam.training.beginning import take_over
 from geosam.training.checkpoints import Average, Progress, load, save
@@ -227,13 +227,13 @@ def lessons(network: NanoSam, truth: Truth, generator: torch.Generator) -> Itera
         yield _lesson(asked, logits[:, choices], iou[:, choices], pixels, truth, generator)
 
 
-def _answers(network: NanoSam, asked: Asked) -> tuple[Tensor, Tensor]:
+def _answers(network: NanoSam, asked: PromptTensors) -> tuple[Tensor, Tensor]:
     with torch.autocast(network.pixel_mean.device.type, torch.bfloat16):
         return answer(network, asked)
 
 
 def _lesson(
-    asked: Asked,
+    asked: PromptTensors,
     logits: Float[Tensor, "n k q q"],
     iou: Float[Tensor, "n k"],
     pixels: Tensor,

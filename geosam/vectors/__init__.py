@@ -25,7 +25,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geosam.paths import check_regular, is_address, is_remote
 from geosam.vectors import columns, text
-from geosam.vectors.file import Asked, Bounds, Layer, layer_to_frame, named_for_gdal, read_json, read_layer
+from geosam.vectors.file import Bounds, FileRequest, Layer, layer_to_frame, named_for_gdal, read_json, read_layer
 from geosam.vectors.purpose import AREA as AREA
 from geosam.vectors.purpose import PROMPTS as PROMPTS
 from geosam.vectors.purpose import SCENES as SCENES
@@ -95,7 +95,7 @@ def read_vector(
     """
     if isinstance(source, str | PathLike):
         path, named = split_layer(fspath(source))
-        asked = Asked(path, purpose, named if layer is None else layer, bounds, needs_crs)
+        asked = FileRequest(path, purpose, named if layer is None else layer, bounds, needs_crs)
         return _read_path(path, asked, plain=plain)
     return _read_objects(source, purpose, plain=plain)
 
@@ -143,7 +143,7 @@ def _read_objects(source: Any, purpose: Purpose, *, plain: bool) -> Any:
     )
 
 
-def _read_path(path: str, asked: Asked, *, plain: bool) -> Any:
+def _read_path(path: str, asked: FileRequest, *, plain: bool) -> Any:
     """Features of a file, or of an address that GDAL understands."""
     suffix = Path(path.partition("?")[0]).suffix.lower()
     if is_address(path):
@@ -171,7 +171,7 @@ def _check_archive(path: str, purpose: Purpose) -> None:
         check_signature(Path(found[1]), purpose)
 
 
-def _features(layer: Layer, asked: Asked, *, plain: bool) -> Any:
+def _features(layer: Layer, asked: FileRequest, *, plain: bool) -> Any:
     """A layer as a frame with its notes."""
     if layer.geometries is None:
         return _from_table(layer.frame, asked, {}, plain=plain)
@@ -179,7 +179,7 @@ def _features(layer: Layer, asked: Asked, *, plain: bool) -> Any:
     return _noted(frame, layer.reasons, GEOJSON_SAYS if layer.assumed else None)
 
 
-def _from_table(table: pd.DataFrame, asked: Asked, reasons: Mapping[int, str], *, plain: bool) -> Any:
+def _from_table(table: pd.DataFrame, asked: FileRequest, reasons: Mapping[int, str], *, plain: bool) -> Any:
     """A table whose columns say where the rows are; as it is, if none does and that will do."""
     if plain:
         return table
@@ -204,7 +204,7 @@ def _noted(frame: gpd.GeoDataFrame, reasons: Mapping[int, str], assumed: str | N
     return frame
 
 
-def _read_parquet(path: str, asked: Asked, *, plain: bool) -> Any:
+def _read_parquet(path: str, asked: FileRequest, *, plain: bool) -> Any:
     """GeoParquet, or Parquet with outlines or coordinates in its columns."""
     local = not is_address(path)
     try:

@@ -65,7 +65,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class FileRequest:
     """What is asked of a file: its name as the user knows it, which layer, which part, and whether its CRS counts."""
 
     where: str
@@ -75,7 +75,7 @@ class Asked:
     needs_crs: bool = True
 
 
-def read_layer(name: str, asked: Asked) -> Layer:
+def read_layer(name: str, asked: FileRequest) -> Layer:
     """The layer of a source that GDAL opens under `name`.
 
     Raises
@@ -99,7 +99,7 @@ def read_layer(name: str, asked: Asked) -> Layer:
         return Layer(frame, geometries, _stated(wkb_meta["crs"]), reasons)
 
 
-def read_json(place: Path, asked: Asked) -> Layer:
+def read_json(place: Path, asked: FileRequest) -> Layer:
     """The features of a GeoJSON file, with what GDAL does not read of it: CRS by name, whole numbers of any length."""
     says, crs = json_crs(place, asked.purpose, needed=asked.needs_crs)  # before GDAL, which would follow a link
     with for_gdal(place) as name:
@@ -115,7 +115,7 @@ def read_json(place: Path, asked: Asked) -> Layer:
     return Layer(frame, found.geometries, crs and _known(crs, found.crs, asked), found.reasons)
 
 
-def _known(crs: str, found: Any, asked: Asked) -> Any:
+def _known(crs: str, found: Any, asked: FileRequest) -> Any:
     """The CRS that a GeoJSON file names, as GDAL gives it if it has understood the name."""
     try:
         named = CRS.from_user_input(crs)
@@ -155,7 +155,7 @@ def named_for_gdal(place: Path) -> Iterator[str]:
         yield str(Path(folder, "named" + place.suffix))
 
 
-def _choose(name: str, asked: Asked) -> tuple[str, bool]:
+def _choose(name: str, asked: FileRequest) -> tuple[str, bool]:
     """The layer that is asked for, else the only one with features that have geometries; and whether it has them.
 
     Raises
@@ -183,7 +183,7 @@ def _choose(name: str, asked: Asked) -> tuple[str, bool]:
     return (spatial or list(layers))[0], bool(spatial)
 
 
-def _layers_error(asked: Asked, problem: str, names: list[str]) -> Exception:
+def _layers_error(asked: FileRequest, problem: str, names: list[str]) -> Exception:
     shown = ", ".join(names[:20]) + (" …" if len(names) > 20 else "")
     return asked.purpose.error(problem, expected=f"one of {shown}", hint=f"name it: {asked.purpose.layer}")
 
@@ -211,7 +211,7 @@ def _stated(crs: str | None) -> str | None:
 
 
 @contextmanager
-def _errors(name: str, asked: Asked) -> Iterator[None]:
+def _errors(name: str, asked: FileRequest) -> Iterator[None]:
     """Errors of GDAL as those of the purpose, its warnings as log, neither with names that the user has not given."""
     before = {option: pyogrio.get_gdal_config_option(option) for option in CALM}
     with warnings.catch_warnings(record=True) as said:
@@ -229,7 +229,7 @@ def _errors(name: str, asked: Asked) -> Iterator[None]:
         log.warning("%s: %s", asked.where, text.replace(name, Path(asked.where).name))
 
 
-def layer_to_frame(layer: Layer, asked: Asked) -> gpd.GeoDataFrame:
+def layer_to_frame(layer: Layer, asked: FileRequest) -> gpd.GeoDataFrame:
     """A layer with geometries as a GeoDataFrame, whose geometry column takes no attribute's name."""
     active = "geometry"
     while active in layer.frame.columns:

@@ -26,6 +26,17 @@ class Purpose:
     layer: str
     crs: str
 
+    @classmethod
+    def bare(cls, error: type[GeosamError], what: str) -> "Purpose":
+        """Features for which no command has an option that names a layer or a CRS.
+
+        Examples
+        --------
+        >>> Purpose.bare(PromptError, "units").layer
+        'after the path, as in "file.gpkg|layername=fields"'
+        """
+        return cls(error, what, 'after the path, as in "file.gpkg|layername=fields"', "save the file with its CRS")
+
     def unreadable(self, where: str | Path, reason: str) -> GeosamError:
         """The error for a file that cannot be read."""
         return self.error(
@@ -46,9 +57,4 @@ AREA = Purpose(
     layer='after the path, as in "plots.gpkg|layername=fields"',
     crs='aoi_crs="EPSG:..." (command line: --aoi-crs)',
 )
-SCENES = Purpose(
-    CatalogError,
-    "a row for each scene",
-    layer='after the path, as in "scenes.gpkg|layername=index"',
-    crs="save the file with its CRS",
-)
+SCENES = Purpose.bare(CatalogError, "a row for each scene")

@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from geosam.adapters import load_text, sources, text_models
-from geosam.adapters.clip import COMMON
 from geosam.adapters.detections import LEAST, LEAST_PX
 from geosam.adapters.grounding_dino import parts
+from geosam.adapters.reading import COMMON
 from geosam.errors import ModelError
 from geosam.pipeline import segment_to_file
 from geosam.segmenter import WordFinder, WordReader, centred

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from geosam.arrays import Patch
 from geosam.sam.model.canvas import OUTSIDE, SAMPLING, Canvas
-from geosam.sam.prepared import Asked, PreparedDecoder, Question, View
+from geosam.sam.prepared import Attended, PreparedDecoder, Question, View
 from geosam.sam.prepared.transfer import fetch
 from geosam.sam.spec import STRIDE
 
@@ -53,7 +53,7 @@ class Group:
     canvas: Canvas
     decoder: PreparedDecoder
     view: View
-    asked: Asked
+    asked: Attended
     place: Roi | None = None
 
     @cached_property

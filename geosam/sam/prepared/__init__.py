@@ -5,6 +5,6 @@
 Each is tested to be its readable counterpart.
 """
 
-from geosam.sam.prepared.decoder import Asked, Drawing, PreparedDecoder, Question, View
+from geosam.sam.prepared.decoder import Attended, Drawing, PreparedDecoder, Question, View
 
-__all__ = ["Asked", "Drawing", "PreparedDecoder", "Question", "View"]
+__all__ = ["Attended", "Drawing", "PreparedDecoder", "Question", "View"]

@@ -150,7 +150,7 @@ class Question(NamedTuple):
         return Question(send(self.points, device), send(self.labels, device), boxes, masks)
 
 
-class Asked(NamedTuple):
+class Attended(NamedTuple):
     """``n`` prompts that have been through the transformer.
 
     Attributes
@@ -237,7 +237,7 @@ class PreparedDecoder:
             size = max(size, TOGETHER_VALUES // (cells * self.outputs.shape[1]))
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
-    def ask(self, view: View, question: Question) -> Asked:
+    def ask(self, view: View, question: Question) -> Attended:
         """Put ``n`` prompts to an image."""
         question = question.present()
         n, full = len(question.points), bool((question.labels >= 0).all())
@@ -252,9 +252,9 @@ class PreparedDecoder:
         tokens, pixels = self.transformer(tokens, self._parts(cells, n), view.pe, present)  # n 1+k+t c, n N c
         outputs = len(self.outputs)
         iou = self.iou_head(tokens[:, :outputs])[:, 0]  # n 1+k
-        return Asked(iou, self.upscaling.classifiers(tokens[:, 1:outputs]), pixels, hints)
+        return Attended(iou, self.upscaling.classifiers(tokens[:, 1:outputs]), pixels, hints)
 
-    def draw(self, view: View, asked: Asked, row: int, masks: slice | list[int]) -> Float[Tensor, "k mh mw"]:
+    def draw(self, view: View, asked: Attended, row: int, masks: slice | list[int]) -> Float[Tensor, "k mh mw"]:
         """Logits of some masks of one prompt, at stride 4, in float32."""
         hints = None if asked.hints is None else Hints(asked.hints.maps[row], asked.hints.which)
         return self.upscaling.masks(asked.classifiers[row, masks], asked.cells(row), view.shared, hints, grid=view.grid)
@@ -264,7 +264,7 @@ class PreparedDecoder:
         """Where the weights are."""
         return self.outputs.device
 
-    def draw_several(self, view: View, asked: Asked, rows: Sequence[int]) -> Float[Tensor, "n k mh mw"]:
+    def draw_several(self, view: View, asked: Attended, rows: Sequence[int]) -> Float[Tensor, "n k mh mw"]:
         """Logits of all masks of some prompts on a small image, in few products: those of `draw` up to rounding."""
         some = list(rows)
         cells = torch.stack([asked.cells(row) for row in some])  # n N c
