@@ -39,7 +39,7 @@ from geosam.change.status import tell_fates
 from geosam.change.unseen import mask_pair, not_analysed
 from geosam.errors import ModelError, OptionError, PromptError, SceneError
 from geosam.pipeline.compare import compare
-from geosam.testing import TruthNetwork, label_scene
+from geosam.testing import TruthNetwork, label_scene, labels_to_pixels
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "sample_data"
@@ -426,6 +426,28 @@ def test_outlines_less_what_was_there_before(wet):
     found = outline_extent(wet, after, river, event="flood", scores=[0.9, 0.5], mmu_m2=10).frame
     assert found["area_ha"].sum() == pytest.approx((160 * 30 + 20 * 20) * 0.25 / 1e4, rel=0.01)
     assert not found.geometry.iloc[0].overlaps(found.geometry.iloc[1])
+
+
+@pytest.mark.parametrize(("grow", "grown"), [(None, ["Point"]), (True, ["Point", "Polygon"]), (False, [])])
+def test_points_grow_and_boxes_say_how_far_they_reach(tmp_path, monkeypatch, grow, grown):
+    labels = np.zeros((120, 160), np.int32)
+    labels[20:50, 20:60], labels[70:100, 90:140] = 1, 2
+    paths = [write(tmp_path / f"{name}.tif", labels_to_pixels(labels)) for name in ("before", "after")]
+    where = Affine(0.5, 0, 500_000, 0, -0.5, 5_400_000).to_shapely()
+    kinds = {"Point": shapely.Point(40, 35), "Polygon": shapely.box(88, 68, 142, 102)}
+    shapes = gpd.GeoSeries(list(kinds.values())).affine_transform(where).set_crs(CRS)
+    seen = []
+
+    def kept(pair, outlines, radiometry, *, least_px):
+        seen.extend(name for name, prompt in kinds.items() if shapely.intersects(outlines, prompt).any())
+        return outlines, np.full(len(outlines), 0.5)
+
+    monkeypatch.setattr("geosam.pipeline.compare.grow", kept)
+    how = ExtentOptions(event="flood", prompts=gpd.GeoDataFrame(geometry=shapes), mmu_m2=1, grow=grow)
+    asked = {"decode": False, "find_new": False, "extent": how, "model": TruthNetwork()}
+    found = compare(*paths, gpd.GeoDataFrame(geometry=shapes[:1]), **asked)
+    assert seen == grown
+    assert found.extent.area_ha.sum() == pytest.approx((30 * 40 + 30 * 50) * 0.25 / 1e4, rel=0.05)
 
 
 # --- decoding, summary, schemas --------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from geosam.cli.catalog import Asset, Limit, Source, When, Where
+from geosam.cli.catalog import Place, Source, Which
 from geosam.cli.groups import flat
 from geosam.cli.machine import Machine, Model
 from geosam.cli.options import OUTPUT, PROMPTS, IdColumn, PromptsCrs, PromptsLayer
@@ -163,10 +163,8 @@ def change_catalog(
     prompts: Annotated[str, typer.Option(help="Vector file of known objects, such as footprints.")],
     *,
     model: Model = "nano",
-    when: When = None,
-    where: Where = None,
-    asset: Asset = None,
-    limit: Limit = None,
+    which: Which,
+    place: Place,
     prompts_layer: PromptsLayer = None,
     prompts_crs: PromptsCrs = None,
     id_column: IdColumn = None,
@@ -181,7 +179,6 @@ def change_catalog(
         Literal["unosat"] | None, typer.Option(help="Also the columns of a schema, one set for each date.")
     ] = None,
     store: Store = "auto",
-    machine: Machine,
     quiet: Quiet = False,
 ) -> None:
     """Compare every scene after an event with those before; the same command again does what is missing."""
@@ -199,12 +196,13 @@ def change_catalog(
             output,
             prompts,
             event=event,
-            selection=Selection(when, tuple(where or ()), asset, limit),
+            selection=Selection(**which.named()),
             view=View(bands, aoi=read_aoi(aoi), aoi_crs=aoi_crs),
             schema=schema,
-            model=machine.load(model),
+            model=model,
             store=None if store == "none" else store,
             progress=progress,
+            **place.named(),
             **{name: value for name, value in asked.items() if value is not None},
         )
     console = Console(soft_wrap=True)
