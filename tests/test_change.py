@@ -162,6 +162,34 @@ def test_a_corrected_shift_changes_no_status(village, shifted, compared):
     assert (compared.change["status"] == moved.change["status"])[seen].mean() >= 0.97
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hurricane-florence_00000480", "santa-rosa-wildfire_00000360"])
+def test_a_shift_of_real_pictures_is_found_and_taken_out(dev_data, tmp_path, name):
+    folder = dev_data / "xbd-subset"
+    before, after = (folder / f"{name}_{when}_disaster.tif" for when in ("pre", "post"))
+    with rasterio.open(after) as file:
+        pixels = [ndimage.shift(band.astype(float), (-1.7, 3.4), order=3, mode="reflect") for band in file.read()]
+        moved = write(
+            tmp_path / "moved.tif",
+            np.clip(np.rint(pixels), 0, 255).astype(np.uint8),
+            transform=file.transform,
+            crs=file.crs,
+        )
+    own, found = (register(open_pair(before, each)) for each in (after, moved))
+    assert own.found
+    assert found.found
+    assert np.subtract(found.shift_px, own.shift_px) == pytest.approx([3.4, -1.7], abs=0.2)
+    known = gpd.read_file(folder / f"{name}_pre_disaster.geojson")[["uid", "geometry"]]
+    how = {"id_column": "uid", "decode": False, "find_new": False, "model": TruthNetwork()}
+    first, second = (compare(before, each, known, **how).change for each in (after, moved))
+    seen = (first["status"] != "unseen") & (second["status"] != "unseen")
+    assert seen.mean() > 0.9
+    sure = np.minimum(first["status_score"], second["status_score"]) >= 0.6  # at a half resampling alone decides
+    same = first["status"] == second["status"]
+    assert same[seen & sure].all()
+    assert same[seen].mean() > 0.85
+
+
 def test_pictures_that_show_nothing_alike_have_no_shift(tmp_path):
     rng = np.random.default_rng(1)
     for name in "ab":
