@@ -127,9 +127,8 @@ def main() -> None:
         print(f"{step:20} {seconds:8.1f} s")
     rest = spent - sum(clock.seconds.values())
     print(f"{'other':20} {rest:8.1f} s")
-    print(
-        f"{asked.side}², {dict(result.counts())}: {spent:.1f} s of processor, {wall:.1f} s by the clock, {peak_mb:.0f} MB"
-    )
+    print(f"{asked.side}², {dict(result.counts())}: {spent:.1f} s of processor", end=", ")
+    print(f"{wall:.1f} s by the clock, {peak_mb:.0f} MB")
 
 
 if __name__ == "__main__":
