@@ -1,5 +1,7 @@
 """Several dates of a place: one id per object, and no scene or object left out without a word."""
 
+import shutil
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +14,11 @@ import shapely
 from rasterio.windows import Window
 
 from geosam.catalog import Item, change_catalog
-from geosam.catalog.change import pair_items
+from geosam.catalog.pairs import pair_items
 from geosam.change.schemas import problems
-from geosam.errors import CatalogError, OptionError
+from geosam.errors import CatalogError, OptionError, SinkError
+from geosam.execute import Progress
+from geosam.locks import Lock
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
 
@@ -88,6 +92,80 @@ def test_dates_after_an_event_keep_one_id_per_object(scenes, tmp_path):
     again = change_catalog(scenes, tmp_path / "run", tmp_path / "known.gpkg", **asked)
     assert (again.done, len(again.earlier)) == ([], 2)
     pd.testing.assert_frame_equal(pd.DataFrame(again.objects), pd.DataFrame(found))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All packages below a folder."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.gpkg"))}
+
+
+@pytest.fixture(scope="session")
+def footprints(tmp_path_factory) -> Path:
+    """Ten houses of the village."""
+    known = gpd.read_file(SAMPLES / "village_truth.gpkg", layer="before")
+    known = known[known.geometry.area > 60].sample(10, random_state=1).reset_index(drop=True)
+    path = tmp_path_factory.mktemp("known") / "known.gpkg"
+    known.assign(osm_id=[f"way/{n}" for n in known.index]).to_file(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def one_by_one(scenes, footprints, tmp_path_factory) -> Path:
+    """A run in this process."""
+    folder = tmp_path_factory.mktemp("here")
+    change_catalog(scenes, folder, footprints, event="2024-06-05", decode=False)
+    return folder
+
+
+class Told(Progress):
+    """Counts what is shown."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, int | None, int]] = []
+        self.count = 0
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None, *, unit: str = "windows", done: int = 0):
+        self.stages.append((name, total, done))
+        yield self
+
+    def advance(self, count: int = 1) -> None:
+        self.count += count
+
+
+@pytest.mark.parametrize("where", [{"threads": 2}, pytest.param({"workers": 2}, marks=pytest.mark.slow)])
+def test_the_same_bytes_wherever_the_work_is_done(scenes, footprints, one_by_one, tmp_path, where):
+    told = Told()
+    run = change_catalog(scenes, tmp_path / "run", footprints, event="2024-06-05", decode=False, progress=told, **where)
+    assert (len(run.done), run.failed) == (2, {})
+    assert contents(tmp_path / "run") == contents(one_by_one)
+    assert (told.stages, told.count) == ([("pairs", 2, 0)], 2)
+
+
+def test_an_interrupted_run_goes_on(scenes, footprints, one_by_one, tmp_path):
+    shutil.copytree(one_by_one, tmp_path / "run")
+    kept, lost = sorted((tmp_path / "run" / "pairs").glob("*.gpkg"))
+    lost.unlink()
+    before = kept.stat().st_mtime_ns
+    told = Told()
+    run = change_catalog(scenes, tmp_path / "run", footprints, event="2024-06-05", decode=False, progress=told)
+    assert (run.earlier, run.done) == ([kept.stem], [lost.stem])
+    assert (kept.stat().st_mtime_ns, told.stages) == (before, [("pairs", 2, 1)])
+    assert contents(tmp_path / "run") == contents(one_by_one)
+
+
+def test_a_pair_that_cannot_be_read_is_named_and_stops_no_other(scenes, footprints, tmp_path):
+    broken = scenes.copy()
+    broken.loc[1, "path"] = str(tmp_path / "b.tif")
+    Path(broken.path[1]).write_bytes(b"no raster")
+    run = change_catalog(broken, tmp_path / "run", footprints, event="2024-06-05", decode=False)
+    assert len(run.done) == 1
+    assert "b.tif" in str(run.failed)
+
+
+def test_two_runs_do_not_share_a_folder(scenes, footprints, tmp_path):
+    with Lock(tmp_path / ".lock", "it"), pytest.raises(SinkError, match="being written"):
+        change_catalog(scenes, tmp_path, footprints, event="2024-06-05", decode=False)
 
 
 def test_what_has_no_meaning_over_several_dates_is_refused(scenes, tmp_path):

@@ -39,7 +39,7 @@ from geosam.change.status import tell_fates
 from geosam.change.unseen import mask_pair, not_analysed
 from geosam.errors import ModelError, OptionError, PromptError, SceneError
 from geosam.pipeline.compare import compare
-from geosam.testing import TruthNetwork, label_scene
+from geosam.testing import TruthNetwork, label_scene, labels_to_pixels
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "sample_data"
@@ -160,6 +160,34 @@ def test_a_corrected_shift_changes_no_status(village, shifted, compared):
     seen = (compared.change["status"] != "unseen") & (moved.change["status"] != "unseen")
     assert seen.mean() > 0.9
     assert (compared.change["status"] == moved.change["status"])[seen].mean() >= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hurricane-florence_00000480", "santa-rosa-wildfire_00000360"])
+def test_a_shift_of_real_pictures_is_found_and_taken_out(dev_data, tmp_path, name):
+    folder = dev_data / "xbd-subset"
+    before, after = (folder / f"{name}_{when}_disaster.tif" for when in ("pre", "post"))
+    with rasterio.open(after) as file:
+        pixels = [ndimage.shift(band.astype(float), (-1.7, 3.4), order=3, mode="reflect") for band in file.read()]
+        moved = write(
+            tmp_path / "moved.tif",
+            np.clip(np.rint(pixels), 0, 255).astype(np.uint8),
+            transform=file.transform,
+            crs=file.crs,
+        )
+    own, found = (register(open_pair(before, each)) for each in (after, moved))
+    assert own.found
+    assert found.found
+    assert np.subtract(found.shift_px, own.shift_px) == pytest.approx([3.4, -1.7], abs=0.2)
+    known = gpd.read_file(folder / f"{name}_pre_disaster.geojson")[["uid", "geometry"]]
+    how = {"id_column": "uid", "decode": False, "find_new": False, "model": TruthNetwork()}
+    first, second = (compare(before, each, known, **how).change for each in (after, moved))
+    seen = (first["status"] != "unseen") & (second["status"] != "unseen")
+    assert seen.mean() > 0.9
+    sure = np.minimum(first["status_score"], second["status_score"]) >= 0.6  # at a half resampling alone decides
+    same = first["status"] == second["status"]
+    assert same[seen & sure].all()
+    assert same[seen].mean() > 0.85
 
 
 def test_pictures_that_show_nothing_alike_have_no_shift(tmp_path):
@@ -426,6 +454,28 @@ def test_outlines_less_what_was_there_before(wet):
     found = outline_extent(wet, after, river, event="flood", scores=[0.9, 0.5], mmu_m2=10).frame
     assert found["area_ha"].sum() == pytest.approx((160 * 30 + 20 * 20) * 0.25 / 1e4, rel=0.01)
     assert not found.geometry.iloc[0].overlaps(found.geometry.iloc[1])
+
+
+@pytest.mark.parametrize(("grow", "grown"), [(None, ["Point"]), (True, ["Point", "Polygon"]), (False, [])])
+def test_points_grow_and_boxes_say_how_far_they_reach(tmp_path, monkeypatch, grow, grown):
+    labels = np.zeros((120, 160), np.int32)
+    labels[20:50, 20:60], labels[70:100, 90:140] = 1, 2
+    paths = [write(tmp_path / f"{name}.tif", labels_to_pixels(labels)) for name in ("before", "after")]
+    where = Affine(0.5, 0, 500_000, 0, -0.5, 5_400_000).to_shapely()
+    kinds = {"Point": shapely.Point(40, 35), "Polygon": shapely.box(88, 68, 142, 102)}
+    shapes = gpd.GeoSeries(list(kinds.values())).affine_transform(where).set_crs(CRS)
+    seen = []
+
+    def kept(pair, outlines, radiometry, *, least_px):
+        seen.extend(name for name, prompt in kinds.items() if shapely.intersects(outlines, prompt).any())
+        return outlines, np.full(len(outlines), 0.5)
+
+    monkeypatch.setattr("geosam.pipeline.compare.grow", kept)
+    how = ExtentOptions(event="flood", prompts=gpd.GeoDataFrame(geometry=shapes), mmu_m2=1, grow=grow)
+    asked = {"decode": False, "find_new": False, "extent": how, "model": TruthNetwork()}
+    found = compare(*paths, gpd.GeoDataFrame(geometry=shapes[:1]), **asked)
+    assert seen == grown
+    assert found.extent.area_ha.sum() == pytest.approx((30 * 40 + 30 * 50) * 0.25 / 1e4, rel=0.05)
 
 
 # --- decoding, summary, schemas --------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """A comparison as files: GeoPackage, schemas, GeoJSON, situation map, swipe page, command line."""
 
 import re
+import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -125,6 +127,21 @@ def test_a_package_in_a_schema_is_valid(result, schema, tmp_path):
     with closing(sqlite3.connect(files.package)) as package:
         assert {name for (name,) in package.execute("SELECT f_table_name FROM layer_styles")} == shaped
     assert sum(len(each) for each in layers.values()) >= 7
+
+
+@pytest.mark.parametrize("schema", [None, "ems", "unosat", "osm"])
+def test_gdal_reads_every_layer_of_a_package_without_a_word_of_complaint(result, schema, tmp_path):
+    program = shutil.which("ogrinfo")
+    if program is None:
+        pytest.skip("needs ogrinfo (Debian: gdal-bin)")
+    files = check_outputs(tmp_path / "out.gpkg")
+    publish(result[0], files, schema=schema)
+    told = subprocess.run([program, "-al", "-so", "-ro", files.package], capture_output=True, text=True, check=True)
+    complaints = [line for line in told.stderr.splitlines() if "version of GeoPackage" not in line]  # an older GDAL
+    assert complaints == []
+    counts = dict(re.findall(r"^Layer name: (\S+).*?^Feature Count: (\d+)", told.stdout, re.M | re.S))
+    layers = result[0].layers() if schema is None else to_schema(result[0], schema)
+    assert {name: int(counts[name]) for name in layers} == {name: len(table) for name, table in layers.items()}
 
 
 def test_empty_layers_of_a_schema_have_the_types_of_full_ones(result):

@@ -195,13 +195,20 @@ def test_exports_have_the_legend_or_the_words_of_a_schema(tmp_path: Path, schema
     layer = Layer(classes=(MapClass(1, "building", "#dc2814"), MapClass(5, "Destroyed", "#000000")))
     layer.do(layer.adding([odd(1, class_code=1), odd(2, class_code=5), odd(3)], "some"))
     path = tmp_path / "out.gpkg"
-    path.write_bytes(export(layer, scene, "gpkg", schema).content)
+    path.write_bytes(export(layer, scene, "gpkg", schema, date="2024-06-30T10:15:00Z").content)
     names = [name for name, _ in pyogrio.list_layers(path) if name != "layer_styles"]
     layers = {name: gpd.read_file(path, layer=name) for name in names}
     if schema == "plain":
         assert layers["objects"]["class"].tolist()[:2] == ["building", "Destroyed"]
         return
     assert problems(layers, schema) == []
+    date = {
+        "ems": ("source", "src_date"),
+        "unosat": ("damage_sites", "SensorDate"),
+        "osm": ("buildings", "source:date"),
+    }
+    said = layers[date[schema][0]][date[schema][1]].iloc[-1]
+    assert said == ("30/06/2024" if schema == "ems" else "2024-06-30T10:15:00Z")
     first = layers[names[0]]
     told = {"ems": "damage_gra", "unosat": "Main_Damage_Site_Class", "osm": "building"}[schema]
     assert (

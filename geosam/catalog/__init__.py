@@ -19,10 +19,12 @@ footprints  where a scene has data
 stack       several rasters as the bands of one
 station     what one process needs: the model and the store, opened once
 pieces      scenes too large for one process at a time
-tasks       work on one scene, and what to do when it fails
+pairs       pairs of scenes, one from before an event and one from after it
+tasks       work on one scene or pair, and what to do when it fails
 schedule    tasks out, rows in; in this process or on threads
 scheduler   whether a scheduler answers at an address
 cluster     the same on dask
+execution   where the work is done: here, on threads, on dask
 run         `segment_catalog`, `encode_catalog`
 parts       the parts of a run as one table
 overlaps    objects that two overlapping scenes both found, found once
@@ -41,6 +43,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from geosam.catalog.change import ChangeRun as ChangeRun
     from geosam.catalog.change import change_catalog as change_catalog
+    from geosam.catalog.execution import Execution as Execution
     from geosam.catalog.folder import RunFolder as RunFolder
     from geosam.catalog.items import Item as Item
     from geosam.catalog.job import View as View
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
     from geosam.catalog.manifest import Manifest as Manifest
     from geosam.catalog.manifest import Row as Row
     from geosam.catalog.run import CatalogReport as CatalogReport
-    from geosam.catalog.run import Execution as Execution
     from geosam.catalog.run import encode_catalog as encode_catalog
     from geosam.catalog.run import segment_catalog as segment_catalog
     from geosam.catalog.selection import Selection as Selection
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CatalogReport": "run",
     "ChangeRun": "change",
-    "Execution": "run",
+    "Execution": "execution",
     "Item": "items",
     "LandcoverRun": "landcover",
     "Manifest": "manifest",

@@ -1,68 +1,40 @@
-"""Pairs of dates out of a catalog: what became of each known object at every date after an event."""
+"""What became of each known object at every date after an event, out of a catalog: pair by pair, one id per object."""
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from contextlib import closing
+from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import geopandas as gpd
 import pandas as pd
-import shapely
 
 from geosam import sinks
-from geosam.catalog.folder import key_of, made
-from geosam.catalog.items import Item
-from geosam.catalog.job import View
-from geosam.catalog.selection import Selection, read_interval
-from geosam.catalog.sources import find_items, with_footprint
-from geosam.catalog.tasks import open_item
+from geosam.catalog.execution import Execution, work_on
+from geosam.catalog.folder import digest_of, key_of, made
+from geosam.catalog.job import Job, ModelSpec, PromptFile, View
+from geosam.catalog.manifest import FAILED
+from geosam.catalog.pairs import PAIRS, DatePair, pair_items, pair_path
+from geosam.catalog.selection import Selection
+from geosam.catalog.sources import find_items
+from geosam.catalog.tasks import Task
 from geosam.change.dates import Dated, latest, over_dates, unosat_sites
 from geosam.change.options import CompareOptions
 from geosam.change.schemas import to_degrees
-from geosam.errors import CatalogError, GeosamError, OptionError, PromptError
+from geosam.errors import OptionError, PromptError
 from geosam.execute import Progress
+from geosam.locks import Lock
 from geosam.paths import check_regular
-from geosam.pipeline.compare import compare
-from geosam.pipeline.publish import check_outputs, publish, styles
+from geosam.pipeline.publish import styles
 from geosam.sinks.layers import write_layers
 from geosam.vectors import split_layer
 
-PAIRS, LAYER = "pairs", "change.gpkg"
-
-LEAST_SHARE = 0.05
-"""Share of a scene's ground that another scene before must add to be compared with it as well."""
+LAYER = "change.gpkg"
 
 _OPTIONS = ("resolution_m", "correct", "decode", "layer", "id_column", "prompts_crs", "grades", "fates")
 """Fields of `CompareOptions` that have a meaning for all pairs."""
-
-
-@dataclass(frozen=True)
-class DatePair:
-    """A scene from before an event and one from after it.
-
-    Attributes
-    ----------
-    before, after
-        The scenes.
-    """
-
-    before: Item
-    after: Item
-
-    @property
-    def name(self) -> str:
-        """Names the pair's files."""
-        return f"{self.after.name}--{self.before.name}"
-
-    @property
-    def date(self) -> str:
-        """The day of the scene after, ISO 8601."""
-        return _span(self.after)[0].date().isoformat()
 
 
 @dataclass
@@ -121,11 +93,16 @@ def change_catalog(
         How scenes are seen, and the area of interest.
     schema
         "unosat" adds the layer ``damage_sites``, with columns for each date.
-    model, store, progress
-        As for `geosam.compare`.
+    model
+        Name of a model or path of a weights file; each process loads it once.
+    store
+        Folder of embeddings and features, ``"auto"`` for the one in the cache folder, None for none.
+    progress
+        Shows how far the run is.
     options
         ``resolution_m, correct, decode, layer, id_column, prompts_crs, grades, fates`` of
-        `geosam.change.CompareOptions`.
+        `geosam.change.CompareOptions`; ``workers, scheduler, threads, resources, retries`` of
+        `geosam.catalog.Execution`. What is written is the same wherever the work is done.
 
     Returns
     -------
@@ -136,84 +113,72 @@ def change_catalog(
     ------
     CatalogError
         If the source names no scenes, or none before or none after the event.
-    PromptError, OptionError, SinkError
-        If the objects, an option or the folder cannot be used.
+    PromptError, OptionError, ModelError, SinkError
+        If the objects, an option, a model or the folder cannot be used, or another run is at work in the folder.
+    ClusterError
+        If the workers or the scheduler are lost.
     """
     if schema not in {None, "unosat"}:
         raise OptionError(f"schema {schema!r} over several dates", expected="unosat, or none")
-    if odd := sorted(set(options) - set(_OPTIONS)):
-        raise OptionError(f"{odd[0]!r} over a catalog", expected=", ".join(_OPTIONS))
-    asked = CompareOptions(find_new=False, **options)
+    execution, asked = _chosen(options)
     seen = (view or View()).resolved()
     pairs, skipped = pair_items(find_items(source, selection, area=seen.area), event)
     run = ChangeRun(made(folder), skipped=skipped)
     made(run.folder / PAIRS)
-    how = {"options": asked, "model": model, "store": store}
-    what = json.dumps([_content(prompts), seen.to_dict(), _plain(options), str(model)], sort_keys=True)
-    found: list[Dated] = []
-    for pair in (progress or Progress()).track(pairs, "pairs", total=len(pairs)):
-        target = run.folder / PAIRS / f"{pair.name}.gpkg"
-        key = hashlib.sha256(f"{what} {pair.before.identity} {pair.after.identity}".encode()).hexdigest()[:32]
-        try:
-            if key_of(target) == key:
-                run.earlier.append(pair.name)
-            else:
-                _compared(pair, target, prompts, seen, {"key": key, **how})
-                run.done.append(pair.name)
-            found.append(Dated(sinks.read_layer(target, "change"), pair.date, pair.before.name, pair.after.name))
-        except GeosamError as error:
-            run.failed[pair.name] = str(error)
+    job = Job(
+        run.folder,
+        ModelSpec.of(model),
+        seen,
+        prompts=_known(prompts),
+        store=None if store is None else str(store) if store == "auto" else str(Path(store).absolute()),
+        retries=execution.retries,
+        change=asked,
+    )
+    _compare(run, [(pair, task_of(pair, job)) for pair in pairs], (execution, job), progress or Progress())
+    found = [
+        Dated(
+            sinks.read_layer(pair_path(run.folder, pair.name), "change"), pair.date, pair.before.name, pair.after.name
+        )
+        for pair in pairs
+        if pair.name not in run.failed
+    ]
     if found:
         run.objects = over_dates(found)
         write_dates(run.objects, run.folder / LAYER, schema=schema)
     return run
 
 
-def pair_items(items: Sequence[Item], event: str) -> tuple[list[DatePair], dict[str, str]]:
-    """Pair each scene after an event with the scenes before it that show the most of its ground.
+def _dated(folder: Path, pair: DatePair) -> Dated:
+    """What was found in a pair."""
+    change = sinks.read_layer(pair_path(folder, pair.name), "change")
+    return Dated(change, pair.date, pair.before.name, pair.after.name)
 
-    The scene before that shares most ground comes first, of equal ones the last taken; another one joins where it adds
-    at least a twentieth of the ground.
 
-    Parameters
-    ----------
-    items
-        Scenes with times; footprints are read from the rasters where the catalog tells none.
-    event
-        A moment or an interval, see `geosam.catalog.Selection.when`.
+def task_of(pair: DatePair, job: Job) -> Task:
+    """The task of comparing a pair."""
+    identity = f"{pair.before.identity} {pair.after.identity}"
+    return Task(pair.after, job.key(identity), identity, before=pair.before)
 
-    Returns
-    -------
-    The pairs, by time, and for each scene that is in none the reason.
 
-    Raises
-    ------
-    CatalogError
-        If no scene was taken before, or none after.
-    """
-    begin, end = read_interval(event)
-    usable, skipped = [], {}
-    for item in items:
-        if item.problem is None and item.when is not None:
-            usable.append(with_footprint(item))
-        else:
-            skipped[item.name] = str(item.problem or "no time")
-    before = [item for item in usable if _span(item)[1] < begin]
-    after = sorted((item for item in usable if _span(item)[0] > end), key=lambda item: (_span(item), item.name))
-    for when, found in (("before", before), ("after", after)):
-        if not found:
-            said = f"; {len(skipped)} have no time or cannot be read" if skipped else ""
-            raise CatalogError(
-                f"none of {len(items)} scenes was taken {when} {event}{said}",
-                expected="scenes with times from before and after the event",
-                hint="name the event's time (--event), or give a STAC catalog or a table with the column datetime",
-            )
-    pairs = [DatePair(partner, item) for item in after for partner in _partners(item, before)]
-    used = {item.name for pair in pairs for item in (pair.before, pair.after)}
-    why = dict.fromkeys((item.name for item in before), "others before show more of the ground")
-    why |= dict.fromkeys((item.name for item in after), "no scene before shows its ground")
-    left = {item.name: why.get(item.name, "taken during the event") for item in usable if item.name not in used}
-    return pairs, skipped | left
+def _compare(
+    run: ChangeRun, pairs: Sequence[tuple[DatePair, Task]], where: tuple[Execution, Job], progress: Progress
+) -> None:
+    """Compare the pairs that are not compared yet, and take note of what became of each."""
+    with Lock(run.folder / ".lock", str(run.folder)):
+        kept = {task.name for _, task in pairs if key_of(pair_path(run.folder, task.name)) == task.key}
+        todo = [task for _, task in pairs if task.name not in kept]
+        with (
+            progress.stage("pairs", len(pairs), unit="pairs", done=len(kept)) as stage,
+            closing(work_on(*where, todo)) as rows,
+        ):
+            reasons = {}
+            for row in rows:
+                if row.status == FAILED:
+                    reasons[row.name] = row.reason
+                stage.advance()
+    run.earlier = [task.name for _, task in pairs if task.name in kept]
+    run.done = [task.name for task in todo if task.name not in reasons]
+    run.failed = {task.name: reasons[task.name] for task in todo if task.name in reasons}
 
 
 def write_dates(objects: gpd.GeoDataFrame, path: Path, *, schema: str | None = None) -> Path:
@@ -227,51 +192,20 @@ def write_dates(objects: gpd.GeoDataFrame, path: Path, *, schema: str | None = N
     return write_layers(layers, path, styles=named, metadata={"dates": dates})
 
 
-def _compared(pair: DatePair, target: Path, prompts: Any, view: View, how: dict[str, Any]) -> None:
-    """Compare one pair, and write it."""
-    key, options = how["key"], how["options"]
-    before, after = (open_item(item, view, target.parent.parent) for item in (pair.before, pair.after))
-    moments = {"date_before": _span(pair.before)[0].isoformat(), "date_after": _span(pair.after)[0].isoformat()}
-    dated = replace(options, **moments)
-    result = compare(before, after, prompts, options=dated, model=how["model"], store=how["store"])
-    publish(replace(result, facts={**result.facts, "key": key}), check_outputs(target))
+def _chosen(given: dict[str, Any]) -> tuple[Execution, CompareOptions]:
+    """Where the work is done, and how pairs are compared; models are read here, so that workers need no files."""
+    where = {each.name for each in fields(Execution)} - {"split"}
+    if odd := sorted(set(given) - set(_OPTIONS) - where):
+        raise OptionError(f"{odd[0]!r} over a catalog", expected=", ".join((*_OPTIONS, *sorted(where))))
+    asked = CompareOptions(find_new=False, **{name: given[name] for name in _OPTIONS if name in given})
+    execution = Execution(**{name: given[name] for name in where if name in given})
+    return execution, replace(asked, grades=asked.grade_model(), fates=asked.fate_model())
 
 
-def _partners(item: Item, before: Sequence[Item]) -> list[Item]:
-    """The scenes before that show the ground of one after, as few as do."""
-    rest, chosen = item.footprint, []
-    if rest is None or not (whole := shapely.area(rest)):
-        return []
-    while shares := [
-        (shapely.area(shapely.intersection(rest, one.footprint)) / whole, _span(one)[0], one.name, one)
-        for one in before
-        if one.footprint is not None
-    ]:
-        share, _, _, best = max(shares, key=lambda found: found[:3])
-        if share < LEAST_SHARE:
-            break
-        chosen.append(best)
-        rest = shapely.difference(rest, best.footprint)
-    return chosen
-
-
-def _span(item: Item) -> tuple[datetime, datetime]:
-    """When a scene was taken, its first and last moment."""
-    return cast("tuple[datetime, datetime]", item.when)
-
-
-def _content(prompts: str | PathLike[str]) -> str:
-    """What the file of known objects holds, as a hash."""
+def _known(prompts: Any) -> PromptFile:
+    """The file of known objects, and what it holds, as a hash."""
     if not isinstance(prompts, str | PathLike):
         raise PromptError(f"{type(prompts).__name__} over a catalog", expected="a vector file of known objects")
     path, layer = split_layer(os.fspath(prompts))
-    real = check_regular(path, PromptError, "a vector file of known objects")
-    return f"{hashlib.sha256(real.read_bytes()).hexdigest()} {layer}"
-
-
-def _plain(options: dict[str, Any]) -> dict[str, str]:
-    """Options as text, models by what their files hold."""
-    files = {name: value for name, value in options.items() if name in ("grades", "fates") and value is not None}
-    return {name: repr(value) for name, value in options.items() if name not in files} | {
-        name: hashlib.sha256(Path(value).read_bytes()).hexdigest() for name, value in files.items()
-    }
+    real = check_regular(path, PromptError, "a vector file of known objects").absolute()
+    return PromptFile(f"{real}|layername={layer}" if layer else str(real), digest=digest_of(real))

@@ -256,7 +256,7 @@ class Workers:
 
     def submit(self, task: Task, told: Callable[[Any], None]) -> None:
         """See `Pool.submit`."""
-        key = f"{self._name}-{task.item.name}-{task.piece}-{task.pieces}{'-alone' if task.alone else ''}"
+        key = f"{self._name}-{task.name}-{task.piece}-{task.pieces}{'-alone' if task.alone else ''}"
         try:
             future = self._client.submit(
                 work, self._name, task, key=key, pure=False, resources=self._resources, priority=_first(task)

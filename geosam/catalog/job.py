@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from geosam import __version__
 from geosam.adapters import find_source
 from geosam.catalog.footprints import to_lonlat
+from geosam.change.options import CompareOptions
 from geosam.display import shown
 from geosam.errors import ModelError, OptionError
 from geosam.models import SPECS, load_model, weights_path
@@ -196,6 +197,8 @@ class Job:
         How often a scene is begun again after a passing fault of input or output.
     split
         Windows above which a scene is shared out among processes; 0 for never.
+    change
+        How pairs of dates are compared; None where single scenes are segmented.
     """
 
     folder: Path
@@ -208,6 +211,7 @@ class Job:
     store: str | None = None
     retries: int = 2
     split: int = 0
+    change: CompareOptions | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -218,7 +222,7 @@ class Job:
             "view": self.view.to_dict(),
             "options": self.options.to_dict(),
             "prompts": {**asdict(self.prompts), "path": shown(self.prompts.path)} if self.prompts else None,
-            "task": "encode" if self.encode else "segment",
+            "task": "encode" if self.encode else "segment" if self.change is None else repr(self.change),
             **({"words": reader_key(self.options)} if self.options.text is not None else {}),
         }
 

@@ -14,7 +14,7 @@ from geosam.catalog.folder import key_of, made
 from geosam.catalog.items import Item
 from geosam.catalog.job import View
 from geosam.catalog.sources import find_items
-from geosam.catalog.tasks import open_item
+from geosam.catalog.stack import open_item
 from geosam.errors import CatalogError, GeosamError
 from geosam.execute import Progress
 from geosam.landcover import LandcoverModel

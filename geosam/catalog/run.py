@@ -1,23 +1,22 @@
 """A whole catalog: find the scenes, do what is missing, keep account of it."""
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from geosam.catalog.execution import Execution, work_on
 from geosam.catalog.folder import RunFolder, is_whole, write_lines
 from geosam.catalog.items import Item
 from geosam.catalog.job import Job, ModelSpec, PromptFile, View, check_names, check_words, chosen, with_words
 from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Manifest, Row
-from geosam.catalog.schedule import Agenda, Here, Pool, Threads, carry_out
 from geosam.catalog.selection import Selection
 from geosam.catalog.sources import find_items
-from geosam.catalog.station import Station
-from geosam.catalog.tasks import Task, failed
+from geosam.catalog.tasks import Task
 from geosam.errors import OptionError, PromptError
 from geosam.execute import Progress
 from geosam.locks import Lock
@@ -28,52 +27,6 @@ from geosam.prompts.placement import PIXELS, crs_from
 from geosam.prompts.source import read_features
 from geosam.scene.fingerprint import lasting
 from geosam.vectors import split_layer
-
-
-@dataclass(frozen=True)
-class Execution:
-    """Where the work is done. Without any of these, scene by scene in this process.
-
-    Attributes
-    ----------
-    workers
-        Processes of a dask cluster that is started on this machine.
-    scheduler
-        Address of a dask scheduler, or a `distributed.Client`. Its workers must see the scenes and the run's folder
-        under the same paths.
-    threads
-        Threads of this process.
-    resources
-        What a scene claims of a worker, such as ``{"GPU": 1}``. None: a graphics card, where workers offer any.
-    retries
-        How often a scene is begun again after a passing fault of the network or a file server.
-    split
-        Windows above which a scene is shared out among workers or threads, in everything mode; 0 for never.
-
-    Raises
-    ------
-    OptionError
-        If more than one place is named, or a number is negative.
-    """
-
-    workers: int = 0
-    scheduler: Any = None
-    threads: int = 0
-    resources: Mapping[str, float] | None = None
-    retries: int = 2
-    split: int = 256
-
-    def __post_init__(self) -> None:
-        places = [name for name in ("workers", "scheduler", "threads") if getattr(self, name)]
-        if len(places) > 1:
-            raise OptionError(f"{' and '.join(places)} together", expected="one of them")
-        if min(self.workers, self.threads, self.retries, self.split) < 0:
-            raise OptionError("a negative number of workers, threads, retries or windows", expected="0 or more")
-
-    @property
-    def parallel(self) -> bool:
-        """Whether more than one scene may be under way at a time."""
-        return self.workers > 1 or self.threads > 1 or self.scheduler is not None
 
 
 @dataclass
@@ -295,7 +248,7 @@ def _run(request: _Request, job: Job, progress: Progress) -> CatalogReport:
         report.kept = len(tasks) - len(todo)
         with (
             progress.stage("scenes", len(tasks), unit="scenes", done=report.kept) as stage,
-            closing(_rows(request.execution, job, todo)) as rows,
+            closing(work_on(request.execution, job, todo)) as rows,
         ):
             for row in rows:
                 manifest.append(row)
@@ -304,16 +257,6 @@ def _run(request: _Request, job: Job, progress: Progress) -> CatalogReport:
         report.objects = sum(manifest.rows[task.item.name].objects for task in tasks)
     report.seconds = time.perf_counter() - begin
     return report
-
-
-def _rows(execution: Execution, job: Job, todo: Sequence[Task]) -> Generator[Row]:
-    """What becomes of each scene: those that the catalog itself spoils first, then those that are worked on."""
-    for task in todo:
-        if task.item.problem is not None:
-            yield failed(task, task.item.problem)
-    if sound := [task for task in todo if task.item.problem is None]:
-        with _pool(execution, job) as pool:
-            yield from carry_out(Agenda(sound), pool)
 
 
 def is_done(row: Row | None, task: Task, job: Job) -> bool:
@@ -333,21 +276,3 @@ def _count(report: CatalogReport, row: Row) -> None:
     report.outside += row.status == OUTSIDE
     if row.status == FAILED:
         report.failed.append(row)
-
-
-@contextmanager
-def _pool(execution: Execution, job: Job) -> Iterator[Pool]:
-    """Whatever does the work."""
-    if execution.workers or execution.scheduler is not None:
-        from geosam.catalog.cluster import Workers, connect
-
-        with (
-            connect(execution.workers, execution.scheduler) as client,
-            Workers(client, job, resources=execution.resources) as workers,
-        ):
-            yield workers
-    elif execution.threads:
-        with Threads(Station(job), execution.threads) as threads:
-            yield threads
-    else:
-        yield Here(Station(job))

@@ -39,7 +39,7 @@ class Agenda:
 
     def settle(self, task: Task, outcome: Outcome) -> Row | None:
         """Take note of an outcome; a row if it settles the scene."""
-        name = task.item.name
+        name = task.name
         if isinstance(outcome, Split):
             self._left[name] = outcome.pieces
             whole = replace(task, pieces=outcome.pieces, alone=False)
@@ -57,7 +57,7 @@ class Agenda:
             return outcome
         elif self._left.pop(name, None) is not None:  # the first piece that fails settles the scene
             self._pieces, self._suspects = (
-                deque(other for other in tasks if other.item.name != name) for tasks in (self._pieces, self._suspects)
+                deque(other for other in tasks if other.name != name) for tasks in (self._pieces, self._suspects)
             )
             return outcome
         return None

@@ -1,8 +1,9 @@
-"""Several rasters of one grid as one raster: a VRT whose bands they are."""
+"""The scene of an item; several rasters of one grid are one, by a VRT whose bands they are."""
 
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -10,8 +11,12 @@ from xml.sax.saxutils import escape
 
 from rasterio.io import DatasetReader, MemoryFile
 
+from geosam.catalog.folder import RunFolder
+from geosam.catalog.items import Item
+from geosam.catalog.job import View
 from geosam.errors import SceneError, SinkError
 from geosam.paths import is_remote
+from geosam.scene import Scene
 from geosam.scene.dataset import open_dataset
 from geosam.scene.fingerprint import lasting
 from geosam.scene.origin import TRUSTED
@@ -30,6 +35,39 @@ _TYPES = {
     "float64": "Float64",
 }
 _COLOURS = ("Red", "Green", "Blue")
+
+
+def open_item(item: Item, view: View, folder: Path) -> Scene:
+    """The scene of an item under its name, cropped to the area of interest.
+
+    Parameters
+    ----------
+    item, view
+        The item, and how it is seen.
+    folder
+        Of the results; rasters that are bands of one scene are stacked there.
+
+    Raises
+    ------
+    GeosamError
+        What is wrong with the item, or with its raster.
+    """
+    if item.problem is not None:
+        raise item.problem
+    whole = open_whole(item, view, RunFolder(folder).stacks)
+    return whole if view.aoi is None else whole.within(view.aoi, view.aoi_crs)
+
+
+def open_whole(item: Item, view: View, stacks: Path) -> Scene:
+    """The scene of an item under its name, with what lies outside the area of interest."""
+    path = item.paths[0] if len(item.paths) == 1 else stack_bands(item.paths, stacks / f"{item.name}.vrt")
+    return named(view.open(path), item.name)
+
+
+def named(scene: Scene, name: str) -> Scene:
+    """The scene under another name, which the column ``scene`` then holds; what it is does not change."""
+    info = replace(scene.raster.info, name=name)
+    return replace(scene, raster=replace(scene.raster, info=info))  # pyright: ignore[reportArgumentType]  # a raster is a dataclass
 
 
 def stack_bands(paths: Sequence[str], target: Path) -> str:

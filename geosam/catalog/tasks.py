@@ -1,4 +1,4 @@
-"""Work on one scene: from opening it to its part, and what became of it."""
+"""Work on one scene, or on a pair of them: from opening it to its result, and what became of it."""
 
 import errno
 import logging
@@ -18,15 +18,17 @@ from rasterio.errors import RasterioError
 from geosam.catalog.folder import RunFolder, digest_of
 from geosam.catalog.footprints import footprint_of
 from geosam.catalog.items import Item
-from geosam.catalog.job import View
 from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Row
+from geosam.catalog.pairs import pair_name, pair_path, taken
 from geosam.catalog.pieces import fill_piece, gather_pieces, pieces_of
-from geosam.catalog.stack import stack_bands
+from geosam.catalog.stack import open_item, open_whole
 from geosam.catalog.station import Station
 from geosam.display import shown
 from geosam.errors import GeosamError, SceneError, SceneReadError
 from geosam.paths import is_remote
 from geosam.pipeline import Report, encode, segment_to_file
+from geosam.pipeline.compare import compare
+from geosam.pipeline.publish import check_outputs, publish
 from geosam.scene import Scene
 
 _log = logging.getLogger(__name__)
@@ -52,14 +54,16 @@ _PASSING = {
 
 @dataclass(frozen=True)
 class Task:
-    """A scene to be worked on, or a part of that work.
+    """A scene or a pair of scenes to be worked on, or a part of that work.
 
     Attributes
     ----------
     item
-        The scene.
+        The scene; of a pair the one from after the event.
     key, identity
-        Of its result, and of the scene as it was when the run began.
+        Of its result, and of the scenes as they were when the run began.
+    before
+        Of a pair the scene from before the event.
     piece, pieces
         Which of how many pieces of its windows; without a piece but with pieces, these are to be put together.
     alone
@@ -72,9 +76,42 @@ class Task:
     piece: int | None = None
     pieces: int = 0
     alone: bool = False
+    before: Item | None = None
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The scenes."""
+        return (self.item,) if self.before is None else (self.before, self.item)
+
+    @property
+    def name(self) -> str:
+        """Names the results."""
+        return self.item.name if self.before is None else pair_name(self.before, self.item)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The rasters that are read."""
+        return tuple(path for item in self.items for path in item.paths)
+
+    @property
+    def problem(self) -> GeosamError | None:
+        """What the catalog itself says is wrong with a scene."""
+        return next((item.problem for item in self.items if item.problem is not None), None)
+
+    def check_same(self) -> None:
+        """Check that the scenes are as they were when the run began.
+
+        Raises
+        ------
+        SceneReadError
+            If one is another now.
+        """
+        if self.identity not in ("", " ".join(item.identity for item in self.items)):
+            places = " or ".join(item.place for item in self.items)
+            raise SceneReadError(f"{places} changed while it was read", hint="run the catalog again")
 
     def __repr__(self) -> str:
-        return f"Task({self.item.name}{'' if self.piece is None else f', piece {self.piece + 1} of {self.pieces}'})"
+        return f"Task({self.name}{'' if self.piece is None else f', piece {self.piece + 1} of {self.pieces}'})"
 
 
 @dataclass(frozen=True)
@@ -110,10 +147,10 @@ def do(station: Station, task: Task) -> Outcome:
             outcome = _carry_out(station, task)
             break
         except Exception as error:
-            if attempts > job.retries or not is_passing(error, task.item.paths):
+            if attempts > job.retries or not is_passing(error, task.paths):
                 outcome = failed(task, error)
                 break
-            _log.info("%s is tried again after: %s", task.item.name, shown(error))
+            _log.info("%s is tried again after: %s", task.name, shown(error))
             time.sleep(PAUSE_S * 2 ** (attempts - 1))
     if not isinstance(outcome, Row):
         return outcome
@@ -151,20 +188,22 @@ def failed(task: Task, error: Exception) -> Row:
     if isinstance(error, GeosamError | OSError | MemoryError):
         reason = str(error) or type(error).__name__
     else:  # one scene that meets a fault of geosam does not end the others
-        _log.debug("unexpected error in %s", task.item.name, exc_info=error)
+        _log.debug("unexpected error in %s", task.name, exc_info=error)
         reason = f"unexpected {type(error).__name__}: {error}"
     return row_of(task, FAILED, reason=shown(" ".join(reason.split())))
 
 
 def row_of(task: Task, status: str, **values: Any) -> Row:
     """A row about a scene."""
-    return Row(task.item.name, task.item.place, task.key, status, **values)
+    return Row(task.name, task.item.place, task.key, status, **values)
 
 
 def _carry_out(station: Station, task: Task) -> Outcome:
     job = station.job
+    if task.before is not None:
+        return _compare(station, task, task.before)
     folder = RunFolder(job.folder)
-    whole = job.seen(named(job.view.open(_path_of(task.item, folder.stacks)), task.item.name))
+    whole = job.seen(open_whole(task.item, job.view, folder.stacks))
     place = {"footprint": footprint_of(whole, job.view.area), "crs": _told_crs(whole)}
     try:
         scene = whole if job.view.aoi is None else whole.within(job.view.aoi, job.view.aoi_crs)
@@ -179,9 +218,24 @@ def _carry_out(station: Station, task: Task) -> Outcome:
     if pieces > 1:
         return Split(pieces)
     done = row_of(task, DONE, **place, **_result(station, scene, part))
-    if task.identity not in ("", task.item.identity):
-        raise SceneReadError(f"{task.item.place} changed while it was read", hint="run the catalog again")
+    task.check_same()
     return done
+
+
+def _compare(station: Station, task: Task, before: Item) -> Row:
+    """Compare a pair of dates, and write it."""
+    job, folder = station.job, station.job.folder
+    scenes = [open_item(item, job.view, folder) for item in (before, task.item)]
+    moments = [taken(item)[0].isoformat() for item in (before, task.item)]
+    assert job.change  # a job over pairs has both
+    assert job.prompts
+    dated = replace(job.change, date_before=moments[0], date_after=moments[1])
+    how = {"model": station.network, "store": job.store, "progress": station.progress}
+    result = compare(*scenes, job.prompts.path, options=dated, **how)
+    task.check_same()
+    target = pair_path(folder, task.name)
+    publish(replace(result, facts={**result.facts, "key": task.key}), check_outputs(target))
+    return row_of(task, DONE, objects=len(result.change))
 
 
 def _result(station: Station, scene: Scene, part: Path) -> dict[str, Any]:
@@ -200,38 +254,6 @@ def _result(station: Station, scene: Scene, part: Path) -> dict[str, Any]:
 def _counts(report: Report) -> dict[str, Any]:
     names = ("objects", "windows", "empty", "encoded", "recalled", "resumed")
     return {**{name: getattr(report, name) for name in names}, "skipped": len(report.skipped)}
-
-
-def named(scene: Scene, name: str) -> Scene:
-    """The scene under another name, which the column ``scene`` then holds; what it is does not change."""
-    info = replace(scene.raster.info, name=name)
-    return replace(scene, raster=replace(scene.raster, info=info))  # pyright: ignore[reportArgumentType]  # a raster is a dataclass
-
-
-def open_item(item: Item, view: View, folder: Path) -> Scene:
-    """The scene of an item under its name, cropped to the area of interest.
-
-    Parameters
-    ----------
-    item, view
-        The item, and how it is seen.
-    folder
-        Of the results; rasters that are bands of one scene are stacked there.
-
-    Raises
-    ------
-    GeosamError
-        What is wrong with the item, or with its raster.
-    """
-    if item.problem is not None:
-        raise item.problem
-    whole = named(view.open(_path_of(item, RunFolder(folder).stacks)), item.name)
-    return whole if view.aoi is None else whole.within(view.aoi, view.aoi_crs)
-
-
-def _path_of(item: Item, stacks: Path) -> str:
-    """The item's raster; of several, the one that stacks them."""
-    return item.paths[0] if len(item.paths) == 1 else stack_bands(item.paths, stacks / f"{item.name}.vrt")
 
 
 def _told_crs(scene: Scene) -> str | None:

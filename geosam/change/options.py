@@ -39,7 +39,8 @@ class ExtentOptions:
     word
         What shows the event, as ``"water"`` or ``"landslide"``: what it names after, less what it names before.
     grow
-        Whether outlines grow to all changed ground that looks like them, see `geosam.change.growing`.
+        Whether outlines grow to all changed ground that looks like them, see `geosam.change.growing`. None: those of
+        points do; a box or a polygon says by itself how far its object reaches.
 
     Raises
     ------
@@ -53,7 +54,7 @@ class ExtentOptions:
     before: Any = None
     bands: Mapping[str, int] | None = None
     mmu_m2: float | int = MMU_M2
-    grow: bool = True
+    grow: bool | None = None
     word: str | None = None
 
     def __post_init__(self) -> None:

@@ -2,13 +2,15 @@
 
 Each window's spectra are multiplied and their lengths divided out, so that only the shift is left in the phases
 (Kuglin & Hines 1975); the peak is found on a fine lattice by a matrix product (Guizar-Sicairos et al. 2008). Windows
-whose peak is not clear, or that disagree with the rest, are told apart and not counted.
+whose peak is not clear, or that disagree with the rest, are told apart and not counted. The pair's shift is the peak of
+the sum of all windows' correlation surfaces, near those that count: a mean of single peaks changes with whichever
+windows happen to count.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Complex128, Float64
 from scipy import ndimage
 
 from geosam.change.pair import Pair
@@ -37,8 +39,15 @@ CUTOFF = 0.2
 AGREED_PX = 4.0
 """Distance within which windows agree: relief and lean move places by so much against each other."""
 
+BLUR_PX = 1.0
+"""Standard deviation by which the sum of all surfaces is smoothed: relief and lean set peaks of windows apart."""
+
 AGREED_SHARE = 0.25
 """Share of the clear windows that must agree for a shift to be believed."""
+
+
+Phases = Complex128[np.ndarray, "h w"]
+"""Spectrum of a correlation surface."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +137,21 @@ def register(pair: Pair, *, side: int = SIDE) -> Registration:
 def _look(pair: Pair, side: int, around: Float64[np.ndarray, "2"]) -> Registration:
     """Shifts of all windows, seen with the dates already moved by `around`."""
     moved = pair.shifted((float(around[0]), float(around[1])))
-    found = [each for corner in _corners(pair.shape, side) if (each := _window(moved, corner, side)) is not None]
-    table = np.array(found, np.float64).reshape(-1, 5)
-    table[:, 2:4] += around
+    rows, total = [], 0
+    for corner in _corners(pair.shape, side):
+        phases = _phases_in(moved, corner, side)
+        if phases is not None:
+            shift, clarity = _peak(phases)
+            middle = (corner[0] + phases.shape[1] / 2, corner[1] + phases.shape[0] / 2)
+            rows.append((*middle, *(shift + around), clarity))
+            total = total + phases
+    table = np.array(rows, np.float64).reshape(-1, 5)
     counts = _agreeing(table)
     good = table[counts, 2:4]
-    centre = np.average(good, axis=0, weights=table[counts, 4]) if len(good) else np.zeros(2)
+    centre = np.zeros(2)
+    if len(good):
+        crowd = np.average(good, axis=0, weights=table[counts, 4]) - around
+        centre = around + _peak(_blurred(np.asarray(total)), crowd)[0]
     spread = (
         float((1.4826 * np.median(np.abs(good - np.median(good, axis=0)), axis=0)).max()) if len(good) > 1 else np.nan
     )
@@ -153,15 +171,13 @@ def _corners(shape: tuple[int, int], side: int) -> list[tuple[int, int]]:
     return [(left, top) for top in lists[0] for left in lists[1]]
 
 
-def _window(pair: Pair, corner: tuple[int, int], side: int) -> tuple[float, float, float, float, float] | None:
-    """Middle, shift and clarity of one window; None if too little of it is seen."""
+def _phases_in(pair: Pair, corner: tuple[int, int], side: int) -> Phases | None:
+    """Phases of one window; None if too little of it is seen."""
     h, w = (min(side, length) for length in pair.shape)
     both = pair.read(window_at(*corner, w, h))
     if both.seen.mean() < LEAST_SEEN or min(h, w) < 16:
         return None
-    first, second = (_detail(pixels, both.seen) for pixels in (both.before, both.after))
-    shift, clarity = phase_shift(first, second)
-    return corner[0] + w / 2, corner[1] + h / 2, shift[0], shift[1], clarity
+    return _phases(*(_detail(pixels, both.seen) for pixels in (both.before, both.after)))
 
 
 def _detail(pixels: np.ndarray, seen: np.ndarray) -> Float64[np.ndarray, "h w"]:
@@ -186,24 +202,46 @@ def phase_shift(
     >>> round(x, 1), round(y, 1), clarity > CLEAR
     (-3.0, 2.0, True)
     """
-    h, w = first.shape
+    shift, clarity = _peak(_phases(first, second))
+    return (float(shift[0]), float(shift[1])), clarity
+
+
+def _phases(first: Float64[np.ndarray, "h w"], second: Float64[np.ndarray, "h w"]) -> Phases:
+    """Product of two pictures' spectra, its lengths divided out, fine detail weighted down."""
     cross = np.conj(np.fft.fft2(first)) * np.fft.fft2(second)
-    fy, fx = np.fft.fftfreq(h), np.fft.fftfreq(w)
     length = np.abs(cross)
-    low = np.exp(-(fy[:, None] ** 2 + fx**2) / (2 * CUTOFF**2))
-    phases = np.where(length > 0, cross / np.maximum(length, 1e-300), 0) * low
+    phases = np.where(length > 0, cross / np.maximum(length, 1e-300), 0)
+    return phases * np.exp(-_squared_frequencies(phases.shape) / (2 * CUTOFF**2))
+
+
+def _blurred(phases: Phases) -> Phases:
+    """Phases whose correlation surface is that of others, smoothed by `BLUR_PX`."""
+    return phases * np.exp(-2 * (np.pi * BLUR_PX) ** 2 * _squared_frequencies(phases.shape))
+
+
+def _squared_frequencies(shape: tuple[int, ...]) -> Float64[np.ndarray, "h w"]:
+    fy, fx = (np.fft.fftfreq(length) for length in shape)
+    return fy[:, None] ** 2 + fx**2
+
+
+def _peak(phases: Phases, near: Float64[np.ndarray, "2"] | None = None) -> tuple[Float64[np.ndarray, "2"], float]:
+    """Highest place ``(x, y)`` of the correlation surface, near another if given, and its height over the spread."""
+    h, w = phases.shape
     surface = np.fft.ifft2(phases).real
     spread = float(surface.std())
     if spread == 0:
-        return (0.0, 0.0), 0.0
+        return np.zeros(2), 0.0
+    rows, cols = (np.fft.fftfreq(length, 1 / length) for length in (h, w))
+    if near is not None:
+        surface[np.hypot(rows[:, None] - near[1], cols - near[0]) > AGREED_PX] = -np.inf
     row, col = np.unravel_index(int(surface.argmax()), surface.shape)
-    y, x = row - h * (row > h // 2), col - w * (col > w // 2)
     steps = np.arange(-FINE, FINE + 1) / FINE
-    down = np.exp(2j * np.pi * np.outer(y + steps, fy))
-    across = np.exp(2j * np.pi * np.outer(fx, x + steps))
+    y, x = rows[row] + steps, cols[col] + steps
+    down = np.exp(2j * np.pi * np.outer(y, np.fft.fftfreq(h)))
+    across = np.exp(2j * np.pi * np.outer(np.fft.fftfreq(w), x))
     fine = (down @ phases @ across).real
     i, j = np.unravel_index(int(fine.argmax()), fine.shape)
-    return (float(x + steps[j]), float(y + steps[i])), float(surface.max()) / spread
+    return np.array([x[j], y[i]]), float(surface.max()) / spread
 
 
 def _agreeing(table: Float64[np.ndarray, "n 5"]) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from geosam.cli.catalog import Asset, Limit, Source, When, Where
+from geosam.cli.catalog import Place, Source, Which
 from geosam.cli.groups import flat
 from geosam.cli.machine import Machine, Model
 from geosam.cli.options import OUTPUT, PROMPTS, Features
@@ -53,7 +53,7 @@ ExtentBands = Annotated[
 Event = Annotated[str, typer.Option(help="flood, landslide, burn, earthquake …", rich_help_panel=_EXTENT)]
 Unit = Annotated[float, typer.Option(help="Minimum mapping unit, m².", min=0, rich_help_panel=_EXTENT)]
 Title = Annotated[str, typer.Option(help="What happened.", rich_help_panel=_SHEET)]
-Place = Annotated[str, typer.Option(help="Where.", rich_help_panel=_SHEET)]
+Locality = Annotated[str, typer.Option(help="Where.", rich_help_panel=_SHEET)]
 Author = Annotated[str, typer.Option(help="Who publishes the map.", rich_help_panel=_SHEET)]
 
 
@@ -131,7 +131,7 @@ class Titles:
     """What a situation map says of itself."""
 
     title: Title = "Change between two dates"
-    place: Place = ""
+    place: Locality = ""
     author: Author = "geosam"
 
     def on(self, date: str) -> Any:
@@ -222,10 +222,8 @@ def change_catalog(
     prompts: Annotated[str, typer.Option(help="Vector file of known objects, such as footprints.")],
     *,
     model: Model = "nano",
-    when: When = None,
-    where: Where = None,
-    asset: Asset = None,
-    limit: Limit = None,
+    which: Which,
+    place: Place,
     followed: Followed,
     bands: Bands = None,
     aoi: Aoi = None,
@@ -234,7 +232,6 @@ def change_catalog(
         Literal["unosat"] | None, typer.Option(help="Also the columns of a schema, one set for each date.")
     ] = None,
     store: Store = "auto",
-    machine: Machine,
     quiet: Quiet = False,
 ) -> None:
     """Compare every scene after an event with those before; the same command again does what is missing."""
@@ -250,12 +247,13 @@ def change_catalog(
             output,
             prompts,
             event=event,
-            selection=Selection(when, tuple(where or ()), asset, limit),
+            selection=Selection(**which.named()),
             view=View(bands, aoi=read_aoi(aoi), aoi_crs=aoi_crs),
             schema=schema,
-            model=machine.load(model),
+            model=model,
             store=None if store == "none" else store,
             progress=progress,
+            **place.named(),
             **followed.named(),
         )
     console = Console(soft_wrap=True)

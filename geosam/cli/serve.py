@@ -36,6 +36,9 @@ def serve(
         Path | None,
         typer.Option(help="GeoPackage of the session; default: SCENE.geosam.gpkg beside it.", rich_help_panel=_OBJECTS),
     ] = None,
+    date: Annotated[
+        str, typer.Option(help="When the scene was taken, ISO 8601; schemas tell it.", rich_help_panel=_OBJECTS)
+    ] = "",
     model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or path of a weights file.")] = "nano",
     port: Annotated[int, typer.Option(help="Port; 0: a free one.", min=0, max=65535, rich_help_panel=_PAGE)] = 0,
     browser: Annotated[
@@ -70,6 +73,7 @@ def serve(
         session=session,
         labels=labels,
         classes=classes,
+        date=date,
         memory=memory * MEGABYTE,
         store=None if store == "none" else store,
     )

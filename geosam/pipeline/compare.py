@@ -237,10 +237,16 @@ class Look:
         prompts = read_objects(asked.prompts, self.pair)
         outlines, scores = self.decoded(prompts.shapes_px, after=True)
         there = ~shapely.is_empty(outlines)
-        found, sure = shapely.make_valid(outlines[there]), scores[there]
-        if asked.grow and len(found):
+        outlines, scores = shapely.make_valid(outlines[there]), scores[there]
+        growing = shapely.get_dimensions(prompts.shapes_px[there]) == 0
+        if asked.grow is not None:
+            growing[:] = asked.grow
+        found, sure = outlines[~growing], scores[~growing]
+        if growing.any():
             size = self.pair.resolution_m if np.isfinite(self.pair.resolution_m) else 1.0
-            found, sure = grow(self.pair, found, self.radiometry, least_px=max(1, round(asked.mmu_m2 / size**2)))
+            least_px = max(1, round(asked.mmu_m2 / size**2))
+            wide, chance = grow(self.pair, outlines[growing], self.radiometry, least_px=least_px)
+            found, sure = np.concatenate([found, wide]), np.concatenate([sure, chance])
         less = self.taken_off(asked)
         return extents.outline_extent(self.pair, found, less, event=asked.event, scores=sure, mmu_m2=asked.mmu_m2)
 

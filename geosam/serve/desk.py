@@ -74,6 +74,8 @@ class Desk:
         Windows and model; None where nothing can be changed.
     pictures
         What is shown, by name, on the scene's grid; None for the scene itself.
+    date
+        When the scene was taken, ISO 8601, for what is exported.
 
     Examples
     --------
@@ -95,8 +97,9 @@ class Desk:
         warmth: Warmth | None = None,
         *,
         pictures: Mapping[str, Picture] | None = None,
+        date: str = "",
     ) -> None:
-        self.work = Workplace(scene, layer, warmth, pictures)
+        self.work = Workplace(scene, layer, warmth, pictures, date=date)
         self._preparing: threading.Thread | None = None
 
     @property

@@ -84,7 +84,7 @@ def objects_frame(layer: Layer, scene: Scene) -> gpd.GeoDataFrame:
     )
 
 
-def export(layer: Layer, scene: Scene, file_format: str, schema: str) -> Exported:
+def export(layer: Layer, scene: Scene, file_format: str, schema: str, *, date: str = "") -> Exported:
     """The objects as a file.
 
     Parameters
@@ -95,6 +95,8 @@ def export(layer: Layer, scene: Scene, file_format: str, schema: str) -> Exporte
         One of `FORMATS`.
     schema
         ``plain``, or one of `geosam.change.schemas.SCHEMAS`, which are GeoPackages.
+    date
+        When the scene was taken, ISO 8601; schemas have a field for it.
 
     Raises
     ------
@@ -120,7 +122,7 @@ def export(layer: Layer, scene: Scene, file_format: str, schema: str) -> Exporte
             style = legend_style(layer.classes) if layer.classes else True
             sinks.write(table, path, layer="objects", metadata=facts, style=style)
         else:
-            layers = to_schema(judged(table, scene, schema), schema)
+            layers = to_schema(judged(table, scene, schema, date=date), schema)
             write_layers(layers, path, styles=styles(layers), metadata=facts)
         return Exported(name, path.read_bytes())
 
@@ -131,8 +133,8 @@ def legend_style(classes: Classes) -> str:
     return categorized("class", [*listed, Category("", "no class", NO_CLASS, OPACITY / 2, outlined=True)])
 
 
-def judged(table: gpd.GeoDataFrame, scene: Scene, schema: str) -> Judged:
-    """The objects as a schema asks for them: with what became of each.
+def judged(table: gpd.GeoDataFrame, scene: Scene, schema: str, *, date: str = "") -> Judged:
+    """The objects as a schema asks for them: with what became of each, and when the scene was taken.
 
     Raises
     ------
@@ -163,7 +165,7 @@ def judged(table: gpd.GeoDataFrame, scene: Scene, schema: str) -> Judged:
         {
             "src_id": [1, 2],
             "name": [scene.name] * 2,
-            "date": [""] * 2,
+            "date": ["", date],
             "gsd_m": [metres if np.isfinite(metres) else 0.0] * 2,
             "phase": phases,
         }

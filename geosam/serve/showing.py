@@ -104,7 +104,8 @@ def look(work: Workplace, fields: Fields) -> dict[str, Any]:
 def export_file(work: Workplace, fields: Fields) -> Answer:
     """The objects as a file."""
     with work.changing:
-        name, content = export(work.layer, work.scene, fields.text("format"), fields.text("schema", PLAIN))
+        form, schema = fields.text("format"), fields.text("schema", PLAIN)
+        name, content = export(work.layer, work.scene, form, schema, date=work.date)
     return Answer({"name": name, "size": len(content)}, content)
 
 

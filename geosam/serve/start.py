@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
@@ -65,6 +66,7 @@ def start(
     session: str | PathLike[str] | None = None,
     labels: Any = None,
     classes: Any = None,
+    date: str = "",
     memory: int = 1 << 30,
     store: Any = "auto",
 ) -> Desk:
@@ -82,6 +84,8 @@ def start(
         Polygons to begin with: a file, a GeoDataFrame, or a session of this scene, which then goes on.
     classes
         A legend: name, file or `Legend`; its classes are added to those that the session has.
+    date
+        When the scene was taken, ISO 8601; exports in a schema say it.
     memory
         Bytes of encoded windows that are kept.
     store
@@ -92,6 +96,7 @@ def start(
     SceneError, ModelError, SinkError, LandcoverError, OptionError
         If one of them cannot be used.
     """
+    check_moment(date)
     network = to_network(model)
     goes_on = isinstance(labels, str | PathLike) and is_session(Path(labels))
     if goes_on and session is not None and Path(session).absolute() != Path(labels).absolute():
@@ -109,12 +114,33 @@ def start(
             _add_classes(layer, given)
         if found is not None and not fresh:
             _log.warning("%s has begun and goes on: the labels are not read again", path)
-        desk = Desk(scene, layer, Warmth(scene, network, memory=memory, store=open_store(store)))
+        desk = Desk(scene, layer, Warmth(scene, network, memory=memory, store=open_store(store)), date=date)
         desk.prepare()
         return desk
     except BaseException:
         opened.close()
         raise
+
+
+def check_moment(text: str) -> None:
+    """Refuse what is no day and no moment; nothing is one.
+
+    Raises
+    ------
+    OptionError
+        If it is not ISO 8601.
+
+    Examples
+    --------
+    >>> check_moment("2024-06-30T10:15:00Z")
+    >>> check_moment("30.6.2024")
+    Traceback (most recent call last):
+    geosam.errors.OptionError: date '30.6.2024': expected ISO 8601, as 2024-06-30 or 2024-06-30T10:15:00Z
+    """
+    try:
+        datetime.fromisoformat(text or "2000-01-01")
+    except ValueError:
+        raise OptionError(f"date {text!r}", expected="ISO 8601, as 2024-06-30 or 2024-06-30T10:15:00Z") from None
 
 
 def read_objects(labels: Any, scene: Scene, classes: Classes = ()) -> tuple[list[MapObject], Classes]:

@@ -80,6 +80,7 @@ def click(
     session: str | PathLike[str] | None = None,
     labels: Any = None,
     classes: Any = None,
+    date: str = "",
     memory: int = 1 << 30,
     store: Any = "auto",
     height: int = HEIGHT_PX,
@@ -98,6 +99,8 @@ def click(
         Polygons to begin with: a file (only read), a GeoDataFrame, or a session, which goes on.
     classes
         A legend: a name such as ``"worldcover"``, a file (``.csv`` with code, name, colour, or ``.qml``).
+    date
+        When the scene was taken, ISO 8601; exports in a schema of responders say it.
     memory
         Bytes of encoded windows that are kept.
     store
@@ -130,7 +133,7 @@ def click(
     """
     opened = open_scene(scene)
     desk = start(
-        opened, model=model, session=session, labels=labels, classes=classes, memory=memory, store=store
+        opened, model=model, session=session, labels=labels, classes=classes, date=date, memory=memory, store=store
     )  # fmt: skip
     return SceneWidget(desk, height=height)
 

@@ -127,11 +127,20 @@ class Workplace:
         Windows and model; None where nothing can be changed.
     pictures
         What is shown, by name, on the scene's grid; None for the scene itself.
+    date
+        When the scene was taken, ISO 8601; empty if nobody has said it.
     """
 
     def __init__(
-        self, scene: Scene, layer: Layer, warmth: Warmth | None, pictures: Mapping[str, Picture] | None
+        self,
+        scene: Scene,
+        layer: Layer,
+        warmth: Warmth | None,
+        pictures: Mapping[str, Picture] | None,
+        *,
+        date: str = "",
     ) -> None:
+        self.date = date
         self.scene, self.layer, self.warmth = scene, layer, warmth
         self.pictures = dict(pictures) if pictures else {"scene": Picture(scene)}
         self.answerer = None if warmth is None else Answerer(warmth)
