@@ -2,7 +2,7 @@
 
 A prompt is answered on the finest level whose window shows its object; clicks move to a coarser one as long as their
 mask runs into an edge beyond which the scene goes on. Where the windows that this takes are not encoded yet, a small
-window is encoded on the spot, and its answer is told to be a rough one. So is the first answer to a place that the hand
+window is encoded on the spot, and its answer is told to be a rough one. So is the answer to a place that the hand
 only moves over: the model is asked once, without the steps of its recipe that ask it again.
 """
 
@@ -45,7 +45,7 @@ KEPT_QUICK = 8
 """Small windows that are kept, since the hand mostly stays near."""
 
 KEPT_ANSWERS = 64
-"""Exact answers that are kept: the hand comes back to where it was, and what it moved over is clicked next."""
+"""Answers of each kind that are kept: the hand comes back to where it was, and what it moved over is clicked next."""
 
 
 Found = tuple[BaseGeometry | None, float]
@@ -131,7 +131,7 @@ class Answerer:
         self._quick_seen: OrderedDict[Spot, Seen] = OrderedDict()
         self._quick_s: list[float] = []
         self._known: OrderedDict[Asked, Answered] = OrderedDict()
-        self._glances: OrderedDict[Asked, None] = OrderedDict()
+        self._glances: OrderedDict[Asked, Answered] = OrderedDict()
         self._brief: Segmenter | None = None
         self._prepared = False
         self._missing: Spot | None = None
@@ -163,7 +163,7 @@ class Answerer:
     def answer(self, asked: Asked) -> Answered:
         """The exact answer if its windows are there; else a rough one, and the windows are on their way.
 
-        A place that the hand only moves over has a rough answer the first time that it is asked for.
+        A place that the hand only moves over has a rough answer unless the exact one is known.
 
         Raises
         ------
@@ -177,10 +177,9 @@ class Answerer:
             if known is not None:
                 self._known.move_to_end(name)
                 return known
-            if asked.hovers and self._is_new(name):
-                glance = self._glance(prompt)
-                if glance is not None:
-                    return Answered(*glance, exact=False)
+            glance = self._glance(name, prompt) if asked.hovers else None
+            if glance is not None:
+                return glance
             found = self._on_levels(prompt, self.warmth.levels, self._see, self.warmth.network)
             if found is not None:
                 self._prepared = True  # the model has laid out what all further answers use
@@ -222,15 +221,11 @@ class Answerer:
         self._missing = spot if seen is None else None
         return seen
 
-    def _is_new(self, asked: Asked) -> bool:
-        """Whether nothing has been answered there yet; from now on it is known."""
-        new = asked not in self._glances
-        self._glances[asked] = None
-        _shorten(self._glances, KEPT_ANSWERS)
-        return new
-
-    def _glance(self, prompt: Prompt) -> Found | None:
+    def _glance(self, asked: Asked, prompt: Prompt) -> Answered | None:
         """An answer without the steps that ask the model again; None if it has none, or the window is not there."""
+        if asked in self._glances:
+            self._glances.move_to_end(asked)
+            return self._glances[asked]
         network = self.warmth.network
         recipe = brief(network.recipe)
         if recipe == network.recipe or not self._prepared:
@@ -238,7 +233,12 @@ class Answerer:
         if self._brief is None:
             self._brief = copy(network)
             object.__setattr__(self._brief, "recipe", recipe)  # a model may be a frozen value
-        return self._on_levels(prompt, self.warmth.levels, self._see, self._brief, end=0.0)
+        found = self._on_levels(prompt, self.warmth.levels, self._see, self._brief, end=0.0)
+        if found is None:
+            return None
+        self._glances[asked] = Answered(*found, exact=False)
+        _shorten(self._glances, KEPT_ANSWERS)
+        return self._glances[asked]
 
     def _on_levels(
         self,

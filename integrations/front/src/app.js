@@ -124,6 +124,11 @@ export class App {
     this.previews.want("hover", { ...this.hand.request([...rounded(at), negative ? 0 : 1]), hover: true });
   }
 
+  /** Whether the pointer's next move is asked about at once. */
+  get previewsNext() {
+    return this.hovers && this.tool === this.tools.click && !this.previews.flying;
+  }
+
   hoverNowhere() {
     this.previews.drop("hover");
     this.hovered = null;

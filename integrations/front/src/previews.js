@@ -62,7 +62,8 @@ export class Previews {
     const waits = again && place === "hand"; // a hover says nothing: its outline is dotted
     this.busy(waits ? (answer.ok ? "first a coarse view, soon the exact one" : "busy") : "");
     this.answered(place, answer, request);
-    if (again) this.timers[place] = setTimeout(() => this.wanted[place] || this.want(place, request), again);
+    const rests = { ...request, hover: false }; // whoever is still there wants the exact outline
+    if (again) this.timers[place] = setTimeout(() => this.wanted[place] || this.want(place, rests), again);
   }
 
   remember(name, answer) {
