@@ -9,7 +9,7 @@ and boxes are counted, moves of the mouse are not; the seconds are the clock's, 
 bundled village, drawn with a fixed seed by class from those that are compact (not the rest of a field between trees),
 and, where the development data lie beside the repository, buildings of two pictures of OpenStreetMap's mappers.
 
-The delay of a hover runs from the mouse event in the browser to the frame after the outline was drawn. Times depend on
+The delay of a hover runs from the mouse event in the browser to the frame after the outline of that place was drawn. Times depend on
 the machine and on what else it does: the load stands beside them.
 """
 
@@ -57,16 +57,16 @@ HOVERED = """(app.hovered?.answer.exact && !app.previews.flying && !app.previews
   && [0, 1].every((i) => Math.abs(app.hovered.request.points.at(-1)[i] - app.state.pointer[i]) < 0.01))
   || document.querySelector(".gs-say").dataset.kind === 'error'"""
 DELAY = """new Promise((resolve) => {
-  const path = document.querySelector("path.gs-hover.gs-line");
-  const seen = new MutationObserver(() => {
-    seen.disconnect();
-    requestAnimationFrame(() => resolve(performance.now() - begin));
-  });
   let begin = 0;
-  seen.observe(path, { attributes: true, attributeFilter: ["d"] });
-  const map = app.map.leaflet.getContainer();
-  map.addEventListener("pointermove", (event) => (begin = event.timeStamp), { once: true, capture: true });
-  window.delayReady = true;
+  const { hoverOutline } = app, draw = hoverOutline.draw;
+  hoverOutline.draw = function (shape, ...rest) {
+    draw.call(this, shape, ...rest);
+    if (!begin || !shape) return;
+    hoverOutline.draw = draw;
+    requestAnimationFrame(() => resolve(performance.now() - begin));
+  };
+  const moved = (event) => (begin ||= event.timeStamp);
+  for (const name of ["pointerrawupdate", "pointermove"]) addEventListener(name, moved, { once: true, capture: true });
 })"""
 
 
@@ -276,7 +276,7 @@ def measure_equality(table: Table, door: str, hand: Hand, session: Path, clicks:
 
 
 def delay_of(hand: Hand, place: tuple[float, float]) -> float:
-    """Milliseconds from a mouse event at a place to the frame after its outline was drawn; -1 if nothing new was."""
+    """Milliseconds from a mouse event at a place to the frame after its outline was drawn; -1 if none was."""
     hand.page.evaluate(f"() => {{ const app = document.querySelector('.geosam').geosam; window.delay = {DELAY}; }}")
     hand.move(*place)
     return hand.page.evaluate("() => Promise.race([window.delay, new Promise((r) => setTimeout(r, 2000, -1))])")
@@ -287,7 +287,7 @@ def measure_own(table: Table, browser: Any, count: int) -> None:
     context = browser.new_context(viewport=VIEW)
     context.route("**/*", files_route(FILES))
     hand = Hand(context.new_page())
-    hand.page.goto("http://geosam.test/?delay=0")
+    hand.page.goto("http://localhost/?delay=0")
     hand.wait_ready()
     delays = [delay_of(hand, (50 + 100 * (i % 8), 50 + 100 * (i // 8 % 7))) for i in range(count)]
     table.add("page", "hover, the page's own part, median ms", statistics.median(delays), "", f"{count} hovers")
@@ -321,7 +321,7 @@ def measure_delay(table: Table, hand: Hand, pid: int, count: int) -> None:
     known = [delay for delay in delays if delay >= 0]
     table.add(door, "hover, median ms", statistics.median(known), "", f"{len(known)} hovers")
     table.add(
-        door, "hover, p95 ms", float(np.percentile(known, 95)), "<= 60", f"{len(delays) - len(known)} drew nothing new"
+        door, "hover, p95 ms", float(np.percentile(known, 95)), "<= 60", f"{len(delays) - len(known)} drew nothing"
     )
 
 

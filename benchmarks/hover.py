@@ -2,7 +2,7 @@
 
     python benchmarks/hover.py ../shared/data/dev [--limit 3] [--objects 8] [--out benchmarks/hover.csv]
 
-While the pointer moves, `geosam.serve` asks the model once for each place (`geosam.serve.preview.brief`); where it
+While the pointer moves, `geosam.serve` asks the model once for each place (`geosam.serve.hovering.brief`); where it
 rests, with all steps of the model's recipe. Each object is clicked at its deepest point. IoUs are means over sources,
 times those of the processor, of all threads together, from a window that is encoded to the mask. Photographs are left
 out.
@@ -23,7 +23,7 @@ from geosam.evaluation.crops import iou
 from geosam.evaluation.looks import looks
 from geosam.evaluation.sets import list_pictures
 from geosam.models import load_model
-from geosam.serve.preview import brief
+from geosam.serve.hovering import brief
 
 PHOTOGRAPHS = ("bsds500", "coco-lightly")
 

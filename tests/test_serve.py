@@ -1,7 +1,9 @@
 """The desk: from a click to an object and back, edits with shared borders, and undo of anything."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from geosam.segmenter import Recipe, SecondPass
 from geosam.serve import Desk, Layer
 from geosam.serve.editing import added_vertex, divided, merged, moved_vertex, removed_vertex
 from geosam.serve.objects import MapClass, MapObject, Step
+from geosam.serve.preview import Asked
 from geosam.serve.requests import ServeError
 from geosam.serve.session import Session
 from geosam.serve.shapes import canonical, to_json
@@ -25,6 +28,7 @@ from geosam.serve.warm import Warmth
 from geosam.testing import TruthNetwork, label_scene
 
 HOUSE, LAKE, BARN = 1, 2, 3
+TWICE = Recipe(second_pass=SecondPass(clicks=True))
 CLASSES = (MapClass(1, "building", "#dc2814"), MapClass(2, "water", "#0064c8"))
 
 
@@ -112,14 +116,44 @@ def test_a_cold_click_is_answered_at_once_and_exactly_later(desk: Desk):
 
 def test_a_place_that_the_hand_moves_over_is_answered_roughly_and_exactly_if_it_rests(scene_path: Path):
     scene = open_scene(scene_path)
-    twice = TruthNetwork(side=128, recipe=Recipe(second_pass=SecondPass(clicks=True)))
-    desk = Desk(scene, Layer(), Warmth(scene, twice))
+    desk = Desk(scene, Layer(), Warmth(scene, TruthNetwork(side=128, recipe=TWICE)))
     known = exact(desk, points=[[45.5, 30.5, 1]])
-    assert ask(desk, "preview", points=[[45.5, 30.5, 1]], hover=True)["exact"]  # it is known
-    assert not ask(desk, "preview", points=[[46.5, 30.5, 1]], hover=True)["exact"]
-    again = ask(desk, "preview", points=[[46.5, 30.5, 1]], hover=True)
-    assert (again["exact"], again["shape"]) == (True, known["shape"])
-    assert ask(desk, "preview", points=[[47.5, 30.5, 1]])["exact"]  # a click is no hover
+    assert ask(desk, "preview", points=[[45.5, 30.5, 1]], hover="moves")["exact"]  # it is known
+    for _ in range(2):  # also when it comes back
+        assert not ask(desk, "preview", points=[[46.5, 30.5, 1]], hover="moves")["exact"]
+    rests = ask(desk, "preview", points=[[46.5, 30.5, 1]], hover="rests")
+    assert (rests["exact"], rests["shape"]) == (True, known["shape"])
+    assert ask(desk, "preview", points=[[46.5, 30.5, 1]], hover="moves")["exact"]  # now it is known
+    desk.close()
+
+
+@pytest.mark.parametrize("hover", ["rests", ""])
+def test_only_a_hover_that_has_moved_on_is_not_answered_to_its_end(scene_path: Path, hover: str):
+    """The hand goes on while the model is at its first answer of two; a click is answered all the same."""
+    scene, begun, go_on = open_scene(scene_path), threading.Event(), threading.Event()
+
+    class Slow(TruthNetwork):
+        def decode(self, *args: Any, **how: Any) -> Any:
+            begun.set()
+            assert go_on.wait(10)
+            return super().decode(*args, **how)
+
+    slow = Slow(side=128, recipe=TWICE)
+    desk = Desk(scene, Layer(), Warmth(scene, slow))
+    go_on.set()
+    exact(desk, points=[[45.5, 30.5, 1]])
+    begun.clear()
+    go_on.clear()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(ask, desk, "preview", points=[[46.5, 30.5, 1]], hover=hover)
+        assert begun.wait(10)
+        second = threads.submit(ask, desk, "preview", points=[[47.5, 30.5, 1]], hover="moves")
+        while desk.work.model()[1].latest != Asked(((47.5, 30.5, 1),)):
+            time.sleep(0.001)
+        go_on.set()
+        left, came = first.result(10), second.result(10)
+    assert (left["ok"], left.get("kind")) == ((False, "busy") if hover else (True, None))
+    assert area(came) == 600
     desk.close()
 
 
@@ -130,6 +164,7 @@ def test_a_place_that_the_hand_moves_over_is_answered_roughly_and_exactly_if_it_
         ({"verb": "preview", "points": [[5, 5, 0]]}, "input"),
         ({"verb": "preview", "points": [[float("nan"), 5, 1]]}, "input"),
         ({"verb": "preview", "points": "x"}, "input"),
+        ({"verb": "preview", "points": [[5, 5, 1]], "hover": "flies"}, "input"),
         ({"verb": "preview", "outline": [[0, 0], [9, 9], [9, 0], [0, 9]]}, "input"),
         ({"verb": "accept", "keys": ["p99"]}, "gone"),
         ({"verb": "accept", "keys": []}, "input"),

@@ -4,9 +4,11 @@ import os
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pyogrio
 import pytest
 import rasterio
@@ -20,7 +22,7 @@ from geosam.scene import open_scene
 from geosam.serve import Layer, Session
 from geosam.serve.exporting import export, objects_frame
 from geosam.serve.objects import MapClass, MapObject, Step
-from geosam.serve.package import from_blob
+from geosam.serve.package import connect, from_blob, srs_of, to_blob
 from geosam.serve.shapes import canonical
 from geosam.serve.start import read_objects, start
 from geosam.testing import TruthNetwork, coordinate_scene
@@ -121,8 +123,6 @@ def test_what_another_program_changed_counts(tmp_path: Path):
     with sqlite3.connect(path) as database:  # as QGIS writes it
         for name in ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY"):
             database.create_function(name, 1, lambda blob: 0 if from_blob(blob) else 1)
-        from geosam.serve.package import srs_of, to_blob
-
         blob = to_blob(table.geometry[1], srs_of(database))
         database.execute("UPDATE objects SET geom = ? WHERE fid = 1", (blob,))
         database.execute("UPDATE objects SET class = 'water' WHERE fid = 2")
@@ -132,6 +132,69 @@ def test_what_another_program_changed_counts(tmp_path: Path):
     assert objects[1].shape.equals(shapely.box(1, 1, 5, 5))
     assert objects[2].class_code == 2
     assert sorted(objects) == [1, 2]
+
+
+def rewritten(path: Path, number: int, geometry: shapely.Geometry | None) -> None:
+    """An object's geometry written, or the object removed, as another program does it beside the session."""
+    with closing(connect(path)) as database:
+        blob = None if geometry is None else to_blob(geometry, srs_of(database))
+        if blob is None:
+            database.execute("DELETE FROM objects WHERE fid = ?", (number,))
+        else:
+            row = (number, blob)
+            upsert = "INSERT INTO objects (fid, geom) VALUES (?, ?) ON CONFLICT (fid) DO UPDATE SET geom = excluded.geom"
+            database.execute(upsert, row)
+
+
+@pytest.mark.parametrize("kind", ["plain", "rotated", "gcps"])
+def test_what_another_program_saves_meanwhile_is_a_step(tmp_path: Path, kind: str):
+    """As QGIS's vertex tool does with a topological edit: in the world, in both of two neighbours."""
+    scene, path = open_scene(written(tmp_path, kind)), tmp_path / "s.gpkg"
+    desk = start(scene, model=TruthNetwork(side=64), session=path, store=None)
+    west, east = shapely.box(3, 3, 20.13, 50.07), shapely.box(20.13, 3, 41, 50.07)
+    prompts = {"points": [[5, 5, 1]], "box": None, "outline": None}
+    pair = [MapObject(n, canonical(shape), prompts=prompts) for n, shape in enumerate((west, east, odd().shape), 1)]
+    desk.layer.do(desk.layer.adding(pair, "three"))
+    before = desk.layer.objects
+    assert desk.answer({"verb": "objects", "since": 0}).value["revision"] == desk.layer.revision
+    assert desk.answer({"verb": "undo"}).value["did"] == "undid: three"  # nothing came between
+    desk.answer({"verb": "redo"})
+    before = dict(desk.layer.objects)
+
+    to = scene.frame.world_from_px(np.array([[24.5, 7.25]]))[0]
+    for number in (1, 2):
+        (world,) = scene.to_world([before[number].shape])
+        corner = scene.frame.world_from_px(np.array([[20.13, 3.0]]))[0]
+        moved = shapely.transform(world, lambda xy: np.where(np.isclose(xy, corner, 0, 1e-6).all(1)[:, None], to, xy))
+        rewritten(path, number, moved)
+    rewritten(path, 3, None)
+    rewritten(path, 9, scene.to_world([shapely.box(50, 52, 60, 60)])[0])
+    found = desk.answer({"verb": "objects", "since": 0}).value
+    assert {one["id"] for one in found["changed"]} == {1, 2, 9}
+    rings = [{tuple(xy) for xy in one["shape"]["coordinates"][0]} for one in found["changed"] if one["id"] < 9]
+    (new,) = (rings[0] & rings[1]) - {(20.13, 50.07)}  # the same place in both, the other corners as they were
+    assert new == pytest.approx((24.5, 7.25), abs=1e-6)
+    assert rings[0] - {new} == {(3, 3), (3, 50.07), (20.13, 50.07)}
+    assert desk.answer({"verb": "reopen", "id": 1}).value["prompts"] is None
+    both = desk.answer({"verb": "move_vertex", "from": list(new), "to": [22, 6]}).value
+    assert {one["id"] for one in both["changed"]} == {1, 2}
+    desk.answer({"verb": "undo"})
+    assert "another program" in desk.answer({"verb": "undo"}).value["did"]
+    assert desk.layer.objects == before
+    assert desk.layer.next_id() > 9
+    desk.close()
+    with Session(path, scene) as session:
+        assert Layer(session).objects == before
+
+
+def test_a_change_meets_what_another_program_has_saved(tmp_path: Path):
+    scene, path = open_scene(written(tmp_path)), tmp_path / "s.gpkg"
+    desk = start(scene, model=TruthNetwork(side=64), session=path, store=None)
+    desk.layer.do(desk.layer.adding([odd(1)], "one"))
+    rewritten(path, 1, None)
+    found = desk.answer({"verb": "delete", "ids": [1]}).value
+    assert (found["ok"], found["kind"]) == (False, "gone")
+    desk.close()
 
 
 def test_another_scene_another_process_and_other_files_are_refused(tmp_path: Path):

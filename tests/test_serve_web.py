@@ -233,6 +233,26 @@ def test_only_loopback_listens():
         assert listening.getsockname()[0] == "127.0.0.1"
 
 
+def test_answers_go_out_at_once():
+    """Head and body of an answer are two writes: with Nagle's algorithm the second waits 40 ms for the browser."""
+
+    async def accepts(listening: socket.socket) -> int:
+        found = asyncio.get_running_loop().create_future()
+
+        class Accepting(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                accepted = transport.get_extra_info("socket")
+                found.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+        server = await asyncio.get_running_loop().create_server(Accepting, sock=listening)
+        with socket.create_connection(listening.getsockname()):
+            nodelay = await asyncio.wait_for(found, 5)
+        server.close()
+        return nodelay
+
+    assert asyncio.run(accepts(listen(0)))
+
+
 def test_a_scene_that_goes_is_said_and_the_objects_stay(served: str, scene_path: Path):
     scene_path.write_bytes(b"another")
     found = fetch(served, {"verb": "tile", "level": 0, "col": 0, "row": 0})

@@ -55,7 +55,7 @@ def reshape(work: Workplace, fields: Fields) -> dict[str, Any]:
 
     def change(layer: Layer) -> tuple[editing.Edited, str]:
         one = layer.get(number)
-        return {one.id: replace(one, shape=shape, origin="edit")}, f"reshaped object {one.id}"
+        return {one.id: replace(one, shape=shape, origin="edit", prompts=None)}, f"reshaped object {one.id}"
 
     return work.change(change)
 

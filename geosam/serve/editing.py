@@ -186,8 +186,8 @@ def _overlap(objects: Sequence[MapObject | None]) -> float:
 
 
 def _edited(one: MapObject, shape: BaseGeometry) -> MapObject:
-    """The object with a shape drawn by hand, if that is one."""
-    return replace(one, shape=checked(shape, f"object {one.id} with an outline"), origin="edit")
+    """The object with a shape drawn by hand, if that is one; it answers no prompts any more."""
+    return replace(one, shape=checked(shape, f"object {one.id} with an outline"), origin="edit", prompts=None)
 
 
 def _map_rings(shape: BaseGeometry, change: Callable[[np.ndarray], np.ndarray]) -> BaseGeometry:

@@ -12,6 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from geosam.serve.objects import Classes, MapClass, MapObject, Objects, Step
+from geosam.serve.outside import step_of
 from geosam.serve.requests import GoneError, NothingError, ServeError
 from geosam.serve.session import MOST_STEPS, Session
 from geosam.serve.shapes import to_json
@@ -157,6 +158,15 @@ class Layer:
         step = Step("begun", dict.fromkeys(there), there, (self.classes, classes))
         self._write(step)
         self._apply(step)
+
+    def catch_up(self) -> None:
+        """Take the step that another program took by writing to the session's layer, if one did."""
+        if self.session is None or not self.session.changed_outside():
+            return
+        step = step_of(self.objects, self.session.read().objects)
+        if step is not None:
+            self.reserve(max(step.after))
+            self.do(step)
 
     def do(self, step: Step) -> Change:
         """Take a step; it is on disk when this returns, or nothing has changed."""

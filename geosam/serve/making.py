@@ -45,7 +45,7 @@ def preview(work: Workplace, fields: Fields) -> dict[str, Any]:
         "score": round(found.score, 4),
         "exact": found.exact,
     }
-    return value if found.exact else value | {"again_ms": REST_MS if asked.hovers else AGAIN_MS}
+    return value if found.exact else value | {"again_ms": REST_MS if asked.hover == "moves" else AGAIN_MS}
 
 
 def accept(work: Workplace, fields: Fields) -> dict[str, Any]:
@@ -95,7 +95,10 @@ def asked_of(work: Workplace, fields: Fields) -> Asked:
     if fields.has("object") and box is None and outline is None:
         one = work.layer.get(fields.whole("object", least=1))
         outline = one.shape if one.prompts is None else None
-    return Asked(clicks, box, outline, fields.given.get("hover") is True)
+    hover = fields.text("hover", "")
+    if hover not in ("", "moves", "rests"):
+        raise fields.wrong("hover", '"moves", "rests" or nothing')
+    return Asked(clicks, box, outline, hover)
 
 
 def prompts_json(fields: Fields) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A prompt is answered on the finest level whose window shows its object; clicks move to a coarser one as long as their
 mask runs into an edge beyond which the scene goes on. Where the windows that this takes are not encoded yet, a small
-window is encoded on the spot, and its answer is told to be a rough one. So is the first answer to a place that the hand
+window is encoded on the spot, and its answer is told to be a rough one. So is the answer to a place that the hand
 only moves over: the model is asked once, without the steps of its recipe that ask it again.
 """
 
@@ -11,9 +11,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rasterio.windows import Window
@@ -25,8 +24,9 @@ from geosam.pipeline.prompted import Level, is_cut, to_scene
 from geosam.polygons import mask_polygons
 from geosam.prompts import Prompt, WindowPrompts, assign
 from geosam.prompts.interior import interior_points
-from geosam.segmenter import Clicks, Recipe, Segmenter
-from geosam.serve.requests import OutsideError, ServeError
+from geosam.segmenter import Segmenter
+from geosam.serve.hovering import asked_briefly, checked_between
+from geosam.serve.requests import BusyError, OutsideError, ServeError
 from geosam.serve.shapes import canonical
 from geosam.serve.warm import Seen, Spot, Warmth, lattice
 
@@ -45,7 +45,7 @@ KEPT_QUICK = 8
 """Small windows that are kept, since the hand mostly stays near."""
 
 KEPT_ANSWERS = 64
-"""Exact answers that are kept: the hand comes back to where it was, and what it moved over is clicked next."""
+"""Answers of each kind that are kept: the hand comes back to where it was, and what it moved over is clicked next."""
 
 
 Found = tuple[BaseGeometry | None, float]
@@ -64,14 +64,15 @@ class Asked:
         ``xyxy`` bounds of the object, or None.
     outline
         A rough outline, or None.
-    hovers
-        Whether the hand only moves over the place, so that a rough answer at once is better than the exact one later.
+    hover
+        ``"moves"`` where the hand only passes, so that a rough answer at once is better than the exact one later;
+        ``"rests"`` where the exact one is wanted until the hand moves on; empty where it is wanted in any case.
     """
 
     clicks: tuple[tuple[float, float, int], ...] = ()
     box: tuple[float, float, float, float] | None = None
     outline: BaseGeometry | None = None
-    hovers: bool = False
+    hover: Literal["", "moves", "rests"] = ""
 
     def __post_init__(self) -> None:
         inside = any(label for *_, label in self.clicks)
@@ -123,16 +124,24 @@ class Answerer:
         The windows, the scene and the model.
     tolerance_px
         See `TOLERANCE_PX`; 0 keeps the outlines of pixels.
+
+    Attributes
+    ----------
+    latest
+        What was asked last: where the hand is.
     """
 
     def __init__(self, warmth: Warmth, *, tolerance_px: float | int = TOLERANCE_PX) -> None:
         self.warmth, self.tolerance_px = warmth, tolerance_px
+        self.latest: Asked | None = None
         self._quick = lattice(warmth.scene, min(QUICK_PX, warmth.network.side))
         self._quick_seen: OrderedDict[Spot, Seen] = OrderedDict()
         self._quick_s: list[float] = []
         self._known: OrderedDict[Asked, Answered] = OrderedDict()
-        self._glances: OrderedDict[Asked, None] = OrderedDict()
+        self._glances: OrderedDict[Asked, Answered] = OrderedDict()
         self._brief: Segmenter | None = None
+        self._resting: Segmenter | None = None
+        self._rests_at: Asked | None = None
         self._prepared = False
         self._missing: Spot | None = None
         self._waiting: tuple[Asked | None, Answered] = None, Answered(None, 0.0, exact=False)
@@ -163,25 +172,29 @@ class Answerer:
     def answer(self, asked: Asked) -> Answered:
         """The exact answer if its windows are there; else a rough one, and the windows are on their way.
 
-        A place that the hand only moves over has a rough answer the first time that it is asked for.
+        A place that the hand only moves over has a rough answer unless the exact one is known.
 
         Raises
         ------
         OutsideError
             As `check`.
+        BusyError
+            If the hand rested here and something else was asked before the answer was there.
         """
         self.check(asked)
-        prompt, name = asked.to_prompt(), replace(asked, hovers=False)
+        prompt, name = asked.to_prompt(), replace(asked, hover="")
+        self.latest = name
         with self._turn:
             known = self._known.get(name)
             if known is not None:
                 self._known.move_to_end(name)
                 return known
-            if asked.hovers and self._is_new(name):
-                glance = self._glance(prompt)
-                if glance is not None:
-                    return Answered(*glance, exact=False)
-            found = self._on_levels(prompt, self.warmth.levels, self._see, self.warmth.network)
+            glance = self._glance(name, prompt) if asked.hover == "moves" else None
+            if glance is not None:
+                return glance
+            self._rests_at = name
+            network = self._until_moved() if asked.hover == "rests" else self.warmth.network
+            found = self._on_levels(prompt, self.warmth.levels, self._see, network)
             if found is not None:
                 self._prepared = True  # the model has laid out what all further answers use
                 self._known[name] = Answered(*found, exact=True)
@@ -222,23 +235,34 @@ class Answerer:
         self._missing = spot if seen is None else None
         return seen
 
-    def _is_new(self, asked: Asked) -> bool:
-        """Whether nothing has been answered there yet; from now on it is known."""
-        new = asked not in self._glances
-        self._glances[asked] = None
-        _shorten(self._glances, KEPT_ANSWERS)
-        return new
-
-    def _glance(self, prompt: Prompt) -> Found | None:
+    def _glance(self, asked: Asked, prompt: Prompt) -> Answered | None:
         """An answer without the steps that ask the model again; None if it has none, or the window is not there."""
-        network = self.warmth.network
-        recipe = brief(network.recipe)
-        if recipe == network.recipe or not self._prepared:
-            return None
+        if asked in self._glances:
+            self._glances.move_to_end(asked)
+            return self._glances[asked]
+        if self._brief is None and self._prepared:
+            self._brief = asked_briefly(self.warmth.network)
         if self._brief is None:
-            self._brief = copy(network)
-            object.__setattr__(self._brief, "recipe", recipe)  # a model may be a frozen value
-        return self._on_levels(prompt, self.warmth.levels, self._see, self._brief, end=0.0)
+            return None
+        found = self._on_levels(prompt, self.warmth.levels, self._see, self._brief, end=0.0)
+        if found is None:
+            return None
+        self._glances[asked] = Answered(*found, exact=False)
+        _shorten(self._glances, KEPT_ANSWERS)
+        return self._glances[asked]
+
+    def _until_moved(self) -> Segmenter:
+        """The model, whose answer ends as soon as something else is asked."""
+
+        def check() -> None:
+            if self.latest != self._rests_at:
+                raise BusyError("a hover that has moved on", expected="the place that was asked for since")
+
+        if not self._prepared:
+            return self.warmth.network
+        if self._resting is None:
+            self._resting = checked_between(self.warmth.network, check)
+        return self._resting
 
     def _on_levels(
         self,
@@ -294,19 +318,6 @@ class Answerer:
             return self._quick_seen[spot]
 
         return self._on_levels(prompt, self._quick, see, self.warmth.network, end=begin + QUICK_S / 2)
-
-
-def brief(recipe: Recipe) -> Recipe:
-    """A recipe without what asks the model more than once about a click: jitter, second alternatives, a second pass.
-
-    Examples
-    --------
-    >>> from geosam.segmenter import SecondPass
-    >>> brief(Recipe(second_pass=SecondPass(clicks=True))) == Recipe()
-    True
-    """
-    once = {"in_turn": recipe.clicks.in_turn, "reach": recipe.clicks.reach}
-    return replace(recipe, clicks=Clicks(**once), second_pass=replace(recipe.second_pass, clicks=False))
 
 
 def _shorten(kept: OrderedDict[Any, Any], most: int) -> None:

@@ -1,8 +1,7 @@
 """The session on disk: every object as soon as it is accepted, and all that is needed to go on where one stopped.
 
 The layer's geometries are in the scene's CRS; beside them lie the shapes in pixels, which are what was accepted, byte
-for byte. If another program changed the layer meanwhile, its geometries and classes count, and that is a step which can
-be undone.
+for byte. If another program changed the layer meanwhile, its geometries and classes count.
 """
 
 import json
@@ -18,7 +17,6 @@ from typing import Any
 import shapely
 
 from geosam.errors import SinkError
-from geosam.landcover import Legend
 from geosam.locks import LockedFolder
 from geosam.paths import beside
 from geosam.polygons import measure
@@ -115,7 +113,8 @@ class Session:
                 self._database = connect(self.path)
                 self._srs = srs_of(self._database)
                 self._check_scene()
-                self.content = self._read()
+                self.content = self.read()
+                self._version = self._data_version()
         except BaseException:
             self.close()
             raise
@@ -249,7 +248,17 @@ class Session:
         rows = self._database.execute("SELECT name, value FROM geosam_session").fetchall()
         return {name: json.loads(value) for name, value in rows}
 
-    def _read(self) -> Content:
+    def changed_outside(self) -> bool:
+        """Whether another program has written to the file since it was opened, or since this was asked last."""
+        with _named(self.path):
+            before, self._version = self._version, self._data_version()
+        return before != self._version
+
+    def _data_version(self) -> int:
+        return self._database.execute("PRAGMA data_version").fetchone()[0]
+
+    def read(self) -> Content:
+        """What the file holds."""
         facts, classes = self._facts(), self.classes_of()
         kept = {row[0]: row for row in self._database.execute("SELECT * FROM geosam_objects")}
         found: dict[int, MapObject] = {}
@@ -260,7 +269,7 @@ class Session:
             if shape is None:
                 continue
             come = origin if pixels is not None else "file" if one is None else "edit"
-            prompts = None if one is None or one[4] is None else json.loads(one[4])
+            prompts = json.loads(one[4]) if one is not None and pixels is not None and one[4] is not None else None
             chosen = _class_of(code, name, None if one is None else one[3], classes)
             found[number] = MapObject(number, shape, chosen, 1.0 if score is None else score, come or "file", prompts)
         steps = self._database.execute("SELECT step, undone, content FROM geosam_history ORDER BY step").fetchall()
@@ -279,24 +288,6 @@ class Session:
         listed = [Category(one.name, one.name, one.color, 0.35, outlined=True) for one in classes]
         document = categorized("class", [*listed, Category("", "no class", NO_CLASS, 0.2, outlined=True)])
         add_style(self.path, LAYER, stamp="1970-01-01T00:00:00.000Z", document=document)
-
-
-def read_classes(path: str | Path) -> Classes:
-    """The classes of a legend: a file (``.csv``, ``.qml``), or a name such as ``worldcover``.
-
-    Raises
-    ------
-    LandcoverError
-        If there is no such legend.
-
-    Examples
-    --------
-    >>> read_classes("worldcover")[0]
-    MapClass(code=10, name='Tree cover', color='#006400')
-    """
-    legend = Legend.of(path)
-    rows = zip(legend.codes, legend.names, legend.colours, strict=True)
-    return tuple(MapClass(code, name, colour) for code, name, colour in rows)
 
 
 def _class_of(code: int | None, name: str | None, kept: int | None, classes: Classes) -> int | None:

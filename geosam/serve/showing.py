@@ -67,8 +67,10 @@ def objects(work: Workplace, fields: Fields) -> dict[str, Any]:
     bounds = fields.box("bounds")
     with work.changing:
         found = work.layer.since(fields.whole("since", 0), most=MOST_OBJECTS, within=bounds)
+        state = work.state()
     changed, removed, revision, more = found
-    return {"changed": list(map(object_json, changed)), "removed": removed, "revision": revision, "more": more}
+    told = {"changed": list(map(object_json, changed)), "removed": removed, "more": more}
+    return told | state | {"revision": revision}
 
 
 def status(work: Workplace, fields: Fields) -> dict[str, Any]:

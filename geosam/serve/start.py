@@ -22,7 +22,7 @@ from geosam.serve.desk import Desk, session_path
 from geosam.serve.layer import Layer
 from geosam.serve.objects import Classes, MapClass, MapObject, Step
 from geosam.serve.package import is_session
-from geosam.serve.session import Session, read_classes
+from geosam.serve.session import Session
 from geosam.serve.shapes import areas, canonical
 from geosam.serve.warm import Warmth
 from geosam.vectors import Purpose, read_vector
@@ -170,6 +170,24 @@ def read_objects(labels: Any, scene: Scene, classes: Classes = ()) -> tuple[list
         for row, number in zip(rows, ids, strict=True)
     ]
     return found, known
+
+
+def read_classes(path: str | Path) -> Classes:
+    """The classes of a legend: a file (``.csv``, ``.qml``), or a name such as ``worldcover``.
+
+    Raises
+    ------
+    LandcoverError
+        If there is no such legend.
+
+    Examples
+    --------
+    >>> read_classes("worldcover")[0]
+    MapClass(code=10, name='Tree cover', color='#006400')
+    """
+    legend = Legend.of(path)
+    rows = zip(legend.codes, legend.names, legend.colours, strict=True)
+    return tuple(MapClass(code, name, colour) for code, name, colour in rows)
 
 
 def _add_classes(layer: Layer, given: Classes) -> None:

@@ -2,7 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -148,7 +149,7 @@ class Workplace:
         self.previews, self.proposals = Shelf("p", KEPT_SHAPES), Shelf("s", KEPT_PROPOSALS)
         self.names: dict[bytes, str] = {}
         self.suggested: set[str] = set()
-        self.changing = threading.Lock()
+        self._turn = threading.Lock()
 
     def close(self) -> None:
         """Let go of threads and the session."""
@@ -163,6 +164,14 @@ class Workplace:
     def editable(self) -> bool:
         """Whether objects can be made and changed."""
         return self.warmth is not None
+
+    @property
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """For whoever reads or changes objects, one at a time; what another program changed in the file comes first."""
+        with self._turn:
+            self.layer.catch_up()
+            yield
 
     def model(self) -> tuple[Warmth, Answerer, Proposer]:
         """Who answers.

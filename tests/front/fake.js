@@ -34,7 +34,7 @@ async function picture(text, hue) {
   return (await canvas.convertToBlob()).arrayBuffer();
 }
 
-/** A transport, and what was asked of it: `asked` is the list of requests. */
+/** A transport, and what was asked of it: `asked` is the list of requests; `hold()` lets answers wait, what it gives lets them go. */
 export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
   let objects = new Map();
   let past = [];
@@ -111,11 +111,11 @@ export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
     tile: async ({ picture: name, level, col, row, bands }) => ({ ok: true, buffer: await picture(`${name} ${level}/${col}/${row} ${bands ?? ""}`, name === "after" ? 20 : 110) }),
     warm: () => ({ ok: true, state: "warm" }),
     status: () => ({ ok: true, busy: "", warm: 1 }),
-    preview: ({ points, box, outline, seq }) => {
+    preview: ({ points, box, outline, seq, hover }) => {
       const at = points.find((point) => point[2])?.slice(0, 2) ?? (box ? [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] : outline?.[0]);
       if (!at) return { ok: false, kind: "input", error: "Given no prompt." };
       if (at[0] < 0 || at[1] < 0 || at[0] > DATA_TO || at[1] > SIZE[1]) return { ok: false, kind: "outside", error: "There is no data at this place: click inside the picture." };
-      const exact = at[0] < COLD_FROM || warm;
+      const exact = (at[0] < COLD_FROM || warm) && hover !== "moves";
       let shape = box ? rectangle(...box) : outline ? { type: "Polygon", coordinates: [[...outline, outline[0]]] } : roofAt(...at);
       for (const [x, , positive] of points) if (!positive) shape = rectangle(shape.coordinates[0][0][0], shape.coordinates[0][0][1], Math.round(x), shape.coordinates[0][2][1]);
       return { ok: true, seq, key: keep(shape, "p"), shape, score: 0.87, exact, ...(exact ? {} : { again_ms: 100 }) };
@@ -170,12 +170,20 @@ export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
     export: ({ format }) => ({ ok: true, name: `roofs.${format}`, size: 3, buffer: new Uint8Array([1, 2, 3]).buffer }),
   };
 
+  let held = null;
+  const hold = () => {
+    let release;
+    held = new Promise((resolve) => (release = resolve));
+    return () => (release(), (held = null));
+  };
+
   async function ask(request) {
     asked.push(structuredClone(request));
     await new Promise((resolve) => setTimeout(resolve, delay));
+    await held;
     const verb = verbs[request.verb];
     const { buffer, ...answer } = verb ? await verb(request) : { ok: false, kind: "input", error: `No verb ${request.verb}.` };
     return { answer: structuredClone(answer), buffer };
   }
-  return { ask, asked, warmUp: () => (warm = true), objects: () => [...objects.values()] };
+  return { ask, asked, hold, warmUp: () => (warm = true), objects: () => [...objects.values()] };
 }

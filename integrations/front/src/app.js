@@ -121,7 +121,12 @@ export class App {
     if (!this.map.holds(at)) return this.hoverNowhere();
     const negative = how.away && !this.hand.isEmpty;
     if (how.away && this.hand.isEmpty) return this.hoverNowhere();
-    this.previews.want("hover", { ...this.hand.request([...rounded(at), negative ? 0 : 1]), hover: true });
+    this.previews.want("hover", { ...this.hand.request([...rounded(at), negative ? 0 : 1]), hover: "moves" });
+  }
+
+  /** Whether the pointer's next move is asked about at once. */
+  get previewsNext() {
+    return this.hovers && this.tool === this.tools.click && this.previews.isFree;
   }
 
   hoverNowhere() {
@@ -152,8 +157,9 @@ export class App {
   }
 
   previewed(place, answer, request) {
+    if (answer.kind === "busy") return; // it is asked again
     if (!answer.ok) {
-      if (answer.kind !== "busy") this.say(answer.error, place === "hover" && answer.kind === "outside" ? "" : "error");
+      this.say(answer.error, place === "hover" && answer.kind === "outside" ? "" : "error");
       if (place === "hover") this.hoverOutline.draw(null);
       else this.wish = false;
       return;

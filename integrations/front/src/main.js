@@ -113,7 +113,8 @@ export async function mount(element, transport, { start = null, everywhere = tru
   const resized = new ResizeObserver(() => screen.app.map.leaflet.invalidateSize({ pan: false }));
   resized.observe(mapElement);
   const back = () => document.visibilityState === "visible" && screen.app.refresh();
-  document.addEventListener("visibilitychange", back);
+  document.addEventListener("visibilitychange", back); // perhaps others have changed objects meanwhile
+  addEventListener("focus", back);
   root.geosam = screen.app; // for scripts that drive the page
   screen.app.map.leaflet.invalidateSize({ pan: false });
   screen.app.map.restore();
@@ -122,6 +123,7 @@ export async function mount(element, transport, { start = null, everywhere = tru
   root.dataset.ready = "true";
   return () => {
     document.removeEventListener("visibilitychange", back);
+    removeEventListener("focus", back);
     resized.disconnect();
     keys.close();
     transport.close?.();

@@ -12,6 +12,7 @@ export class Pointer {
     const element = this.map.leaflet.getContainer();
     element.addEventListener("pointerdown", (event) => this.down(event), true);
     element.addEventListener("pointermove", (event) => this.move(event), true);
+    element.addEventListener("pointerrawupdate", (event) => this.early(event), true);
     element.addEventListener("pointerup", (event) => this.up(event), true);
     element.addEventListener("pointercancel", () => this.letGo());
     element.addEventListener("pointerleave", () => this.leave());
@@ -46,6 +47,11 @@ export class Pointer {
     this.shifted = shifted;
     this.map.leaflet.dragging.disable();
     event.target.setPointerCapture?.(event.pointerId);
+  }
+
+  /** A move before the frame that it is shown in: a preview that nothing is in the way of is asked for that much earlier. */
+  early(event) {
+    if (!this.dragger && this.app.previewsNext) this.move(event);
   }
 
   move(event) {

@@ -1,4 +1,5 @@
-// Previews, asked one at a time: the object in hand before the hover, the newest hover instead of all before it.
+// Previews, asked one at a time: the object in hand before the hover, the newest hover instead of all before it. The
+// server gives up the exact outline of a hover as soon as something else is asked, so nothing waits for that.
 
 const REMEMBERED = 16; // exact answers; the server keeps the shapes of the last 64 keys
 const BUSY_AFTER_MS = 150;
@@ -12,7 +13,7 @@ export class Previews {
     Object.assign(this, { ask, answered, busy });
     this.wanted = { hand: null, hover: null };
     this.timers = { hand: null, hover: null };
-    this.flying = false;
+    this.flying = null; // the request that is on its way
     this.remembered = new Map();
     this.count = 0;
   }
@@ -41,16 +42,21 @@ export class Previews {
     return this.remembered.get(nameOf(request)) ?? null;
   }
 
+  /** Whether what is wanted next is asked at once. */
+  get isFree() {
+    return !this.flying || this.flying.hover === "rests";
+  }
+
   async next() {
-    if (this.flying) return;
+    if (!this.isFree) return;
     const place = this.wanted.hand ? "hand" : this.wanted.hover ? "hover" : null;
-    if (!place) return;
+    if (!place || this.wanted[place] === this.flying) return;
     const request = this.wanted[place];
-    this.flying = true;
+    this.flying = request;
     const sign = setTimeout(() => this.busy("looking"), BUSY_AFTER_MS);
     const { answer } = await this.ask({ ...request, seq: ++this.count });
     clearTimeout(sign);
-    this.flying = false;
+    if (this.flying === request) this.flying = null;
     if (answer.ok && answer.exact) this.remember(nameOf(request), answer);
     if (this.wanted[place] === request) this.settle(place, request, answer);
     this.next();
@@ -62,7 +68,8 @@ export class Previews {
     const waits = again && place === "hand"; // a hover says nothing: its outline is dotted
     this.busy(waits ? (answer.ok ? "first a coarse view, soon the exact one" : "busy") : "");
     this.answered(place, answer, request);
-    if (again) this.timers[place] = setTimeout(() => this.wanted[place] || this.want(place, request), again);
+    const rests = request.hover ? { ...request, hover: "rests" } : request;
+    if (again) this.timers[place] = setTimeout(() => this.wanted[place] || this.want(place, rests), again);
   }
 
   remember(name, answer) {

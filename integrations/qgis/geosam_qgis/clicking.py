@@ -39,7 +39,7 @@ class Clicking(QObject):
         self.hovers, self.quick, self._accepting, self.ended = True, False, False, False
         self.previews = Previews(client, self._wanted, self)
         self.previews.came.connect(self._previewed)
-        self._fetch_objects()
+        self.fetch_objects()
 
     # what is drawn
 
@@ -184,10 +184,7 @@ class Clicking(QObject):
             if not answer.get("ok"):
                 self.failed(answer)
                 return
-            self.objects.take(answer)
-            self.counts = answer.get("counts", self.counts)
-            self.classes = list(answer.get("classes", self.classes))
-            self.can_undo, self.can_redo = answer.get("can_undo", False), answer.get("can_redo", False)
+            self._take(answer)
             self.said.emit(answer.get("did") or "done", False)
             if then is not None:
                 then(answer)
@@ -264,9 +261,9 @@ class Clicking(QObject):
         self.previews.ask_next()
 
     def _wanted(self):
-        """The object in hand, then what lies under the pointer."""
-        asked = [] if self.prompts.empty else [self.prompts]
-        return asked + ([self._hovering()] if self._hovers and not self._accepting else [])
+        """The object in hand, then what lies under the pointer; and which of them only hovers."""
+        asked = [] if self.prompts.empty else [(self.prompts, False)]
+        return asked + ([(self._hovering(), True)] if self._hovers and not self._accepting else [])
 
     def _previewed(self, asked, answer):
         mine = asked == self.prompts
@@ -329,15 +326,25 @@ class Clicking(QObject):
         bad = answer.get("kind") not in ("outside", "nothing", "busy")
         self.said.emit(answer.get("error") or "geosam does not answer", bad)
 
-    def _fetch_objects(self):
+    def _take(self, answer):
+        """Take over what has changed."""
+        self.objects.take(answer)
+        self.counts = answer.get("counts", self.counts)
+        self.classes = list(answer.get("classes", self.classes))
+        self.can_undo, self.can_redo = answer.get("can_undo", False), answer.get("can_redo", False)
+
+    def fetch_objects(self):
+        """Ask for the objects that changed since it was asked last."""
+
         def told(answer, _):
             if not answer.get("ok"):
                 self.failed(answer)
                 return
-            self.objects.take(answer)
+            self._take(answer)
             if answer.get("more"):
-                self._fetch_objects()
+                self.fetch_objects()
             else:
+                self.saved.emit()
                 self.drawn.emit()
 
         self.client.ask({"verb": "objects", "since": self.objects.revision}, told)

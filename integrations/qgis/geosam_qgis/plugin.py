@@ -155,6 +155,7 @@ class GeosamPlugin:
         self.tool.acted.connect(self.do)
         self.server.ready.connect(self._listening)
         self.server.failed.connect(self._failed)
+        self.session.edited.connect(self._edited)
         QgsProject.instance().layersWillBeRemoved.connect(self._layers_removed)
 
     def _toggle(self, checked):
@@ -225,6 +226,10 @@ class GeosamPlugin:
     def _saved(self):
         self.session.refresh(self.clicking.classes)
         self.dock.show_classes(self.clicking)
+
+    def _edited(self):
+        if self.clicking is not None:
+            self.clicking.fetch_objects()
 
     def _layers_removed(self, ids):
         if self.layer is not None and self.layer.id() in ids:

@@ -29,8 +29,8 @@ class Asked:
         """Whether nothing points at anything."""
         return not self.points and self.box is None and self.outline is None
 
-    def request(self, seq):
-        """The request of their preview."""
+    def request(self, seq, hover=""):
+        """The request of their preview; ``hover`` is ``"moves"`` or ``"rests"`` where the pointer only hovers."""
         return {
             "verb": "preview",
             "points": [list(point) for point in self.points],
@@ -38,18 +38,22 @@ class Asked:
             "outline": None if self.outline is None else [list(place) for place in self.outline],
             "object": self.object,
             "seq": seq,
+            "hover": hover,
         }
 
 
 class Previews(QObject):
     """What is known of the shapes of prompts, and the one request that is on its way.
 
+    Where the pointer hovers, a rough shape is asked for first, and the exact one if it rests: the server gives that up
+    if something else is asked, so that nothing waits for it.
+
     Parameters
     ----------
     client
         Whom to ask.
     wanted
-        Gives the prompts whose shapes are to be known now, the most urgent ones first.
+        Gives the prompts whose shapes are to be known now, the most urgent ones first, each with whether it hovers.
 
     Signals
     -------
@@ -63,7 +67,7 @@ class Previews(QObject):
         super().__init__(parent)
         self._client, self._wanted = client, wanted
         self._known = OrderedDict()
-        self._seq, self._waiting = 0, False
+        self._seq, self._waiting = 0, None
 
     def known(self, asked):
         """The answer to prompts, None if it is not there yet."""
@@ -75,17 +79,22 @@ class Previews(QObject):
 
     def ask_next(self):
         """Ask for the most urgent shape that is not known exactly, unless a request is on its way."""
-        asked = next((one for one in self._wanted() if not (self.known(one) or {}).get("exact")), None)
-        if self._waiting or asked is None:
+        wanted = ((asked, hovers) for asked, hovers in self._wanted() if not (self.known(asked) or {}).get("exact"))
+        asked, hovers = next(wanted, (None, False))
+        hover = "" if not hovers else "rests" if self.known(asked) else "moves"
+        waits = self._waiting is not None and self._waiting[1] != "rests"
+        if waits or asked is None or self._waiting == (asked, hover):
             return
-        self._waiting, self._seq = True, self._seq + 1
-        self._client.ask(asked.request(self._seq), lambda answer, _: self._take(asked, answer))
+        self._waiting, self._seq = (asked, hover), self._seq + 1
+        self._client.ask(asked.request(self._seq, hover), lambda answer, _: self._take(asked, hover, answer))
 
-    def _take(self, asked, answer):
-        self._waiting = False
+    def _take(self, asked, hover, answer):
+        if self._waiting == (asked, hover):
+            self._waiting = None
         kind = "" if answer.get("ok") else answer.get("kind")
         if kind in ("busy", "gone"):
-            self.came.emit(asked, answer)
+            if hover != "rests" or kind == "gone":
+                self.came.emit(asked, answer)
             if kind == "busy":
                 self._later(answer)
             return

@@ -1,18 +1,27 @@
-"""The session file as a layer: what was accepted, as it lies on disk."""
+"""The session file as a layer: what was accepted, as it lies on disk. What QGIS's own tools save there counts too."""
 
 import os
 
 from qgis.core import QgsProject, QgsProviderRegistry, QgsVectorLayer, QgsWkbTypes
-from qgis.PyQt.QtCore import QTimer
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 SOON_MS = 150
 """How long changes are gathered before the layer is read again."""
 
 
-class SessionLayer:
-    """The layer of a session's objects in the project; it appears with the first object."""
+class SessionLayer(QObject):
+    """The layer of a session's objects in the project; it appears with the first object.
+
+    Signals
+    -------
+    edited
+        QGIS has saved edits to the layer.
+    """
+
+    edited = pyqtSignal()
 
     def __init__(self):
+        super().__init__()
         self.path, self.name = "", ""
         self._id, self._legend = None, []
         self._timer = QTimer()
@@ -28,8 +37,9 @@ class SessionLayer:
         """Add the layer to the project, or read it again."""
         layer = self.layer
         if layer is not None and layer.source().split("|")[0] == self.path:
-            layer.dataProvider().reloadData()
-            layer.updateExtents()
+            if not layer.isEditable():  # else what is being edited would be read anew
+                layer.dataProvider().reloadData()
+                layer.updateExtents()
             layer.triggerRepaint()
             return
         name = self._layer_name()
@@ -37,7 +47,7 @@ class SessionLayer:
             return
         layer = QgsVectorLayer(f"{self.path}|layername={name}", self.name or os.path.basename(self.path), "ogr")
         if layer.isValid():
-            layer.setReadOnly(True)  # what is changed here would be unknown to the server
+            layer.afterCommitChanges.connect(self.edited)
             self._id = layer.id()
             QgsProject.instance().addMapLayer(layer)
 

@@ -54,7 +54,7 @@ class Session:
             "session": "fake.gpkg",
         }
 
-    def preview(self, points, box, outline, object, seq):
+    def preview(self, points, box, outline, object, seq, hover):
         time.sleep(0.02)
         added = [(x, y) for x, y, label in points if label]
         if box:
@@ -127,7 +127,10 @@ class Session:
             "ok": True,
             "changed": list(self.objects.values()),
             "removed": [],
+            "counts": self.counts(),
             "revision": self.revision,
+            "can_undo": bool(self.past),
+            "can_redo": bool(self.future),
             "more": False,
         }
 

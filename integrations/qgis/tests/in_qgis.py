@@ -709,6 +709,47 @@ def test_session_is_a_layer():
     return f"{layer.name()}: {layer.featureCount()}, {layer.renderer().type()}"
 
 
+def test_what_the_vertex_tool_of_qgis_saves_counts():
+    """Edited with QGIS's own tools, saved there, known here at once, and undone here."""
+    layer, clicking, canvas = plugin().session.layer, plugin().clicking, iface.mapCanvas()
+    if FAKE:
+        return "the fake writes no file"
+    number = max(clicking.objects.rows)
+    before = clicking.objects.rows[number]["shape"]
+    iface.setActiveLayer(layer)
+    assert layer.startEditing(), "the layer is read-only"
+    canvas.setExtent(layer.getFeature(number).geometry().boundingBox().buffered(20))
+    canvas.refresh()
+    QTest.qWait(500)
+    corner, to = before["coordinates"][0][1], None
+    iface.actionVertexToolActiveLayer().trigger()
+    at = screen_of(*corner)
+    to = QPoint(at.x() + 15, at.y() - 12)
+    for place in (at, to):
+        move(place)
+        QTest.qWait(200)
+        click(place)
+        QTest.qWait(200)
+    picture("vertex_tool")
+    assert layer.isModified(), "the vertex tool has moved nothing"
+    assert clicking.objects.rows[number]["shape"] == before, "known before it was saved"
+    assert layer.commitChanges(), layer.commitErrors()
+    wait(lambda: clicking.objects.rows[number]["shape"] != before, 20, "the edit")
+    after = clicking.objects.rows[number]["shape"]
+    old, new = ({tuple(place) for place in shape["coordinates"][0]} for shape in (before, after))
+    assert old - new == {tuple(corner)} and len(new - old) == 1, (old - new, new - old)
+    iface.mapCanvas().setMapTool(plugin().tool)
+    clicking.change({"verb": "undo"})
+    wait(lambda: clicking.objects.rows[number]["shape"] == before, 20, "the undo")
+    wait(lambda: layer.getFeature(number).geometry().vertexAt(0) is not None, 5)
+    told = clicking.place.shape_to_world(before)
+    wait(lambda: layer.getFeature(number).geometry().symDifference(told).area() < 1e-6 * told.area(), 10, "the layer")
+    click(screen_of(*spots()[2]))
+    known("shape")
+    key(Qt.Key.Key_Escape)
+    return f"{sorted(old - new)} to {sorted(new - old)}; wal: {os.path.exists(plugin().session.path + '-wal')}"
+
+
 def test_a_killed_server_loses_nothing():
     before = dict(plugin().clicking.objects.rows)
     os.kill(plugin().server._process.processId(), 9)
