@@ -37,8 +37,9 @@ def test_the_backbone_sees_the_pixels_as_it_learned_to(spec):
     torch.testing.assert_close(on_its_scale(build(spec).normalise(pixels)), (pixels - 127) / 128)
 
 
-def test_it_answers_prompts_behind_the_port(spec):
-    predictor = to_predictor(build(spec), "tiny2-0")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_it_answers_prompts_behind_the_port(spec, dtype):
+    predictor = to_predictor(build(spec), "tiny2-0", dtype=dtype)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 100, 72), np.uint8)
     features = predictor.encode(pixels)
     logits, iou = predictor.decode(features, PromptBatch.of_clicks(np.array([[30.0, 50.0]])))
