@@ -1,14 +1,12 @@
 """What a region is: features of segments, kinds, and which segments are alike.
 
-A backbone that has seen a million photographs looks at each window once; its maps, the colours and the texture are
+A backbone that has seen a million photographs (`geosam.backbone`) looks at each window once; its maps, the colours and the texture are
 summed over all regions at once, exactly, so that neither windows nor their order matter to the sums.
 
 ===================  ==========================================================
 module               responsibility
 ===================  ==========================================================
-backbone             EfficientNet-Lite0 as a feature pyramid, readable
-prepared             the same, as it is run
-loading              the package's weights; `Encoder`
+loading              `Encoder`: the backbone, ready for windows
 maps                 `FeatureMaps`, what the backbone sees in a window
 picture              colour and texture, in whole numbers
 pooling              `RegionSums`: exact sums over the regions of a window
