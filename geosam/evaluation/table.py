@@ -182,10 +182,8 @@ class Evaluation:
         rows = []
         for low, high in pairwise((0, *LENGTHS_PX, math.inf)):
             if some := [score for score in exact if low <= score.length < high]:
-                to = (
-                    f"{low} to {high}" if 0 < low and high < math.inf else f"below {high}" if not low else f"from {low}"
-                )
-                rows.append(_summed(f"objects {to} px long", some))
+                between = f"below {high}" if not low else f"from {low}" if high == math.inf else f"{low} to {high}"
+                rows.append(_summed(f"objects {between} px long", some))
         return rows
 
     def to_dict(self) -> dict[str, Any]:
