@@ -33,10 +33,10 @@ from scipy import ndimage
 
 import geosam
 from geosam.evaluation import list_pictures
+from geosam.evaluation.ground import achievable_accuracy, boundary_recall, shared_px, truth_of
 from geosam.evaluation.looks import Look, looks
+from geosam.evaluation.table import LENGTHS_PX
 
-LENGTHS = (15, 30, 60, 120, 240)
-NEAR_PX = 2
 TREE = "fast"
 
 
@@ -117,36 +117,23 @@ SPEEDS: dict[str, dict[str, Any]] = {
 }
 
 
-def truth_of(look: Look) -> tuple[np.ndarray, np.ndarray]:
-    """The window's objects as labels, and their lengths."""
-    truth = np.zeros((look.window.height, look.window.width), np.int32)
-    for number, target in enumerate(look.targets, start=1):
-        x0, y0, x1, y1 = target.truth.box
-        truth[y0:y1, x0:x1][target.truth.mask] = number
+def lengths_of(look: Look) -> np.ndarray:
+    """Lengths of the window's objects in px."""
     boxes = np.array([target.box for target in look.targets])
-    return truth, (boxes[:, 2:] - boxes[:, :2]).max(1)
+    return (boxes[:, 2:] - boxes[:, :2]).max(1)
 
 
 def measured(labels: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
     """Best IoU of each object, and what else is measured."""
-    n, m = int(truth.max()) + 1, int(labels.max()) + 1
-    shared = np.bincount(truth.ravel().astype(np.int64) * m + labels.ravel(), minlength=n * m).reshape(n, m)
+    shared = shared_px(truth, labels)
     union = shared.sum(1, keepdims=True) + shared.sum(0) - shared
     ious = (shared / np.maximum(union, 1))[1:, 1:].max(1, initial=0.0)
-    accuracy = shared.max(0).sum() / labels.size
-    near = ndimage.binary_dilation(edges(labels), iterations=NEAR_PX)
-    border = edges(truth)
-    recalled = near[border].mean() if border.any() else np.nan
-    covered = (labels[valid] > 0).mean() if valid.any() else np.nan
-    return ious, {"segments": m - 1, "covered": covered, "asa": accuracy, "edges": recalled}
-
-
-def edges(labels: np.ndarray) -> np.ndarray:
-    """Pixels beside a pixel of another label."""
-    found = np.zeros(labels.shape, bool)
-    found[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    found[1:] |= labels[1:] != labels[:-1]
-    return found
+    return ious, {
+        "segments": shared.shape[1] - 1,
+        "covered": (labels[valid] > 0).mean() if valid.any() else np.nan,
+        "asa": achievable_accuracy(labels, truth),
+        "edges": boundary_recall(labels, truth),
+    }
 
 
 def chosen(folder: Path, windows: int, sources: list[str]) -> Iterator[Look]:
@@ -177,7 +164,7 @@ def summed(tally: Tally) -> dict[str, float | str]:
         row[f"mean{name}"] = float(np.mean([np.mean(np.concatenate(each) >= least) for each in by_source.values()]))
         row[f"pooled{name}"] = float((best >= least).mean())
         row[f"pooled{name}_90"] = " to ".join(f"{v:.3f}" for v in interval(tally, least))
-    for low, high in zip((0, *LENGTHS), (*LENGTHS, np.inf), strict=True):
+    for low, high in zip((0, *LENGTHS_PX), (*LENGTHS_PX, np.inf), strict=True):
         some = (length >= low) & (length < high)
         row[f"l{low}"] = float((best[some] >= 0.5).mean()) if some.any() else float("nan")
     for name in ("segments", "covered", "asa", "edges", "seconds"):
@@ -207,7 +194,7 @@ def main() -> None:
     model = geosam.load_model(asked.model)
     tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
     for look in chosen(asked.folder, asked.windows, [each for each in asked.sources.split(",") if each]):
-        truth, lengths = truth_of(look)
+        truth, lengths = truth_of(look), lengths_of(look)
         chip = look.chip()
         count = 0
         for method in asked.methods.split(","):

@@ -3,15 +3,21 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import shapely
+from rasterio.features import rasterize
 
 import geosam
 from geosam.polygons import COLUMNS
+from geosam.scene.grid import all_of
 from geosam.sinks import read_layer, read_metadata
 from geosam.testing import StubNetwork
 
 DEV = Path(__file__).parents[1].parent / "shared" / "data" / "dev"
+SIDE_PX = 160
+"""Of the crops that are covered."""
+
 MOST_PX = 600
 """Longer rasters are seen at a coarser resolution, so that the whole walk takes a minute."""
 
@@ -48,6 +54,34 @@ def test_a_raster_gives_a_valid_layer(name: str, dev_data: Path, tmp_path: Path)
     assert empty == (name == "rasterio-tests/all-nodata.tif")
     if empty:
         assert len(layer) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", rasters())
+def test_a_raster_is_covered_once_and_whole(name: str, dev_data: Path):
+    """In the middle of each raster, which no nodata and no collar spares."""
+    whole = geosam.open_scene(dev_data / name)
+    scene = whole.within(whole.to_world(middle(whole.shape))[0])
+    found = geosam.segment(scene, coverage=True, store=None)
+    shapes = scene.to_px(found.geometry)
+    valid = scene.read(all_of(scene.shape)).valid
+    if not len(found):
+        assert not valid.any()
+        return
+    times = np.zeros(scene.shape, np.int64)
+    for shape in shapes:
+        times += rasterize([shape], out_shape=scene.shape).astype(bool)
+    assert (times == valid).all()
+    assert shapely.area(shapes).sum() == pytest.approx(valid.sum(), rel=1e-6)
+    assert shapely.coverage_is_valid(shapes)
+    simplified = geosam.segment(scene, coverage=True, store=None, simplify=2 * scene.frame.resolution)
+    assert shapely.coverage_is_valid(simplified.geometry.to_numpy())
+
+
+def middle(shape: tuple[int, int]) -> shapely.Polygon:
+    """The middle of a grid, in pixels."""
+    (top, bottom), (left, right) = ((max(0, (n - SIDE_PX) // 2), min(n, (n + SIDE_PX) // 2)) for n in shape)
+    return shapely.box(left, top, right, bottom).buffer(-1e-3)
 
 
 def test_the_walk_finds_the_manifest(dev_data: Path):

@@ -7,6 +7,8 @@ import geopandas
 import numpy as np
 import pytest
 import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -16,6 +18,7 @@ from geosam.errors import OptionError, SceneReadError
 from geosam.evaluation import ObjectScore, evaluate, list_pictures, looks
 from geosam.evaluation.asking import ask_clicks, correct
 from geosam.evaluation.crops import Crop, iou
+from geosam.evaluation.ground import WindowScore, achievable_accuracy, boundary_recall
 from geosam.evaluation.looks import window_of
 from geosam.evaluation.measures import boundary_f1, calibration_error, correlation
 from geosam.evaluation.table import Evaluation
@@ -56,8 +59,13 @@ def test_a_perfect_network_scores_one(tmp_path, labels):
     assert found.mean.objects == len(counted(labels)) > 2
     measured = found.mean.numbers
     assert measured.pop("calibration_error") == 0
-    assert np.isnan([measured.pop(name) for name in ("correlation", "nested50", "nested75")]).all()
+    unknown = ("correlation", "nested50", "nested75", "low50", "high50")  # of one window nothing is told of others
+    assert np.isnan([measured.pop(name) for name in unknown]).all()
+    assert measured.pop("seconds") > 0
+    assert 0 < measured.pop("covered") < 1
     assert set(measured.values()) == {1.0}
+    assert found.pooled.numbers["recall50"] == 1.0
+    assert sum(row.objects for row in found.lengths) == found.mean.objects
 
 
 def test_wholes_beside_parts_are_scored_if_asked(tmp_path, labels):
@@ -240,6 +248,46 @@ def test_the_mean_counts_every_source_once():
     assert Evaluation("m", "s", scores).mean.box == 0.5
 
 
+def seen_in(source: str, window: int, reached: list[float], length: float = 50.0) -> list[ObjectScore]:
+    """Objects of a window that everything mode gets at these IoUs."""
+    told = WindowScore(f"{source} {window}", 1.0 + window, 5, 0.5, 0.9, 0.8)
+    return [ObjectScore(source, "x", exact=True, length=length, window=told, everything=each) for each in reached]
+
+
+def test_all_objects_count_once_beside_the_mean_over_sources():
+    scores = [*seen_in("a", 0, [0.9] * 8), *seen_in("b", 0, [0.2, 0.6]), *seen_in("b", 1, [0.1, 0.8], length=300.0)]
+    found = Evaluation("m", "s", scores)
+    assert (found.mean.recall50, found.pooled.recall50) == (0.75, pytest.approx(10 / 12))
+    assert [(row.source, row.objects, row.windows) for row in found.sources] == [("a", 8, 1), ("b", 4, 2)]
+    assert (found.mean.windows, found.pooled.windows) == (3, 3)
+    assert found.pooled.seconds == pytest.approx((1 + 1 + 2) / 3)
+    assert [(row.source, row.objects) for row in found.lengths] == [
+        ("objects 30 to 60 px long", 10),
+        ("objects from 240 px long", 2),
+    ]
+
+
+@given(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=5), min_size=2, max_size=6))
+def test_the_interval_holds_the_share_and_nothing_beyond_the_windows(windows):
+    scores = [score for number, reached in enumerate(windows) for score in seen_in("a", number, reached)]
+    (row,) = Evaluation("m", "s", scores).sources
+    shares = [np.mean(np.array(reached) >= 0.5) for reached in windows]
+    assert min(shares) - 1e-12 <= row.low50 <= row.high50 <= max(shares) + 1e-12
+    if len(set(shares)) == 1:
+        assert row.low50 == pytest.approx(row.recall50) == pytest.approx(row.high50)
+
+
+@given(st.integers(0, 1000))
+def test_finer_segments_never_mix_more_or_miss_more_borders(seed):
+    rng = np.random.default_rng(seed)
+    truth, coarse = (blob_labels((40, 50), count=5, large=0, seed=int(n)) for n in rng.integers(0, 999, 2))
+    fine = np.unique(coarse * 3 + rng.integers(0, 3, coarse.shape), return_inverse=True)[1].reshape(coarse.shape)
+    fine = fine.astype(np.int32)
+    assert achievable_accuracy(fine, truth) >= achievable_accuracy(coarse, truth)
+    assert not boundary_recall(fine, truth) < boundary_recall(coarse, truth)
+    assert achievable_accuracy(truth, truth) == 1.0
+
+
 def test_all_rounds_answer_all_objects(tmp_path, labels):
     save_picture(tmp_path / "a.png", labels)
     Image.fromarray(labels.astype(np.uint16)).save(tmp_path / "a_ids.png")
@@ -262,12 +310,22 @@ class TestCommand:
         done = CliRunner().invoke(app, [str(word) for word in words])
         assert done.exit_code == 0, done.output
         assert "mean over sources" in done.output
+        assert "all objects" in done.output
+        assert "s CPU" in done.output
+        assert "px long" in done.output
         assert "nested@" not in done.output
         whole = json.loads((tmp_path / "out.json").read_text())
         assert whole["mean"]["box"] == 1.0
         assert whole["mean"]["correlation"] is None
         with (tmp_path / "out.csv").open() as file:
-            assert [row["source"] for row in csv.DictReader(file)] == [tmp_path.name, "mean over sources"]
+            first = [row["source"] for row in csv.DictReader(file)][:3]
+        assert first == [tmp_path.name, "mean over sources", "all objects"]
+
+    def test_a_speed_is_scored_that_is_asked_for(self, tmp_path):
+        words = ["evaluate", tmp_path, "--coverage", "--json", tmp_path / "out.json"]
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exit_code == 0, done.output
+        assert json.loads((tmp_path / "out.json").read_text())["pooled"]["covered"] == 1.0
 
     def test_an_interrupted_run_shows_what_it_has(self, tmp_path, monkeypatch):
         from geosam import evaluation

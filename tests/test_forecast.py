@@ -7,6 +7,7 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pytest
+import shapely
 import torch
 from shapely import box
 
@@ -16,6 +17,7 @@ from geosam.prompts import Prompt
 from geosam.scene import open_scene
 from geosam.segmenter import Clicks, Features, Recipe
 from geosam.testing import StubNetwork, coordinate_scene
+from geosam.windows import WindowPlan
 
 ENCODE, POINT = 2.0, 0.01
 GRID = {"spacing_px": 16, "overlap": 32}
@@ -75,6 +77,33 @@ def test_prompts_take_what_was_forecast_also_on_coarser_views(tmp_path: Path, ne
     seconds, passes, answers = taken(lambda: geosam.segment(path, prompts, model=network, overlap=32))
     assert (said.passes, said.prompts, said.points) == (passes, answers, 0)
     assert said.seconds == pytest.approx(seconds)
+
+
+RECOGNISE = 3.0
+
+
+@pytest.fixture
+def recognised(monkeypatch: pytest.MonkeyPatch):
+    """Kinds that take a fixed time for each window that polygons lie on."""
+
+    def priced(frame, scene, describer):
+        plan = WindowPlan(scene.shape, size=describer.window, overlap=describer.overlap)
+        owners = {plan.best(each) for each in shapely.bounds(scene.to_px(frame.geometry))}
+        Priced.clock += RECOGNISE * len(owners)
+        return frame
+
+    monkeypatch.setattr("geosam.pipeline.kinds.recognise", priced)
+
+
+@pytest.mark.parametrize(("shape", "windows"), [((200, 500), 1), ((300, 1500), 2)])
+def test_kinds_are_forecast_window_by_window(tmp_path: Path, network: Priced, recognised, shape, windows):
+    path = coordinate_scene(tmp_path / "xy.tif", shape)
+    plain, named = (geosam.plan(path, model=network, kinds=each, **GRID) for each in (False, True))
+    assert named.passes == plain.passes
+    assert named.seconds - plain.seconds == pytest.approx(windows * RECOGNISE)
+    prompts = geosam.Prompts.from_points([(50, 50)], open_scene(path), crs="px")
+    plain, named = (geosam.plan(path, prompts, model=network, kinds=each).seconds for each in (False, True))
+    assert named - plain == pytest.approx(RECOGNISE)
 
 
 class Slow(Priced):

@@ -50,6 +50,10 @@ Phases = Complex128[np.ndarray, "h w"]
 """Spectrum of a correlation surface."""
 
 
+LEAST_PX = 0.2
+"""Shift from which one is taken out: less is not told from none, and taking it out blurs one of the dates."""
+
+
 @dataclass(frozen=True)
 class WindowShift:
     """What one window says: its middle and shift in px of the grid, how clear the peak is, and whether it counts."""
@@ -91,6 +95,11 @@ class Registration:
     def found(self) -> bool:
         """Whether any window counts, so that the shift means something."""
         return any(each.counts for each in self.windows)
+
+    @property
+    def matters(self) -> bool:
+        """Whether the shift is so large that the dates are the more alike without it."""
+        return self.found and float(np.hypot(*self.shift_px)) >= LEAST_PX
 
     def describe(self) -> str:
         """One sentence for reports.

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from geosam.cli.failures import INTERRUPTED
-from geosam.cli.machine import Device, Dtype, Model, Threads, open_model
-from geosam.cli.options import EVERYTHING, OUTPUT, WORDS, Spacing, TextModel, WordFiles
+from geosam.cli.groups import flat
+from geosam.cli.machine import Machine, Model
+from geosam.cli.options import EVERYTHING, OUTPUT, WORDS, Search, TextModel, WordFiles
 from geosam.cli.scenes import Quiet
 
 HEADINGS = {
@@ -25,10 +26,23 @@ HEADINGS = {
 }
 """Columns of the printed table; those of which nothing was measured are left out."""
 
+SEGMENTS = {
+    "recall50": "found@.5",
+    "low50": "from",
+    "high50": "to",
+    "recall75": "found@.75",
+    "covered": "covered",
+    "accuracy": "accuracy",
+    "edges": "edges",
+    "seconds": "s CPU",
+}
+"""Columns of the second table, about everything mode."""
+
 WIDTH = 130
 """Characters of a line that goes to a file or another program."""
 
 
+@flat
 def evaluate(
     labelled: Annotated[
         Path,
@@ -38,6 +52,7 @@ def evaluate(
             "`X.csv`, COCO `.json`), or with a `manifest.csv`.",
         ),
     ],
+    *,
     model: Model = "nano",
     sources: Annotated[str, typer.Option(help="Only these sources, as `a,b`; a source is a folder of the set.")] = "",
     limit: Annotated[int, typer.Option(help="Pictures of each source at most; 0: all.", min=0)] = 0,
@@ -55,7 +70,7 @@ def evaluate(
             "--hierarchy", help="Score it with wholes beside parts as well; far longer.", rich_help_panel=EVERYTHING
         ),
     ] = False,
-    spacing: Spacing = None,
+    search: Search,
     text: Annotated[
         str | None,
         typer.Option(help="Score this word instead, which names all objects of the set.", rich_help_panel=WORDS),
@@ -71,9 +86,7 @@ def evaluate(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Also write the table as CSV here.", rich_help_panel=OUTPUT)
     ] = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    threads: Threads = None,
+    machine: Machine,
     quiet: Quiet = False,
 ) -> None:
     """Score a model on labelled pictures: IoU from a box, one click, three clicks; outlines; everything mode.
@@ -93,12 +106,12 @@ def evaluate(
     read = [*labelled.rglob("*"), model]
     targets = [check_path(path, (suffix,), inputs=read) for path, suffix in ((json, ".json"), (csv, ".csv")) if path]
     pictures = list_pictures(labelled, sources=asked, limit=limit)
-    network = open_model(model, device=device, dtype=dtype, threads=threads)
+    network = machine.load(model)
     result = Evaluation(network.key, labelled.resolve().name)
     how = {"objects": objects, "everything": (windows or None) if everything else 0, "hierarchy": hierarchy}
     try:
         with progress_bar(quiet=quiet) as progress:
-            scores = score_pictures(network, pictures, **how, progress=progress, spacing_px=spacing)
+            scores = score_pictures(network, pictures, **how, progress=progress, **search.named())
             result.scores.extend(scores)
     except KeyboardInterrupt:
         show(result)
@@ -136,31 +149,45 @@ def evaluate_text(labelled: Path, text: str, absent: str | None, *, csv: Path | 
 
 
 def show(result: Any) -> None:
-    """Print the table: a row per source, then the mean over sources."""
+    """Print the tables: a row per source, the mean over sources, all objects; everything mode; objects by length."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     console = console if console.is_terminal else Console(width=WIDTH)
     if not result.scores:
         console.print("no object of at least 256 px that the picture's edge does not cut")
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("source", min_width=24, overflow="fold")
-    rows = (*result.sources, result.mean)
-    shown = [name for name in HEADINGS if not all(isnan(row.numbers[name]) for row in rows)]
-    for heading in ("objects", *(HEADINGS[name] for name in shown)):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(row.source, str(row.objects), *(_number(row.numbers[name]) for name in shown))
-    console.print(table)
+    rows, said = [*result.sources, result.mean, result.pooled], {"highlight": False, "markup": False}
+    console.print(_table(rows, HEADINGS, "objects"))
     console.print(
         f"{result.model} on {result.set_name}: mean IoU; outline: boundary F1 within 2 px of the answers to boxes; "
         "found: share of objects that everything mode finds at that IoU, nested: with wholes beside parts; cal. err., "
-        "corr.: predicted and reached IoU",
-        highlight=False,
-        markup=False,
+        "corr.: predicted and reached IoU\n",
+        **said,
     )
+    if result.pooled.windows:
+        console.print(_table([row for row in rows if row.windows], SEGMENTS, "windows"))
+        console.print(
+            "everything mode; from, to: 9 of 10 bootstrap samples of windows; covered: share of the ground; accuracy: "
+            "of segments given to the object that they share most with; edges: share of true borders within 2 px of a "
+            "segment's; s CPU: processor time per 1,024² px, with encoding\n",
+            **said,
+        )
+    console.print(_table(result.lengths, HEADINGS, "objects"))
+
+
+def _table(rows: list[Any], headings: dict[str, str], counted: str) -> Any:
+    """Rows with a count and the columns of which something was measured."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", min_width=24, overflow="fold")
+    shown = [name for name in headings if not all(isnan(row.numbers[name]) for row in rows)]
+    for heading in (counted, *(headings[name] for name in shown)):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(row.source, str(getattr(row, counted)), *(_number(row.numbers[name]) for name in shown))
+    return table
 
 
 def _number(value: float) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from geosam.cli.groups import flat
 from geosam.cli.machine import Machine, Model
-from geosam.cli.options import PromptsFile, Search
+from geosam.cli.options import Kinds, PromptsFile, Search
 from geosam.cli.scenes import Quiet, SceneArgument, Seen, Store, Tiles
 from geosam.cli.segment import joined, read_prompts
 
@@ -23,6 +23,7 @@ def plan(
     seen: Seen,
     tiles: Tiles,
     search: Search,
+    kinds: Kinds = False,
     machine: Machine,
 ) -> None:
     """Say what segmenting a scene will cost, before starting; the first time one window is measured."""
@@ -34,7 +35,7 @@ def plan(
     opened = seen.open(scene)
     asked = joined(read_prompts(opened, prompts, crs=file.prompts_crs, how=file.named()))
     network = machine.load(model)
-    forecast = geosam.plan(opened, asked, model=network, **tiles.named(), **search.named())
+    forecast = geosam.plan(opened, asked, model=network, kinds=kinds, **tiles.named(), **search.named())
     show_forecast(forecast, Console(soft_wrap=True))
 
 

@@ -39,7 +39,8 @@ def show_forecast(forecast: Forecast, console: Console) -> None:
     h, w = forecast.shape
     empty = f", {forecast.empty} without data" if forecast.empty else ""
     console.print(f"{w} x {h} px; window {forecast.window}, overlap {forecast.overlap} or more")
-    asked = counted(forecast.prompts, "prompt") if forecast.prompts else counted(forecast.points, "grid point")
+    by_points = counted(forecast.points, "grid point") if forecast.points else "no grid points"
+    asked = counted(forecast.prompts, "prompt") if forecast.prompts else by_points
     console.print(f"{counted(forecast.windows, 'window')}{empty}; {counted(forecast.passes, 'encoder pass')}, {asked}")
     console.print(f"about {seconds(forecast.seconds)} and {forecast.peak_bytes / 1e9:.1f} GB of memory on this machine")
 

@@ -10,6 +10,7 @@ looks          windows of pictures, and the objects that are asked for in each
 crops          masks cut to their boxes
 asking         the model asked with boxes, with clicks, with nothing
 measures       boundary F1, calibration
+ground         what the segments of a window cover, mix and follow
 table          scores, per source and mean
 words          how well words are read: ground at one half and at the best threshold
 =============  ==============================================================
@@ -121,10 +122,10 @@ def score_pictures(
         scores = score_prompts(look, network)
         if everything is None or seen[look.source] < everything:
             seen[look.source] += 1
-            found = find_everything(look, network, **options)
-            scores = [replace(score, everything=best) for score, best in zip(scores, found, strict=True)]
+            found, window = find_everything(look, network, **options)
+            scores = [replace(score, everything=best, window=window) for score, best in zip(scores, found, strict=True)]
             if hierarchy:
-                found = find_everything(look, network, hierarchy=True, **options)
+                found, _ = find_everything(look, network, hierarchy=True, **options)
                 scores = [replace(score, nested=best) for score, best in zip(scores, found, strict=True)]
         yield from scores
 
@@ -139,13 +140,17 @@ def score_prompts(look: Look, network: Any) -> list[ObjectScore]:
 
 
 def _score(look: Look, target: Target, boxed: Answer, first: Answer, last: Answer) -> ObjectScore:
+    length = float((target.box[2:] - target.box[:2]).max())
     if not target.exact:  # a box would be compared with itself, and a corrective click needs a mask
         click = iou(first.mask.filled(), target.truth)
-        return ObjectScore(look.source, look.name, exact=False, click=click, predicted_click=first.predicted)
+        return ObjectScore(
+            look.source, look.name, exact=False, length=length, click=click, predicted_click=first.predicted
+        )
     return ObjectScore(
         look.source,
         look.name,
         exact=True,
+        length=length,
         box=iou(boxed.mask, target.truth),
         click=iou(first.mask, target.truth),
         clicks3=iou(last.mask, target.truth),

@@ -1,5 +1,6 @@
 """The model asked for every object of a window: with a box, with clicks where it was wrong, and with nothing at all."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geosam.embeddings import Embedding
 from geosam.evaluation.crops import Crop, around, iou
+from geosam.evaluation.ground import WindowScore, score_window
 from geosam.evaluation.looks import Look, Target
 from geosam.evaluation.truth import deepest_point
 from geosam.masks.clicks import BestMasks, answer, answer_correction
@@ -153,9 +155,29 @@ def batches(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:
         yield targets[start : start + BATCH]
 
 
-def find_everything(look: Look, network: Any, **options: Any) -> list[float]:
-    """Segment everything in a window, as a user would, and tell the best IoU that each object gets."""
-    shapes = _masks(look, segment(look.alone(), model=network, **options))
+def find_everything(look: Look, network: Any, **options: Any) -> tuple[list[float], WindowScore]:
+    """Segment everything in a window, as a user would.
+
+    Returns
+    -------
+    The best IoU that each object gets, in order, and what the segments make of the window.
+    """
+    begin = time.process_time()
+    table = segment(look.alone(), model=network, **options)
+    seconds = time.process_time() - begin
+    shapes = _masks(look, table)
+    return _best(look, shapes), score_window(look, _labels(look, shapes), seconds)
+
+
+def _labels(look: Look, shapes: np.ndarray) -> np.ndarray:
+    """Polygons in the window's pixels as labels from 1; where they overlap, the last one's."""
+    shape = (round(look.window.height), round(look.window.width))
+    numbered = [(each, number) for number, each in enumerate(shapes, start=1) if not each.is_empty]
+    return rasterize(numbered, out_shape=shape, dtype="int32") if numbered else np.zeros(shape, np.int32)
+
+
+def _best(look: Look, shapes: np.ndarray) -> list[float]:
+    """The best IoU of each object with any of some polygons."""
     boxes = shapely.bounds(shapes).reshape(-1, 4)
     reached = []
     for each in look.targets:

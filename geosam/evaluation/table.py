@@ -2,22 +2,34 @@
 
 import csv
 import json
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from geosam.evaluation.ground import WindowScore
 from geosam.evaluation.measures import calibration_error, correlation
 from geosam.sinks.places import check_path
 from geosam.sinks.staging import named_errors, staged
 
 NAN = float("nan")
 
-MEAN = "mean over sources"
+MEAN, POOLED = "mean over sources", "all objects"
+
+LENGTHS_PX = (15, 30, 60, 120, 240)
+"""Between these the classes of objects by length end."""
+
+GROUND = ("covered", "accuracy", "edges", "seconds")
+"""Scores of windows."""
+
+DRAWS = 1000
+"""Of a bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,10 @@ class ObjectScore:
         Where it is from.
     exact
         Whether its mask is known; else all IoUs are those of boxes around the masks.
+    length
+        Longer side of its box in px.
+    window
+        What everything mode made of its window; None if that was not measured.
     box, click, clicks3
         IoU from its box, one click, three clicks.
     everything, nested
@@ -43,6 +59,8 @@ class ObjectScore:
     source: str
     name: str
     exact: bool
+    length: float = NAN
+    window: WindowScore | None = None
     box: float = NAN
     click: float = NAN
     clicks3: float = NAN
@@ -56,7 +74,7 @@ class ObjectScore:
 
 @dataclass(frozen=True)
 class SourceScore:
-    """What a source comes to, or the mean over sources; the columns of the table.
+    """What a source comes to, the mean over sources, or all objects together; the columns of the table.
 
     Attributes
     ----------
@@ -64,6 +82,8 @@ class SourceScore:
         Its name; ``(boxes)`` behind it says that only boxes are known, and that it is not part of the mean.
     objects
         How many were asked for.
+    windows
+        In how many windows everything mode was measured.
     box, click, clicks3
         Mean IoU.
     boundary
@@ -74,10 +94,15 @@ class SourceScore:
         The same with wholes beside their parts (`geosam.SegmentOptions.hierarchy`).
     calibration_error, correlation
         Of predicted and reached IoU, over all answers to prompts.
+    low50, high50
+        Between these `recall50` lies nine times out of ten if windows are drawn anew (bootstrap).
+    covered, accuracy, edges, seconds
+        Mean over windows, see `geosam.evaluation.ground.WindowScore`.
     """
 
     source: str
     objects: int
+    windows: int
     box: float
     click: float
     clicks3: float
@@ -88,11 +113,21 @@ class SourceScore:
     nested75: float
     calibration_error: float
     correlation: float
+    low50: float
+    high50: float
+    covered: float
+    accuracy: float
+    edges: float
+    seconds: float
 
     @property
     def numbers(self) -> dict[str, float]:
         """The scores alone."""
-        return {each.name: getattr(self, each.name) for each in fields(self)[2:]}
+        return {each.name: getattr(self, each.name) for each in SCORES}
+
+
+SCORES = fields(SourceScore)[3:]
+"""Fields of a `SourceScore` that are scores."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +165,37 @@ class Evaluation:
         exact = {score.source for score in self.scores if score.exact}
         rows = [row for row in self.sources if row.source in exact]
         columns = {name: [row.numbers[name] for row in rows] for name in (rows[0].numbers if rows else {})}
-        means = {each.name: _mean(columns.get(each.name, [])) for each in fields(SourceScore)[2:]}
-        return SourceScore(MEAN, sum(row.objects for row in rows), **means)
+        means = {each.name: _mean(columns.get(each.name, [])) for each in SCORES}
+        by_source = [[score for score in self.scores if score.exact and score.source == row.source] for row in rows]
+        means["low50"], means["high50"] = interval50(by_source)
+        return SourceScore(MEAN, sum(row.objects for row in rows), sum(row.windows for row in rows), **means)
+
+    @property
+    def pooled(self) -> SourceScore:
+        """All objects whose masks are known, each counted once, whatever its source."""
+        return _summed(POOLED, [score for score in self.scores if score.exact])
+
+    @property
+    def lengths(self) -> list[SourceScore]:
+        """The same by the objects' length; classes without an object are left out."""
+        exact = [score for score in self.scores if score.exact]
+        rows = []
+        for low, high in pairwise((0, *LENGTHS_PX, math.inf)):
+            if some := [score for score in exact if low <= score.length < high]:
+                between = f"below {high}" if not low else f"from {low}" if high == math.inf else f"{low} to {high}"
+                rows.append(_summed(f"objects {between} px long", some))
+        return rows
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; None where nothing was measured."""
-        rows = [asdict(row) for row in (*self.sources, self.mean)]
-        plain = [{k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()} for row in rows]
-        return {"model": self.model, "set": self.set_name, "sources": plain[:-1], "mean": plain[-1]}
+        return {
+            "model": self.model,
+            "set": self.set_name,
+            "sources": [_plain(row) for row in self.sources],
+            "mean": _plain(self.mean),
+            "pooled": _plain(self.pooled),
+            "lengths": [_plain(row) for row in self.lengths],
+        }
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the table as ``.json`` or ``.csv``; an existing file is replaced.
@@ -155,17 +213,24 @@ class Evaluation:
             else:
                 table = csv.DictWriter(out, [each.name for each in fields(SourceScore)])
                 table.writeheader()
-                table.writerows([*content["sources"], content["mean"]])
+                table.writerows([*content["sources"], content["mean"], content["pooled"], *content["lengths"]])
         return target
 
 
+def _plain(row: SourceScore) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(row).items()}
+
+
 def _summed(source: str, group: list[ObjectScore]) -> SourceScore:
+    windows = list(dict.fromkeys(score.window for score in group if score.window is not None))
+    low50, high50 = interval50([group])
     flat, nested = [score.everything for score in group], [score.nested for score in group]
     predicted, reached = (np.array(list(_answers(group, prefix))) for prefix in ("predicted_", ""))
     known = ~np.isnan(predicted) & ~np.isnan(reached)
     return SourceScore(
         source,
         len(group),
+        len(windows),
         *(_mean([getattr(score, name) for score in group]) for name in ("box", "click", "clicks3", "boundary")),
         recall50=_share(flat, 0.5),
         recall75=_share(flat, 0.75),
@@ -173,7 +238,33 @@ def _summed(source: str, group: list[ObjectScore]) -> SourceScore:
         nested75=_share(nested, 0.75),
         calibration_error=calibration_error(predicted[known], reached[known]),
         correlation=correlation(predicted[known], reached[known]),
+        low50=low50,
+        high50=high50,
+        **{name: _mean([getattr(each, name) for each in windows]) for name in GROUND},
     )
+
+
+def interval50(groups: list[list[ObjectScore]]) -> tuple[float, float]:
+    """5 % and 95 % of the mean over groups of the share of objects that everything mode finds, windows drawn anew.
+
+    NaN where no group has two windows, so that nothing is known of how they differ.
+    """
+    rng, shares, several = np.random.default_rng(0), [], False
+    for group in groups:
+        by_window: dict[WindowScore, list[bool]] = defaultdict(list)
+        for score in group:
+            if score.window is not None and not np.isnan(score.everything):
+                by_window[score.window].append(score.everything >= 0.5)
+        if not by_window:
+            continue
+        several |= len(by_window) > 1
+        found, count = (np.array([measure(each) for each in by_window.values()]) for measure in (sum, len))
+        drawn = rng.integers(0, len(count), (DRAWS, len(count)))
+        shares.append(found[drawn].sum(1) / count[drawn].sum(1))
+    if not several:
+        return NAN, NAN
+    low, high = np.quantile(np.mean(shares, axis=0), [0.05, 0.95])
+    return float(low), float(high)
 
 
 def _answers(group: list[ObjectScore], prefix: str) -> Iterator[float]:

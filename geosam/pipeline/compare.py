@@ -85,7 +85,8 @@ def compare(
     grades, fates = asked.grade_model(), asked.fate_model()
     pair = open_pair(before, after, resolution_m=asked.resolution_m)
     registration = register(pair)
-    if asked.correct and registration.found:
+    corrected = asked.correct and registration.matters
+    if corrected:
         pair = pair.shifted(registration.shift_px)
     pair = mask_pair(mask_pair(pair, asked.masks_before), asked.masks_after, after=True)
     radiometry = match(pair)
@@ -109,7 +110,7 @@ def compare(
         radiometry,
         {
             "registration": registration.describe(),
-            "corrected": bool(asked.correct and registration.found),
+            "corrected": corrected,
             "radiometry": {"gain": list(radiometry.gain), "offset": list(radiometry.offset)},
             "resolution_m": pair.resolution_m,
             "grades": dict(grades.origin),

@@ -1,7 +1,7 @@
 """What a run will cost: counted on the scene, and reckoned with what this machine was measured to take."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from rasterio.windows import Window
 from geosam.masks.everything import grid_points
 from geosam.pipeline.calibration import NOTHING, calibrated, peak_bytes
 from geosam.pipeline.hierarchy import VIEWS
+from geosam.pipeline.kinds import kinds_seconds
 from geosam.pipeline.prompted import on_level, pyramid
 from geosam.pipeline.regions import tree_grid, tree_seconds
 from geosam.pipeline.request import Request
@@ -53,6 +54,15 @@ class Forecast:
 
 def forecast(request: Request) -> Forecast:
     """Count the windows, points or prompts of a run, and say what they will take on this machine."""
+    found = _forecast(request)
+    if request.options.kinds and found.passes:
+        most = None if request.prompts is None else found.passes
+        found = replace(found, seconds=found.seconds + kinds_seconds(request.scene, most), peak_bytes=peak_bytes())
+    return found
+
+
+def _forecast(request: Request) -> Forecast:
+    """The same without kinds."""
     plan = request.options.plan(request.scene.shape, side=request.network.side)
     if request.prompts is None and request.options.grows_tree:
         grid = tree_grid(request)
