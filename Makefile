@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # speed and memory, beside peers or the machine's limits
-SPEED := engine nano tiled vectorize scene memory sinks stitching catalog
+SPEED := engine nano tiled vectorize scene memory sinks stitching catalog clicking
 # what the model finds, and how it came to be; trains candidates anew
 QUALITY := model_quality contact_sheet finetune seams simple_methods encoders recognition
 

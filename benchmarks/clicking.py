@@ -9,8 +9,8 @@ and boxes are counted, moves of the mouse are not; the seconds are the clock's, 
 bundled village, drawn with a fixed seed by class from those that are compact (not the rest of a field between trees),
 and, where the development data lie beside the repository, buildings of two pictures of OpenStreetMap's mappers.
 
-The delay of a hover runs from the mouse event in the browser to the frame after the outline of that place was drawn. Times depend on
-the machine and on what else it does: the load stands beside them.
+The delay of a hover runs from the mouse event in the browser to the frame after the outline of that place was drawn.
+Times depend on the machine and on what else it does: the load stands beside them.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from shapely.geometry.base import BaseGeometry
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.front.browser import CHROMIUM, FLAGS, HUB, Hand, files_route  # noqa: E402  # lies beside, not in the package
+from tests.front.browser import CHROMIUM, FLAGS, HUB, NOT_HERE, Hand, files_route  # noqa: E402  # lies beside, not in the package
 from tests.front.doors import proxied, served, widget  # noqa: E402
 from tests.test_page import FILES  # noqa: E402
 
@@ -425,6 +425,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=["own", "page", "cold", "widget", "proxy", "dev"])
     parser.add_argument("--out", type=Path, help="CSV to write")
     arguments = parser.parse_args()
+    if CHROMIUM is None:
+        print(NOT_HERE)
+        return
     table = Table()
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
         folder = Path(name)

@@ -142,8 +142,8 @@ def rewritten(path: Path, number: int, geometry: shapely.Geometry | None) -> Non
             database.execute("DELETE FROM objects WHERE fid = ?", (number,))
         else:
             row = (number, blob)
-            upsert = "INSERT INTO objects (fid, geom) VALUES (?, ?) ON CONFLICT (fid) DO UPDATE SET geom = excluded.geom"
-            database.execute(upsert, row)
+            conflict = "ON CONFLICT (fid) DO UPDATE SET geom = excluded.geom"
+            database.execute(f"INSERT INTO objects (fid, geom) VALUES (?, ?) {conflict}", row)
 
 
 @pytest.mark.parametrize("kind", ["plain", "rotated", "gcps"])
@@ -161,12 +161,13 @@ def test_what_another_program_saves_meanwhile_is_a_step(tmp_path: Path, kind: st
     desk.answer({"verb": "redo"})
     before = dict(desk.layer.objects)
 
-    to = scene.frame.world_from_px(np.array([[24.5, 7.25]]))[0]
+    corner, to = scene.frame.world_from_px(np.array([[20.13, 3.0], [24.5, 7.25]]))
+
+    def move(xy: np.ndarray) -> np.ndarray:
+        return np.where(np.isclose(xy, corner, 0, 1e-6).all(axis=1)[:, None], to, xy)
+
     for number in (1, 2):
-        (world,) = scene.to_world([before[number].shape])
-        corner = scene.frame.world_from_px(np.array([[20.13, 3.0]]))[0]
-        moved = shapely.transform(world, lambda xy: np.where(np.isclose(xy, corner, 0, 1e-6).all(1)[:, None], to, xy))
-        rewritten(path, number, moved)
+        rewritten(path, number, shapely.transform(scene.to_world([before[number].shape])[0], move))
     rewritten(path, 3, None)
     rewritten(path, 9, scene.to_world([shapely.box(50, 52, 60, 60)])[0])
     found = desk.answer({"verb": "objects", "since": 0}).value

@@ -3,24 +3,30 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from geosam.scene import open_scene
-from geosam.serve import Desk, Layer
+from geosam.serve import Desk, Layer, Session
+from geosam.serve.desk import session_path
 from geosam.serve.start import start
 from geosam.testing import TruthNetwork, blob_labels, label_scene
+from tests.front import doors
 
 pytest.importorskip("starlette", reason="needs geosam[serve]")
 pytest.importorskip("uvicorn", reason="needs geosam[serve]")
@@ -259,6 +265,85 @@ def test_a_scene_that_goes_is_said_and_the_objects_stay(served: str, scene_path:
     assert (found["ok"], found["kind"]) == (False, "gone")
     assert fetch(served, {"verb": "preview", "points": [[150, 100, 1]]})["kind"] == "gone"
     assert fetch(served, {"verb": "objects"})["ok"]
+
+
+async def flood(address: str, seconds: float, *, sockets: int = 16, at_once: int = 20) -> tuple[Counter[int], float]:
+    """Requests over several sockets, many sent before the first is answered; how many got which answer or none (0),
+    and how many were sent a second."""
+    host, port = address.split("/")[2].split(":")
+    token, body = address.split("?token=")[1], b'{"verb": "status"}'
+    head = f"POST /api HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    answered: Counter[int] = Counter()
+    begin = time.monotonic()
+
+    async def hammer() -> None:
+        while time.monotonic() - begin < seconds:
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write((head.encode() + body) * at_once)
+            heard = b""
+            with suppress(ConnectionError):
+                while heard.count(b"HTTP/1.1 ") < at_once and (part := await reader.read(1 << 16)):
+                    heard += part
+            writer.close()
+            found = Counter(int(code) for code in re.findall(rb"HTTP/1.1 (\d+)", heard))
+            answered.update(found)
+            answered[0] += at_once - found.total()
+
+    await asyncio.gather(*(hammer() for _ in range(sockets)))
+    return answered, answered.total() / (time.monotonic() - begin)
+
+
+@pytest.mark.slow
+def test_a_flood_is_refused_and_survived(scene_path: Path, tmp_path: Path):
+    """A thousand requests a second and more, for two seconds, by another process than that of the page."""
+    with doors.served(scene_path, tmp_path / "s.gpkg") as page:
+        assert fetch(page.address, {"verb": "status"})["ok"]
+        begin = time.monotonic()
+        answered, per_second = asyncio.run(flood(page.address, 2))
+        allowed = web.BURST + web.RATE * (time.monotonic() - begin)
+        assert per_second >= 1_000, f"{per_second:.0f} requests a second are no flood"
+        assert set(answered) == {0, 200, 429}
+        assert answered[200] <= allowed, f"{answered} in {time.monotonic() - begin:.1f} s"
+        assert answered[429] >= 16
+        time.sleep(0.1)
+        begin = time.monotonic()
+        assert fetch(page.address, {"verb": "hello"})["ok"]
+        assert time.monotonic() - begin < 2
+
+
+LOOKS_LONG = """
+import time
+from geosam.serve import areas
+
+areas.cover_scene = lambda run: time.sleep(60)
+from geosam.cli import main
+
+main()
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_does_not_wait_for_a_long_look(scene_path: Path, tmp_path: Path):
+    """Two seconds on a quiet machine; the look takes a minute, and its temporary files go with it."""
+    (tmp_path / "temporary").mkdir()
+    command = [sys.executable, "-c", LOOKS_LONG, "serve", str(scene_path), "--no-browser", "--store", "none"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    )
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    look = {"verb": "coverage", "bounds": [0, 0, 300, 200]}
+    assert not fetch(address, look)["done"]
+    while fetch(address, {"verb": "status"})["busy"] != "looking at the ground":
+        time.sleep(0.05)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert time.monotonic() - begin < 5
+    process.stdout.close()
+    assert list((tmp_path / "temporary").iterdir()) == []
+    with Session(session_path(open_scene(scene_path)), open_scene(scene_path)):
+        pass  # it can be had again
 
 
 @pytest.mark.slow

@@ -1,11 +1,12 @@
 """``geosam serve``: click on a scene, on a page of this machine."""
 
+import atexit
 import os
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -15,6 +16,9 @@ from geosam.cli.scenes import SceneArgument, Seen, Store
 _OBJECTS, _PAGE = "What is there already", "The page"
 
 MEGABYTE = 1 << 20
+
+PATIENCE_S = 0.3
+"""How long each thread's work may keep the command from ending."""
 
 
 @flat
@@ -88,7 +92,16 @@ def serve(
             run(page, listening, stop=when_closed() if until_eof else None)
     finally:
         listening.close()
-        desk.close()
+        ended = desk.close(PATIENCE_S)
+    if not ended:
+        leave()
+
+
+def leave() -> NoReturn:
+    """End the process while its threads still work on what nobody waits for; temporary files go."""
+    sys.stdout.flush()
+    atexit._run_exitfuncs()  # pyright: ignore[reportAttributeAccessIssue]  # which an orderly end calls after all threads
+    os._exit(0)
 
 
 def open_browser(address: str) -> None:

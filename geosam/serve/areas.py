@@ -4,7 +4,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from math import ceil, floor
@@ -234,7 +234,10 @@ class Background:
         with self._lock:
             return sum(not each.done() for each in self._known.values())
 
-    def close(self) -> None:
-        """Drop what has not begun, and wait for what has."""
+    def close(self, patience: float | int | None = None) -> bool:
+        """Drop what has not begun, and wait for what has, so many seconds at most; tells whether it has ended."""
+        with self._lock:
+            begun = [each for each in self._known.values() if not each.cancel()]
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=patience is None, cancel_futures=True)
+        return not wait(begun, patience).not_done

@@ -124,11 +124,22 @@ class Desk:
         self._preparing = threading.Thread(target=answerer.prepare, args=place, name="geosam-prepare", daemon=True)
         self._preparing.start()
 
-    def close(self) -> None:
-        """Let go of threads and the session."""
+    def close(self, patience: float | int | None = None) -> bool:
+        """Let go of threads and the session.
+
+        Parameters
+        ----------
+        patience
+            Seconds to wait for each thread's work at most; None waits for its end.
+
+        Returns
+        -------
+        Whether all threads have ended. The session is closed in any case.
+        """
         if self._preparing is not None:
-            self._preparing.join()
-        self.work.close()
+            self._preparing.join(patience)
+        prepared = self._preparing is None or not self._preparing.is_alive()
+        return self.work.close(patience) and prepared
 
     def answer(self, request: Any) -> Answer:
         """Answer a request; what goes wrong is an answer as well."""

@@ -59,7 +59,7 @@ def step_of(there: Mapping[int, MapObject], found: Mapping[int, MapObject]) -> S
 
 
 def snapped(shape: BaseGeometry, others: Iterable[BaseGeometry]) -> BaseGeometry:
-    """A shape whose vertices are those of others where they are nearly there; as it was if that made it cross itself."""
+    """A shape whose vertices are those of others where they nearly are; as it was if that made it cross itself."""
     places = np.concatenate([vertices(each) for each in others] or [np.zeros((0, 2))])
     if not len(places):
         return shape

@@ -88,9 +88,9 @@ class Proposer:
         self.background = Background()
         self._describer: Describer | None = None
 
-    def close(self) -> None:
-        """End the thread."""
-        self.background.close()
+    def close(self, patience: float | int | None = None) -> bool:
+        """End the thread, waiting so many seconds at most; tells whether it has ended."""
+        return self.background.close(patience)
 
     def ground(self, bounds: Bounds | None) -> Ground | None:
         """The segments of the area that holds some bounds; None if they are not there yet."""

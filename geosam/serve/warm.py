@@ -116,14 +116,16 @@ class Warmth:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def close(self) -> None:
-        """End the thread, after the window in hand."""
+    def close(self, patience: float | int | None = None) -> bool:
+        """End the thread, after the window in hand, waiting so many seconds at most; tells whether it has ended."""
         with self._changed:
             self._closed = True
             self._wanted.clear()
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join()
+        if self._thread is None:
+            return True
+        self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def get(self, spot: Spot) -> Seen | None:
         """A window if it is there.

@@ -151,14 +151,12 @@ class Workplace:
         self.suggested: set[str] = set()
         self._turn = threading.Lock()
 
-    def close(self) -> None:
-        """Let go of threads and the session."""
-        if self.warmth is not None:
-            self.warmth.close()
-        if self.proposer is not None:
-            self.proposer.close()
+    def close(self, patience: float | int | None = None) -> bool:
+        """Let go of the session, and of threads, waiting for each so many seconds at most; tells whether all ended."""
+        ended = [each.close(patience) for each in (self.warmth, self.proposer) if each is not None]
         if self.layer.session is not None:
             self.layer.session.close()
+        return all(ended)
 
     @property
     def editable(self) -> bool:
