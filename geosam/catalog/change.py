@@ -15,7 +15,7 @@ import pandas as pd
 import shapely
 
 from geosam import sinks
-from geosam.catalog.folder import key_of, made
+from geosam.catalog.folder import check_apart, key_of, made
 from geosam.catalog.items import Item
 from geosam.catalog.job import View
 from geosam.catalog.selection import Selection, read_interval
@@ -30,6 +30,7 @@ from geosam.paths import check_regular
 from geosam.pipeline.compare import compare
 from geosam.pipeline.publish import check_outputs, publish, styles
 from geosam.sinks.layers import write_layers
+from geosam.sinks.places import check_path
 from geosam.vectors import split_layer
 
 PAIRS, LAYER = "pairs", "change.gpkg"
@@ -145,8 +146,11 @@ def change_catalog(
         raise OptionError(f"{odd[0]!r} over a catalog", expected=", ".join(_OPTIONS))
     asked = CompareOptions(find_new=False, **options)
     seen = (view or View()).resolved()
-    pairs, skipped = pair_items(find_items(source, selection, area=seen.area), event)
+    items = find_items(source, selection, area=seen.area)
+    check_apart(folder, items)
+    pairs, skipped = pair_items(items, event)
     run = ChangeRun(made(folder), skipped=skipped)
+    check_path(run.folder / LAYER, (".gpkg",), inputs=sinks.input_files(prompts))
     made(run.folder / PAIRS)
     how = {"options": asked, "model": model, "store": store}
     what = json.dumps([_content(prompts), seen.to_dict(), _plain(options), str(model)], sort_keys=True)
