@@ -13,7 +13,15 @@ import rasterio
 import shapely
 
 import geosam
-from geosam.catalog import Manifest, RunFolder, encode_catalog, merge, segment_catalog
+from geosam.catalog import (
+    Manifest,
+    RunFolder,
+    change_catalog,
+    encode_catalog,
+    landcover_catalog,
+    merge,
+    segment_catalog,
+)
 from geosam.catalog import tasks as tasks_module
 from geosam.catalog.job import ModelSpec
 from geosam.errors import CatalogError, ModelError, OptionError, PromptError, SinkError
@@ -329,3 +337,27 @@ def test_scenes_that_overlap_are_covered_once(tmp_path):
     assert found[found.scene == "left"].geometry.reset_index(drop=True).equals(alone.geometry)
     with pytest.raises(OptionError, match="coverage with prompts"):
         segment_catalog(tmp_path / "scenes", folder, alone, coverage=True)
+
+
+@pytest.mark.parametrize("inside", ["", "labels", "parts"])
+def test_results_are_written_apart_from_the_scenes(scenes, tmp_path, inside):
+    run = tmp_path / "run"
+    shutil.copytree(scenes, run / inside, dirs_exist_ok=True)
+    before = sorted(run.rglob("*"))
+    with pytest.raises(SinkError, match="holds the scene 'a': expected a folder of its own"):
+        segment_catalog(sorted((run / inside).glob("*.tif")), run, **SMALL)
+    with pytest.raises(SinkError, match="a folder of its own"):
+        landcover_catalog(run / inside, run / inside, tmp_path / "no.geosam")
+    assert sorted(run.rglob("*")) == before
+
+
+def test_objects_are_none_of_the_results_of_a_change(scenes, clicks, tmp_path):
+    """Two dates by name: the file of the objects lies where the layer of all dates is written."""
+    (run := tmp_path / "run").mkdir()
+    clicks.to_file(run / "change.gpkg")
+    kept = (run / "change.gpkg").read_bytes()
+    shutil.copy(scenes / "a.tif", scenes / "later.tif")
+    rows = {"path": [str(scenes / "a.tif"), str(scenes / "later.tif")], "datetime": ["2024-01-01", "2024-03-01"]}
+    with pytest.raises(SinkError, match="is read by this run"):
+        change_catalog(gpd.pd.DataFrame(rows), run, run / "change.gpkg", event="2024-02-01", model=SMALL["model"])
+    assert (run / "change.gpkg").read_bytes() == kept

@@ -10,7 +10,7 @@ import geosam
 from geosam.cli import app
 from geosam.errors import OptionError, SinkError, WeightsError
 from geosam.pipeline.reading import own_words
-from geosam.pipeline.teaching import checked_word, forget, keep, teach, word_path
+from geosam.pipeline.teaching import checked_word, drawn, forget, keep, teach, word_path
 from geosam.recognition import Examples, LearnedWord, RegionFeatures, load_backbone, names, read_word
 from geosam.scene import open_scene
 from tests.test_words import write_scene
@@ -102,6 +102,29 @@ def test_what_makes_no_word_is_refused(tmp_path):
             read_word(tmp_path / "bad.safetensors")
     with pytest.raises(OptionError, match="expected one of"):
         learned().score(RegionFeatures(made_up().values, made_up().area_px, "another-backbone"))
+
+
+def test_an_example_of_both_sorts_is_refused(checks):
+    scene, squares, blue = checks
+    with pytest.raises(OptionError, match="right example 1 and wrong example 0, which are the same ground"):
+        teach("blue square", scene, squares[blue][:5], wrong=squares[blue][1:4], store=None)
+
+
+def test_examples_that_name_nothing_are_told(checks, caplog, monkeypatch):
+    scene, squares, blue = checks
+    found = geopandas.GeoDataFrame(geometry=squares[blue][:3], crs=squares.crs)
+    monkeypatch.setattr("geosam.pipeline.segment", lambda *_, **__: found)
+    assert len(drawn(squares[blue][:5].representative_point(), scene)) == 3
+    assert "2 of 5 examples name nothing that could be outlined" in caplog.text
+
+
+def test_a_word_that_is_also_built_in_is_told(checks, tmp_path):
+    scene, squares, blue = checks
+    squares[blue][:5].to_file(tmp_path / "right.gpkg")
+    add = ["words", "add", "house", "--examples", str(tmp_path / "right.gpkg"), "--scene", scene.source]
+    said = CliRunner().invoke(app, [*add, "--store", "none"]).output
+    assert "'house' is also built in, as 'building': yours goes first" in said
+    assert str(own_words()["house"][1]).endswith("house.safetensors")
 
 
 def test_a_damaged_file_in_the_own_folder_is_passed_over(own_folder, caplog):

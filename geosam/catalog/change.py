@@ -13,7 +13,7 @@ import pandas as pd
 
 from geosam import sinks
 from geosam.catalog.execution import Execution, work_on
-from geosam.catalog.folder import digest_of, key_of, made
+from geosam.catalog.folder import check_apart, digest_of, key_of, made
 from geosam.catalog.job import Job, ModelSpec, PromptFile, View
 from geosam.catalog.manifest import FAILED
 from geosam.catalog.pairs import PAIRS, DatePair, pair_items, pair_path
@@ -29,6 +29,7 @@ from geosam.locks import Lock
 from geosam.paths import check_regular
 from geosam.pipeline.publish import styles
 from geosam.sinks.layers import write_layers
+from geosam.sinks.places import check_path
 from geosam.vectors import split_layer
 
 LAYER = "change.gpkg"
@@ -122,8 +123,11 @@ def change_catalog(
         raise OptionError(f"schema {schema!r} over several dates", expected="unosat, or none")
     execution, asked = _chosen(options)
     seen = (view or View()).resolved()
-    pairs, skipped = pair_items(find_items(source, selection, area=seen.area), event)
+    items = find_items(source, selection, area=seen.area)
+    check_apart(folder, items)
+    pairs, skipped = pair_items(items, event)
     run = ChangeRun(made(folder), skipped=skipped)
+    check_path(run.folder / LAYER, (".gpkg",), inputs=sinks.input_files(prompts))
     made(run.folder / PAIRS)
     job = Job(
         run.folder,

@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from geosam.catalog.items import Item
 from geosam.disks import reason
 from geosam.errors import CatalogError, SinkError
-from geosam.paths import check_regular
+from geosam.paths import check_regular, is_address
 from geosam.sinks import read_metadata
+from geosam.sinks.places import local
+
+FOLDERS = ("parts", "labels", "stacks", "embeddings", "encoding", "pairs")
+"""Folders in the folder of a run."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class RunFolder:
         """
         real, own = Path(os.path.realpath(output)), Path(os.path.realpath(self.path))
         files = {own / name for name in ("manifest.jsonl", "scenes.jsonl", "run.json", "prompts.parquet", ".lock")}
-        folders = {own / name for name in ("parts", "labels", "stacks", "embeddings", "encoding")}
+        folders = {own / name for name in FOLDERS}
         if real in files or not folders.isdisjoint(real.parents):
             raise SinkError(f"{output} is a file of the run", expected="an output outside of it", hint="choose another")
 
@@ -233,6 +238,24 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield from (row for row in map(from_line, file) if row is not None)
     except OSError as error:
         raise CatalogError(f"{path} cannot be read ({error.strerror})", hint="move it away, and run again") from error
+
+
+def check_apart(folder: str | os.PathLike[str], items: Iterable[Item]) -> None:
+    """Check that no scene lies where results are written.
+
+    Raises
+    ------
+    SinkError
+        Which one does.
+    """
+    own = Path(os.path.realpath(folder))
+    places = {own, *(own / name for name in FOLDERS)}
+    for item in items:
+        inside = (path for path in map(local, item.paths) if not is_address(path))
+        if any(Path(os.path.realpath(path)).parent in places for path in inside):
+            raise SinkError(
+                f"{folder} holds the scene {item.name!r}", expected="a folder of its own", hint="choose another"
+            )
 
 
 def made(folder: str | os.PathLike[str]) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from geosam import sinks
-from geosam.catalog.folder import key_of, made
+from geosam.catalog.folder import check_apart, key_of, made
 from geosam.catalog.items import Item
 from geosam.catalog.job import View
 from geosam.catalog.sources import find_items
@@ -90,6 +90,7 @@ def landcover_catalog(
     items = find_items(source)
     if not items:
         raise CatalogError(f"{source}", expected="at least one scene")
+    check_apart(folder, items)
     seen = (view or View()).resolved()
     learned = trained if isinstance(trained, LandcoverModel) else LandcoverModel.load(trained)
     run = LandcoverRun(made(folder))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from geosam.catalog.execution import Execution, work_on
-from geosam.catalog.folder import RunFolder, is_whole, write_lines
+from geosam.catalog.folder import RunFolder, check_apart, is_whole, write_lines
 from geosam.catalog.items import Item
 from geosam.catalog.job import Job, ModelSpec, PromptFile, View, check_names, check_words, chosen, with_words
 from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Manifest, Row
@@ -188,6 +188,7 @@ class _Request:
         segment = chosen(SegmentOptions, options)
         segment = with_words(segment)
         items = find_items(source, chosen(Selection, options), area=view.area)
+        check_apart(folder, items)
         spec, place = ModelSpec.of(model), RunFolder.create(folder)
         if store == "auto":
             store = place.embeddings if place.embeddings.is_dir() else None

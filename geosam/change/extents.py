@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 from rasterio.features import shapes, sieve
 
-from geosam.change.indices import BURN_CLASSES, BURNED, INDICES, METHODS, normalized_difference, otsu
+from geosam.change.indices import BURN_CLASSES, BURNED, INDICES, METHODS, check_bands, normalized_difference, otsu
 from geosam.change.pair import Pair, tiles
 from geosam.errors import OptionError
 from geosam.polygons.measure import measure
@@ -114,13 +114,7 @@ def _value_of(method: str, bands: Mapping[str, int]) -> Value:
     if method == "sar":
         return lambda before, after: (before[0].astype(np.float64), after[0].astype(np.float64))
     index = INDICES[method]
-    missing = [name for name in (index.first, index.second) if name not in bands]
-    if missing:
-        raise OptionError(
-            f"{method} without a band {missing[0]}",
-            expected=f"scenes whose bands {index.first} and {index.second} are told",
-            hint='open them with bands="..." and say bands={"green": 0, "nir": 1} for instance',
-        )
+    check_bands(method, bands)
     first, second = bands[index.first], bands[index.second]
 
     def value(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,12 @@
 """Spectral indices that tell events, their published thresholds, and one found on the scene."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
+
+from geosam.errors import OptionError
 
 BURN_CLASSES = {
     "high regrowth": (-np.inf, -0.25),
@@ -52,6 +55,25 @@ INDICES = {
 
 METHODS = (*INDICES, "sar")
 """What an extent can be found by; ``sar`` takes one band of backscatter in decibels."""
+
+
+def check_bands(method: str, bands: Mapping[str, int]) -> None:
+    """Refuse an index whose bands are not told; backscatter needs none.
+
+    Raises
+    ------
+    OptionError
+        Which band is missing.
+    """
+    index = INDICES.get(method)
+    missing = [name for name in (index.first, index.second) if name not in bands] if index else []
+    if index and missing:
+        raise OptionError(
+            f"{method} without a band {missing[0]}",
+            expected=f"scenes whose bands {index.first} and {index.second} are told",
+            hint=f'open them with bands="..." and say bands={{"{index.first}": 0, "{index.second}": 1}} for instance '
+            f"(command line: --bands, and --extent-bands {index.first},{index.second},…)",
+        )
 
 
 def normalized_difference(first: np.ndarray, second: np.ndarray) -> Float64[np.ndarray, "h w"]:

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from os import PathLike
 from typing import Any
 
 from geosam.change.damage import FATES, GRADES, OrdinalModel, default_fates, default_grades
 from geosam.change.extents import MMU_M2
-from geosam.change.indices import METHODS
+from geosam.change.indices import METHODS, check_bands
 from geosam.errors import OptionError
 
 OUTLINES = "outlines"
@@ -72,6 +73,12 @@ class ExtentOptions:
             )
         if not (math.isfinite(self.mmu_m2) and self.mmu_m2 >= 0):
             raise OptionError(f"mmu_m2={self.mmu_m2}", expected="an area in m², 0 or more")
+        check_bands(self.method, self.bands or {})
+
+    @property
+    def files(self) -> tuple[Any, ...]:
+        """The files that are read."""
+        return _paths(self.prompts, self.before)
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class CompareOptions:
     units, units_crs
         Units of the summary: polygons, the side of a grid's cells in CRS units, or None for one.
     date_before, date_after
-        When the scenes were taken, ISO 8601, for the table of sources.
+        When the scenes were taken, ISO 8601 (also a month or a year alone), for the table of sources; "" for unknown.
 
     Raises
     ------
@@ -131,6 +138,19 @@ class CompareOptions:
         for name in ("masks_before", "masks_after"):
             if not isinstance(getattr(self, name), tuple):
                 raise OptionError(f"{name}={getattr(self, name)!r}", expected="a tuple of masks")
+        days = [_day(name, getattr(self, name)) for name in ("date_before", "date_after")]
+        if all(days) and days[0] > days[1][: len(days[0])]:
+            raise OptionError(
+                f"date_before={self.date_before!r} and date_after={self.date_after!r}",
+                expected="an earlier scene and a later one",
+                hint="exchange the scenes, or the dates",
+            )
+
+    @property
+    def files(self) -> tuple[Any, ...]:
+        """The files that are read, beside the scenes and the objects."""
+        own = _paths(*self.masks_before, *self.masks_after, self.grades, self.fates, self.units)
+        return own + (self.extent.files if self.extent else ())
 
     def grade_model(self) -> OrdinalModel:
         """The model of damage that is asked for.
@@ -154,3 +174,16 @@ def _model(given: Any, default: Any, levels: tuple[str, ...]) -> OrdinalModel:
     if model.levels != levels:
         raise OptionError(f"a model of {', '.join(model.levels)}", expected=f"one of {', '.join(levels)}")
     return model
+
+
+def _paths(*sources: Any) -> tuple[Any, ...]:
+    return tuple(one for one in sources if isinstance(one, str | PathLike))
+
+
+def _day(name: str, text: str) -> str:
+    """The day of a moment as text that sorts: as much of it as is told."""
+    try:
+        padded = text + "0001-01-01"[len(text) :] if len(text) in (4, 7) else text
+        return datetime.fromisoformat(padded).date().isoformat()[: min(len(text), 10)] if text else ""
+    except ValueError:
+        raise OptionError(f"{name}={text!r}", expected="a day or moment in ISO 8601, as 2024-06-30") from None

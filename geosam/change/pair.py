@@ -4,6 +4,7 @@ The grid is that of the scene before, at the coarser of both resolutions, croppe
 it is; after is resampled once, wherever its CRS, its grid and an estimated shift put it.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,6 +37,8 @@ WHOLE_PX = 1e-6
 
 STRIP_PX = 2**22
 """Pixels of the grid that are resampled at a time."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +243,8 @@ def open_pair(before: Any, after: Any, *, resolution_m: float | None = None) -> 
         )
     sizes = [_pixel_size(scene) for scene in (first, second)]
     size = resolution_m or max(sizes)
+    if size * SAME_SIZE < min(sizes):
+        log.warning("resolution_m=%g is finer than both scenes: pixels of %.3g m are compared", size, min(sizes))
     first, second = (_coarsened(scene, own, size) for scene, own in zip((first, second), sizes, strict=True))
     outline = second.to_world(shapely.box(0, 0, second.shape[1], second.shape[0]))
     try:

@@ -12,6 +12,7 @@ import shapely
 from geosam.change.damage import GRADES, level_of
 from geosam.change.measures import MEASURES, Measured
 from geosam.change.objects import Objects
+from geosam.change.options import CompareOptions
 from geosam.change.pair import Pair
 from geosam.change.radiometry import Radiometry
 from geosam.change.registration import Registration
@@ -231,3 +232,18 @@ def _polygonal(shape: Any) -> Any:
         return shape
     parts = [each for each in shapely.get_parts(shape) if each.geom_type == "Polygon"]
     return shapely.MultiPolygon(parts)
+
+
+def sources(pair: Pair, asked: CompareOptions) -> pd.DataFrame:
+    """The scenes, as responders cite them."""
+    scenes = (pair.before, pair.after)
+    return pd.DataFrame(
+        {
+            "src_id": [1, 2],
+            "name": [scene.name for scene in scenes],
+            "date": [asked.date_before, asked.date_after],
+            "gsd_m": [scene.resolution_m for scene in scenes],
+            "phase": ["Pre-event", "Post-event"],
+            "crs": [scene.crs.to_string() if scene.crs else "" for scene in scenes],
+        }
+    )

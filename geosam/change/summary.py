@@ -19,7 +19,7 @@ MOST_CELLS = 100_000
 
 
 def summarise(
-    change: gpd.GeoDataFrame, extent: gpd.GeoDataFrame | None, frame: Any, *, units: Any = None, crs: Any = None
+    change: gpd.GeoDataFrame, extent: gpd.GeoDataFrame | None, names: list[str], shapes: np.ndarray
 ) -> gpd.GeoDataFrame:
     """Count objects by status and grade, and sum extents, in each unit.
 
@@ -29,26 +29,15 @@ def summarise(
         Objects with ``status`` and ``grade``; each counts where its middle lies.
     extent
         Extents of the event; None for none.
-    frame
-        Polygon of the ground that both scenes show, in the CRS of `change`.
-    units
-        Polygons (a layer with a column ``name``, or its first text column), or the side of a grid's cells in CRS units;
-        None for one unit.
-    crs
-        CRS of the units where they say none.
+    names, shapes
+        The units, as `unit_shapes` gives them.
 
     Returns
     -------
     GeoDataFrame
         ``unit, objects, kept, …, none, …, affected_pct, extent_ha``; `affected_pct` is the share of changed and gone
         ones among those that were seen.
-
-    Raises
-    ------
-    OptionError
-        If a cell's side is not positive, or there were too many of them.
     """
-    names, shapes = _units(units, frame, change.crs, crs)
     middle = shapely.point_on_surface(np.array(change.geometry.array, object))
     middle[shapely.is_missing(middle)] = shapely.Point()
     unit = _unit_of(middle, shapes)
@@ -71,7 +60,28 @@ def summarise(
     return gpd.GeoDataFrame(pd.DataFrame(rows), geometry=list(shapes), crs=change.crs)
 
 
-def _units(units: Any, frame: Any, crs: Any, given_crs: Any) -> tuple[list[str], np.ndarray]:
+def unit_shapes(units: Any, frame: Any, crs: Any, given_crs: Any = None) -> tuple[list[str], np.ndarray]:
+    """Names and polygons of units, in the CRS of the frame.
+
+    Parameters
+    ----------
+    units
+        Polygons (a layer with a column ``name``, or its first text column), or the side of a grid's cells in CRS units;
+        None for one unit.
+    frame
+        Polygon of the ground that both scenes show.
+    crs
+        Its CRS.
+    given_crs
+        CRS of the units where they say none.
+
+    Raises
+    ------
+    OptionError
+        If a cell's side is not positive, or there were too many of them.
+    PromptError
+        If the file of the units cannot be read.
+    """
     if units is None:
         return ["all"], np.array([frame], object)
     if isinstance(units, int | float):
@@ -89,7 +99,7 @@ def _units(units: Any, frame: Any, crs: Any, given_crs: Any) -> tuple[list[str],
 
 def _cells(side: float, frame: Any) -> tuple[list[str], np.ndarray]:
     """Cells on multiples of their side, named by row from the north and column from the west."""
-    if not side > 0:
+    if not 0 < side < np.inf:
         raise OptionError(f"units={side}", expected="a positive side of cells in CRS units, or polygons")
     x0, y0, x1, y1 = frame.bounds
     left, top = np.floor(x0 / side), np.ceil(y1 / side)

@@ -11,14 +11,15 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import rasterio
+import pandas as pd
 import shapely
-from rasterio.errors import RasterioIOError
 from rasterio.features import shapes
 
+from geosam.change.ground import area_m2
 from geosam.change.pair import Pair, tiles
 from geosam.errors import SceneError
-from geosam.paths import for_gdal
+from geosam.scene import open_scene
+from geosam.scene.dataset import open_dataset
 from geosam.vectors import Purpose, read_vector
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png")
@@ -27,6 +28,9 @@ RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png")
 TILE = 2048
 
 COVER = Purpose.bare(SceneError, "clouds or other cover")
+
+LEAST_GAP_PX = 4
+"""Pixels of a patch that is not seen from which on it is drawn."""
 
 
 def mask_polygons(source: Any) -> gpd.GeoDataFrame:
@@ -96,14 +100,23 @@ def mask_to_polygons(mask: np.ndarray, *, least_px: int = 1) -> np.ndarray:
 
 
 def _raster_polygons(path: Path) -> gpd.GeoDataFrame:
-    try:
-        with for_gdal(path) as name, rasterio.open(name) as file:
-            values, valid = file.read(1), file.dataset_mask() > 0
-            transform, crs = file.transform, file.crs
-    except RasterioIOError as error:
-        raise SceneError(f"mask {path} cannot be read ({error})", expected="a raster file") from None
-    if crs is None:
+    scene = open_scene(path)
+    if scene.crs is None:
         raise SceneError(f"mask {path} has no CRS", expected="a georeferenced raster", hint="or give polygons")
-    covered = (values != 0) & valid
-    found = [shapely.geometry.shape(each) for each, _ in shapes(covered.astype(np.uint8), covered, transform=transform)]
-    return gpd.GeoDataFrame(geometry=found, crs=crs)
+    with open_dataset(path) as file:
+        if file.count != 1:
+            given = f"mask {path} has {file.count} bands"
+            raise SceneError(given, expected="one band, 0 where the ground is seen", hint="`gdal_translate -b 1`")
+        covered = (file.read(1) != 0) & (file.dataset_mask() > 0)
+    return gpd.GeoDataFrame(geometry=list(scene.to_world(mask_to_polygons(covered))), crs=scene.crs)
+
+
+def unseen_frame(pair: Pair) -> gpd.GeoDataFrame:
+    """Ground that one of the dates does not show, as a table."""
+    shapes = not_analysed(pair, least_px=LEAST_GAP_PX)
+    world = pair.before.to_world(shapes) if len(shapes) else shapes
+    table = {
+        "reason": pd.Series(["no data, cloud or mask"] * len(world), dtype="str"),
+        "area_ha": area_m2(world, pair.before.crs) / 1e4,
+    }
+    return gpd.GeoDataFrame(pd.DataFrame(table), geometry=list(world), crs=pair.before.crs)

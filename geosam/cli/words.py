@@ -54,6 +54,7 @@ def add_word(
     """Teach a word by a few examples; `--text` knows it from then on."""
     from geosam.cli.show import shown
     from geosam.pipeline.teaching import checked_word, keep, teach, word_path
+    from geosam.recognition import load_vocabulary
     from geosam.sinks.places import check_path
 
     target = to or word_path(checked_word(word))
@@ -64,6 +65,9 @@ def add_word(
     kept = None if store == "none" else store
     learned = teach(word, scene, examples, wrong=wrong, scale=scale or "", store=kept)
     place = keep(learned, to, overwrite=overwrite)
+    known = load_vocabulary().find(word)
+    if known is not None:
+        typer.echo(f"{word!r} is also built in, as {known.word!r}: yours goes first")
     right, other = learned.facts["examples"]
     typer.echo(f"{learned.word!r} from {right} examples, and {other} of what it is not")
     typer.echo(f"  {shown(place)}")

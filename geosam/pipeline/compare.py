@@ -5,7 +5,7 @@ changed ground → new objects → extent of the event → summary.
 """
 
 import logging
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import geopandas as gpd
@@ -24,11 +24,13 @@ from geosam.change.outlines import Outlines
 from geosam.change.pair import Pair, open_pair
 from geosam.change.radiometry import Radiometry, match
 from geosam.change.registration import register
-from geosam.change.result import Comparison, change_frame, outline_frame
+from geosam.change.result import Comparison, change_frame, outline_frame, sources
 from geosam.change.status import MOST_UNSEEN, Fates, tell_fates
-from geosam.change.summary import summarise
-from geosam.change.unseen import mask_pair, not_analysed
+from geosam.change.summary import summarise, unit_shapes
+from geosam.change.unseen import mask_pair, unseen_frame
 from geosam.errors import OptionError
+from geosam.pipeline.options import SegmentOptions
+from geosam.pipeline.reading import read_words
 from geosam.pipeline.request import to_network
 from geosam.pipeline.run import open_store
 from geosam.prompts import Prompts, stacked
@@ -37,9 +39,6 @@ from geosam.recognition import Describer
 log = logging.getLogger(__name__)
 
 FEATURES = tuple(name for name in MEASURES if name.startswith("feature_change"))
-
-LEAST_GAP_PX = 4
-"""Pixels of a patch that is not seen from which on it is drawn."""
 
 
 def compare(
@@ -81,7 +80,7 @@ def compare(
     SceneError, PromptError, ModelError, OptionError
         If the scenes, the objects, a model or an option cannot be used.
     """
-    asked = _with_changes(options or CompareOptions(), changes)
+    asked = with_changes(options or CompareOptions(), changes)
     grades, fates = asked.grade_model(), asked.fate_model()
     pair = open_pair(before, after, resolution_m=asked.resolution_m)
     registration = register(pair)
@@ -91,20 +90,21 @@ def compare(
     pair = mask_pair(mask_pair(pair, asked.masks_before), asked.masks_after, after=True)
     radiometry = match(pair)
     look = Look(pair, radiometry, model=model, store=store, progress=progress)
+    units = unit_shapes(asked.units, look.frame_polygon, pair.before.crs, asked.units_crs)
+    event = look.read_event(asked.extent)
     objects = known_objects(prompts, look, asked)
     measured, outlines = look.measured(objects, decode=asked.decode)
     fate = tell_fates(measured, fates)
     if asked.find_new:
         objects, measured, outlines, fate = with_new(look, (objects, measured, outlines, fate))
     frames = look.frames(objects, measured, outlines, (fate, grades.probabilities(measured.values)))
-    extent = look.extent(asked.extent) if asked.extent else None
-    frame = look.frame_polygon
+    extent = look.extent(asked.extent, event) if asked.extent else None
     return Comparison(
         *frames,
         extent.frame if extent else None,
         unseen_frame(pair),
         sources(pair, asked),
-        summarise(frames[0], extent.frame if extent else None, frame, units=asked.units, crs=asked.units_crs),
+        summarise(frames[0], extent.frame if extent else None, *units),
         pair,
         registration,
         radiometry,
@@ -118,6 +118,14 @@ def compare(
             "extent": dict(extent.facts) if extent else None,
         },
     )
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is known of an event: prompts on it, and polygons that its extent is less by, in pixels of the grid."""
+
+    prompts: np.ndarray | None = None
+    less: np.ndarray = field(default_factory=lambda: np.zeros(0, object))
 
 
 class Look:
@@ -225,21 +233,36 @@ class Look:
         )
         return change, first, second
 
-    def extent(self, asked: ExtentOptions) -> extents.Extent:
+    def read_event(self, asked: ExtentOptions | None) -> Event:
+        """What is known of an event before any work is done.
+
+        Raises
+        ------
+        PromptError, OptionError
+            If its prompts cannot be read, or its word is not known.
+        """
+        if asked is None:
+            return Event()
+        if asked.word is not None:
+            read_words(SegmentOptions(text=asked.word), has_prompts=False)
+        prompts = None if asked.prompts is None else read_objects(asked.prompts, self.pair).shapes_px
+        less = np.zeros(0, object) if asked.before is None else read_objects(asked.before, self.pair).shapes_px
+        return Event(prompts, less[~shapely.is_empty(less)])
+
+    def extent(self, asked: ExtentOptions, event: Event) -> extents.Extent:
         """The extent of an event."""
         if asked.word is not None:
             after, sure = self.named(asked.word, after=True)
-            less = np.concatenate([self.named(asked.word, after=False)[0], self.taken_off(asked)])
+            less = np.concatenate([self.named(asked.word, after=False)[0], event.less])
             return extents.outline_extent(
                 self.pair, after, less, event=asked.event, scores=sure, mmu_m2=asked.mmu_m2, method=WORD
             )
         if asked.method != OUTLINES:
             return extents.index_extent(self.pair, asked.method, bands=asked.bands, mmu_m2=asked.mmu_m2)
-        prompts = read_objects(asked.prompts, self.pair)
-        outlines, scores = self.decoded(prompts.shapes_px, after=True)
+        outlines, scores = self.decoded(event.prompts, after=True)
         there = ~shapely.is_empty(outlines)
         outlines, scores = shapely.make_valid(outlines[there]), scores[there]
-        growing = shapely.get_dimensions(prompts.shapes_px[there]) == 0
+        growing = shapely.get_dimensions(event.prompts[there]) == 0
         if asked.grow is not None:
             growing[:] = asked.grow
         found, sure = outlines[~growing], scores[~growing]
@@ -248,13 +271,8 @@ class Look:
             least_px = max(1, round(asked.mmu_m2 / size**2))
             wide, chance = grow(self.pair, outlines[growing], self.radiometry, least_px=least_px)
             found, sure = np.concatenate([found, wide]), np.concatenate([sure, chance])
-        less = self.taken_off(asked)
-        return extents.outline_extent(self.pair, found, less, event=asked.event, scores=sure, mmu_m2=asked.mmu_m2)
-
-    def taken_off(self, asked: ExtentOptions) -> np.ndarray:
-        """Polygons that an extent is less by, in pixels of the grid."""
-        less = np.zeros(0, object) if asked.before is None else read_objects(asked.before, self.pair).shapes_px
-        return less[~shapely.is_empty(less)]
+        how = {"event": asked.event, "scores": sure, "mmu_m2": asked.mmu_m2}
+        return extents.outline_extent(self.pair, found, event.less, **how)
 
 
 def known_objects(prompts: Any, look: Look, asked: CompareOptions) -> Objects:
@@ -332,7 +350,7 @@ def joined_new(told: Told, shapes: np.ndarray, found: tuple[Measured, np.ndarray
     )
 
 
-def _with_changes(options: CompareOptions, changes: dict[str, Any]) -> CompareOptions:
+def with_changes(options: CompareOptions, changes: dict[str, Any]) -> CompareOptions:
     """The options with some fields given by their names.
 
     Raises
@@ -345,29 +363,3 @@ def _with_changes(options: CompareOptions, changes: dict[str, Any]) -> CompareOp
         names = ", ".join(each.name for each in fields(CompareOptions))
         raise OptionError(f"option {unknown[0]!r}", expected=f"one of {names}")
     return replace(options, **changes)
-
-
-def unseen_frame(pair: Pair) -> gpd.GeoDataFrame:
-    """Ground that one of the dates does not show, as a table."""
-    shapes = not_analysed(pair, least_px=LEAST_GAP_PX)
-    world = pair.before.to_world(shapes) if len(shapes) else shapes
-    table = {
-        "reason": pd.Series(["no data, cloud or mask"] * len(world), dtype="str"),
-        "area_ha": area_m2(world, pair.before.crs) / 1e4,
-    }
-    return gpd.GeoDataFrame(pd.DataFrame(table), geometry=list(world), crs=pair.before.crs)
-
-
-def sources(pair: Pair, asked: CompareOptions) -> pd.DataFrame:
-    """The scenes, as responders cite them."""
-    scenes = (pair.before, pair.after)
-    return pd.DataFrame(
-        {
-            "src_id": [1, 2],
-            "name": [scene.name for scene in scenes],
-            "date": [asked.date_before, asked.date_after],
-            "gsd_m": [scene.resolution_m for scene in scenes],
-            "phase": ["Pre-event", "Post-event"],
-            "crs": [scene.crs.to_string() if scene.crs else "" for scene in scenes],
-        }
-    )

@@ -12,7 +12,7 @@ from geosam.change.options import CompareOptions
 from geosam.change.result import Comparison
 from geosam.change.schemas import EMS_DAMAGE, SCHEMAS, UNOSAT_CLASSES, to_schema
 from geosam.errors import OptionError, SinkError
-from geosam.pipeline.compare import compare
+from geosam.pipeline.compare import compare, with_changes
 from geosam.sheets import MAP_FORMATS, PAGE_FORMATS, Titles, situation_map, swipe_page
 from geosam.sinks import Category, categorized
 from geosam.sinks.layers import write_layers
@@ -180,16 +180,16 @@ def compare_to_file(  # noqa: PLR0913 - each output is an argument of its own
     """
     if schema is not None and schema not in SCHEMAS:
         raise OptionError(f"schema {schema!r}", expected=", ".join(SCHEMAS))
+    asked = with_changes(options or CompareOptions(), changes)
     files = check_outputs(
         output,
         geojson=geojson,
         sheet=sheet,
         page=page,
         overwrite=overwrite,
-        inputs=sinks.input_files(before, after, prompts),
+        inputs=sinks.input_files(before, after, prompts, asked),
     )
-    how = {"model": model, "options": options, "store": store, "progress": progress}
-    result = compare(before, after, prompts, **how, **changes)
+    result = compare(before, after, prompts, model=model, options=asked, store=store, progress=progress)
     publish(result, files, schema=schema, titles=titles, overwrite=overwrite)
     return result
 

@@ -1,5 +1,6 @@
 """Words that a user teaches: a few examples on a scene become a file that reads any scene."""
 
+import logging
 import re
 from collections.abc import Sequence
 from os import PathLike
@@ -28,9 +29,14 @@ from geosam.vectors import Purpose, read_vector
 SQUARE_PX, SQUARES = 32, 512
 """Side of the squares that show what ground there is around the examples, and how many there are at most."""
 
+log = logging.getLogger(__name__)
+
 EXAMPLES = Purpose.bare(PromptError, "examples")
 WRONG = 8
 """Squares that are taken for wrong examples where none are given."""
+
+SAME = 0.5
+"""Share of the smaller of two examples from which on they are the same ground."""
 
 LONGEST = 60
 """Characters of a word."""
@@ -71,7 +77,7 @@ def teach(
     Raises
     ------
     OptionError
-        If the word or the scale is none, or there are fewer than three examples of either sort.
+        If the word or the scale is none, there are fewer than three examples of either sort, or one is of both.
     PromptError, SceneError
         If the examples or the scene cannot be used.
     """
@@ -81,6 +87,7 @@ def teach(
     opened = scene if isinstance(scene, Scene) else open_scene(scene, resolution=scale or None)
     right = drawn(examples, opened)
     others = np.array([], object) if wrong is None else drawn(wrong, opened)
+    _check_contradiction(right, others)
     squares = around(opened, np.concatenate([right, others]))
     apart = ~_meets(squares, right)
     given = len(others) or min(WRONG, int(apart.sum()))
@@ -121,6 +128,9 @@ def drawn(places: Any, scene: Scene) -> np.ndarray:
 
         answered = segment(scene, geopandas.GeoSeries(table.geometry[~flat], crs=table.crs))
         found.append(scene.to_px(answered.geometry))
+        lost = int((~flat).sum()) - len(answered)
+        if lost:
+            log.warning("%d of %d examples name nothing that could be outlined: draw polygons there", lost, len(flat))
     return np.concatenate([np.asarray(each, object) for each in found])
 
 
@@ -141,6 +151,17 @@ def around(scene: Scene, examples_px: np.ndarray) -> np.ndarray:
     chosen = np.array(corners, np.float64).reshape(-1, 2)
     x, y = chosen[_spread(np.arange(len(chosen)), SQUARES)].T
     return shapely.box(x, y, np.minimum(x + SQUARE_PX, width), np.minimum(y + SQUARE_PX, height))
+
+
+def _check_contradiction(right: np.ndarray, wrong: np.ndarray) -> None:
+    """Refuse examples of both sorts that are mostly the same ground."""
+    one, other = shapely.STRtree(wrong).query(right, "intersects")
+    shared = shapely.area(shapely.intersection(right[one], wrong[other]))
+    least = np.minimum(shapely.area(right[one]), shapely.area(wrong[other]))
+    same = np.flatnonzero(shared > SAME * least)
+    if len(same):
+        given = f"right example {one[same[0]]} and wrong example {other[same[0]]}, which are the same ground"
+        raise OptionError(given, expected="places of one sort or the other")
 
 
 def _meets(shapes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What a region is: features of segments, kinds, and which segments are alike.
 
-A backbone that has seen a million photographs (`geosam.backbone`) looks at each window once; its maps, the colours and the texture are
-summed over all regions at once, exactly, so that neither windows nor their order matter to the sums.
+A backbone that has seen a million photographs (`geosam.backbone`) looks at each window once; its maps, the colours and
+the texture are summed over all regions at once, exactly, so that neither windows nor their order matter to the sums.
 
 ===================  ==========================================================
 module               responsibility

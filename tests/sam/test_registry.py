@@ -55,7 +55,9 @@ def weights_file(small, tmp_path_factory) -> Path:
 
 
 def test_a_close_name_is_suggested():
-    with pytest.raises(ModelError, match=r"model 'vit-b': expected one of nano, nano2, vit_b, .* did you mean 'vit_b'\?"):
+    with pytest.raises(
+        ModelError, match=r"model 'vit-b': expected one of nano, nano2, vit_b, .* did you mean 'vit_b'\?"
+    ):
         spec("vit-b")
 
 
