@@ -7,6 +7,7 @@ convolutions look for themselves, as those of `geosam.nano.encoder`, whose parts
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +94,7 @@ class PretrainedEncoder(nn.Module):
         sixteenth, deepest, beside_eighth, beside_quarter = self.recognised
         quarter = self.stages[0](self.downs[0](functional.relu(self.stem(image), inplace=True)))  # b w0 h/4 w/4
         eighth = self.stages[1](self.downs[1](quarter))  # b w1 h/8 w/8
-        merged = sixteenth(known[2]) + _twice(pixelwise(deepest, known[3]))  # b c h/16 w/16
+        merged = sixteenth(known[2]) + _twice(pixelwise(cast(nn.Conv2d, deepest), known[3]))  # b c h/16 w/16
         coarse = self.norm(merged + self.smooth(merged))  # b c h/16 w/16
         eighth = self.eighth(eighth) + beside_eighth(known[1])  # b c8 h/8 w/8
         deep, middle, own = self.merges
