@@ -155,6 +155,13 @@ def test_a_shift_of_a_few_pixels_is_found_within_a_fifth_of_one(village, shifted
     assert all(abs(each.dx_px - found.shift_px[0]) < 1 for each in found.windows if each.counts)
 
 
+def test_a_shift_that_is_not_told_from_none_is_left_in(village, compared, shifted):
+    assert 0 < np.hypot(*compared.registration.shift_px) < 0.2
+    assert compared.facts["corrected"] is False
+    assert compared.pair.shift_px == (0.0, 0.0)
+    assert register(open_pair(village[0], shifted)).matters
+
+
 def test_a_corrected_shift_changes_no_status(village, shifted, compared):
     moved = compare(village[0], shifted, village[2], decode=False, find_new=False, model=TruthNetwork())
     seen = (compared.change["status"] != "unseen") & (moved.change["status"] != "unseen")
