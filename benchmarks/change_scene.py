@@ -21,21 +21,21 @@ import rasterio
 import shapely
 
 import geosam
-from geosam.pipeline import compare as flow
-from geosam.pipeline import publish
+from geosam.pipeline import compare, publish, two_dates
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
 
 STEPS = {
-    "open": (flow, "open_pair"),
-    "shift": (flow, "register"),
-    "colours": (flow, "match"),
-    "outlines": (flow.Look, "decoded"),
-    "measures": (flow, "measure_objects"),
-    "features": (flow.Look, "features"),
-    "ground around": (flow, "ground_shares"),
-    "everything after": (flow.Look, "everything"),
-    "not analysed": (flow, "unseen_frame"),
+    "open": (compare, "open_pair"),
+    "shift": (compare, "register"),
+    "colours": (compare, "match"),
+    "outlines": (two_dates.Look, "decoded"),
+    "measures": (two_dates, "measure_objects"),
+    "features": (two_dates.Look, "features"),
+    "ground around": (two_dates, "ground_shares"),
+    "new: segments": (two_dates.Look, "segments"),
+    "new: which are": (compare, "with_new"),
+    "not analysed": (compare, "unseen_frame"),
     "files": (publish, "publish"),
 }
 """Step → where its function is."""

@@ -155,6 +155,13 @@ def test_a_shift_of_a_few_pixels_is_found_within_a_fifth_of_one(village, shifted
     assert all(abs(each.dx_px - found.shift_px[0]) < 1 for each in found.windows if each.counts)
 
 
+def test_a_shift_that_is_not_told_from_none_is_left_in(village, compared, shifted):
+    assert 0 < np.hypot(*compared.registration.shift_px) < 0.2
+    assert compared.facts["corrected"] is False
+    assert compared.pair.shift_px == (0.0, 0.0)
+    assert register(open_pair(village[0], shifted)).matters
+
+
 def test_a_corrected_shift_changes_no_status(village, shifted, compared):
     moved = compare(village[0], shifted, village[2], decode=False, find_new=False, model=TruthNetwork())
     seen = (compared.change["status"] != "unseen") & (moved.change["status"] != "unseen")
@@ -365,6 +372,20 @@ def test_what_is_hidden_has_no_fate():
     assert fates.status.tolist() == ["kept", "unseen", "unseen"]
 
 
+@pytest.mark.slow
+def test_new_houses_are_told_and_others_are_not(tmp_path):
+    scenes = (SAMPLE / "village_before.tif", SAMPLE / "village_after.tif")
+    truth = gpd.read_file(SAMPLE / "village_truth.gpkg", layer="changes")
+    known, new = truth[truth["status"] != "new"], truth[truth["status"] == "new"].geometry
+    found = compare(*scenes, known.drop(columns="status"), decode=False).change
+    told = found[found["status"] == "new"]
+    iou = np.array([[a.intersection(b).area / a.union(b).area for b in new] for a in told.geometry])
+    assert (iou.max(axis=0) > 0.5).sum() >= 4
+    assert (iou.max(axis=1) > 0.5).mean() >= 0.75
+    assert told["source_id"].isna().all()
+    assert told["object_id"].min() > found.loc[found["status"] != "new", "object_id"].max()
+
+
 def test_a_picture_that_stays_has_no_change(village):
     pair = open_pair(village[0], village[0])
     shapes = read_objects(village[2], pair).shapes_px
@@ -470,7 +491,7 @@ def test_points_grow_and_boxes_say_how_far_they_reach(tmp_path, monkeypatch, gro
         seen.extend(name for name, prompt in kinds.items() if shapely.intersects(outlines, prompt).any())
         return outlines, np.full(len(outlines), 0.5)
 
-    monkeypatch.setattr("geosam.pipeline.compare.grow", kept)
+    monkeypatch.setattr("geosam.pipeline.two_dates.grow", kept)
     how = ExtentOptions(event="flood", prompts=gpd.GeoDataFrame(geometry=shapes), mmu_m2=1, grow=grow)
     asked = {"decode": False, "find_new": False, "extent": how, "model": TruthNetwork()}
     found = compare(*paths, gpd.GeoDataFrame(geometry=shapes[:1]), **asked)

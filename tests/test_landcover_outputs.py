@@ -1,5 +1,6 @@
 """A scene and samples in, a map out: all files, whole and in the legend's colours; and what is drawn from a map."""
 
+import re
 import sqlite3
 from contextlib import closing
 
@@ -35,6 +36,7 @@ from geosam.landcover.rasters import read_map
 from geosam.pipeline.landcover import LandcoverFiles, SampleSource, map_landcover
 from geosam.polygons import frame, polygonize
 from geosam.scene import open_scene
+from geosam.sheets.maps import place_pictures
 from geosam.sinks import Category, categorized, read_layer, write_classes, write_points
 from geosam.testing import parcel_labels
 
@@ -166,6 +168,26 @@ def test_the_page_needs_nothing_else(report):
     assert page.count("data:image/png") >= 1
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     assert all(name in page for name in (*KINDS, "Cross-validation", "Areas"))
+    assert "width=device-width" in page
+
+
+def test_the_page_is_in_words_and_in_per_cent(report):
+    page = report.outputs[5].read_text()
+    headings = set(re.findall(r"<th>([^<]*)</th>", page))
+    assert {"area, ha", "share", "mean probability", "user's accuracy", "producer's accuracy"} <= headings
+    assert not any("_" in heading for heading in headings)
+    share = report.areas["share"].iloc[0]
+    assert f"<td>{share:.1%}</td>" in page
+    assert re.search(r"blocks of [0-9.e+]+ (m|degrees|pixels)\)", page)
+
+
+def test_a_doubtful_place_is_outlined_on_both_pictures(report, scene):
+    row = report.segments.iloc[int(report.segments.area.argmax())]
+    legend = report.classification.legend
+    for picture in place_pictures(scene, report.segments, legend, row.geometry):
+        white = (picture == 255).all(axis=2)
+        assert white.any()
+        assert white.mean() < 0.2
 
 
 def test_equal_input_makes_equal_files(report, scene, segments, samples, tmp_path):

@@ -151,7 +151,13 @@ def label_segments(
     best, total = votes.to_numpy().argmax(axis=1), votes.to_numpy().sum(axis=1)
     clear = votes.to_numpy().max(axis=1) >= CLEAR * total - 1e-9
     if not clear.all():
-        notes.append(f"{int((~clear).sum())} segments hold samples of several classes and are not learned from")
+        several = int((~clear).sum())
+        told = (
+            "1 segment holds samples of several classes and is"
+            if several == 1
+            else (f"{several} segments hold samples of several classes and are")
+        )
+        notes.append(f"{told} not learned from")
     if not clear.any():
         raise LandcoverError(
             "samples of several classes in every segment",

@@ -20,6 +20,11 @@ concepts     what a larger model finds by words, window by window
 reading      which words are asked, who reads them, the pixel that suits
 kinds        what the polygons show
 likeness     polygons ranked by how much they are like some
+two_dates    a pair of dates, looked at with a model
+newcomers    objects that stand only on the date after
+compare      what became of known objects between two dates
+publish      a comparison as files
+landcover    a land-cover map of a scene
 styles       how QGIS draws a layer
 forecast     windows, passes, time and memory, before starting
 ===========  ===========================================================

@@ -23,8 +23,22 @@ h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem}img,svg{max-width:100
 table{border-collapse:collapse;font-size:.9rem}td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:right}
 th:first-child,td:first-child{text-align:left}.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;margin:.6rem 0}
 .legend i{display:inline-block;width:1rem;height:1rem;margin-right:.4rem;vertical-align:-.15rem;border:1px solid #0003}
-.pair{display:flex;gap:.6rem;margin:.5rem 0 1.4rem}.pair img{width:20rem;image-rendering:pixelated}.note{color:#555}
+.pair{display:flex;flex-wrap:wrap;gap:.6rem;margin:.5rem 0 1.4rem}.pair img{width:20rem;image-rendering:pixelated}
+.note{color:#555}.map{width:44rem;image-rendering:pixelated}.wide{overflow-x:auto}
 """
+
+COLUMNS = {
+    "code": ("code", "{:.0f}"),
+    "segments": ("segments", "{:,.0f}"),
+    "area_ha": ("area, ha", "{:,.2f}"),
+    "share": ("share", "{:.1%}"),
+    "probability": ("mean probability", "{:.2f}"),
+    "n": ("labelled segments", "{:.0f}"),
+    "users": ("user's accuracy", "{:.0%}"),
+    "producers": ("producer's accuracy", "{:.0%}"),
+    "f1": ("F1", "{:.2f}"),
+}
+"""Heading and form of the columns of tables; others are shown as they are called, in four figures."""
 
 
 def landcover_page(
@@ -45,7 +59,7 @@ def landcover_page(
     """
     legend, segments = found.legend, found.segments
     parts = [f"<h1>{escape(title or f'Land cover of {scene.name}')}</h1>", _summary(found)]
-    parts.append(_image(png(class_map(scene, segments, legend)), "map of classes"))
+    parts.append(_image(png(class_map(scene, segments, legend)), "map of classes", "map"))
     parts.append(_legend(legend, [str(name) for name in areas.index]))
     parts.append("<h2>Areas</h2>" + area_chart(areas, legend.colour, accuracy) + _table(areas))
     if accuracy is not None:
@@ -58,7 +72,8 @@ def landcover_page(
     )
     parts.append(_doubtful(scene, found))
     body = "\n".join(parts)
-    head = f'<meta charset="utf-8"><title>{escape(title or scene.name)}</title><style>{_STYLE}</style>'
+    viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    head = f'<meta charset="utf-8">{viewport}<title>{escape(title or scene.name)}</title><style>{_STYLE}</style>'
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
 
 
@@ -96,11 +111,20 @@ def _validation(found: Classification) -> str:
         return ""
     told = (
         f"{100 * checked.overall:.1f} % of the labelled segments are right when their block of ground is left out "
-        f"({checked.folds} parts, blocks of {checked.block:g} units). This compares classifiers; it is no estimate of "
-        "the map's accuracy, which needs a probability sample (geosam sample, geosam accuracy)."
+        f"({checked.folds} parts, blocks of {checked.block:.3g} {_unit(found)}). This compares classifiers; it is no "
+        "estimate of the map's accuracy, which needs a probability sample (geosam sample, geosam accuracy)."
     )
-    chart = matrix_chart(checked.matrix)
-    return f"<h2>Cross-validation by blocks</h2><p>{told}</p>{chart}{_table(checked.classes.round(3))}"
+    chart = matrix_chart(checked.matrix, rows="classified as", columns="samples")
+    return f"<h2>Cross-validation by blocks</h2><p>{told}</p><div class='wide'>{chart}</div>{_table(checked.classes)}"
+
+
+def _unit(found: Classification) -> str:
+    """The unit of the segments' CRS, as one says it of many."""
+    crs = found.segments.crs
+    if crs is None:
+        return "pixels"
+    name = crs.axis_info[0].unit_name
+    return {"metre": "m", "degree": "degrees"}.get(name, name)
 
 
 def _doubtful(scene: Scene, found: Classification) -> str:
@@ -120,8 +144,13 @@ def _doubtful(scene: Scene, found: Classification) -> str:
 
 
 def _table(table: pd.DataFrame) -> str:
-    return table.to_html(border=0, float_format=lambda value: f"{value:,.4g}", na_rep="")
+    known = {str(name): COLUMNS.get(str(name), (str(name), "{:,.4g}")) for name in table.columns}
+    shown = table.rename_axis(None).rename(columns={name: heading for name, (heading, _) in known.items()})
+    numbers = {name for name, kind in table.dtypes.items() if kind.kind in "if"}
+    formats = {heading: form.format for name, (heading, form) in known.items() if name in numbers}
+    return f"<div class='wide'>{shown.to_html(border=0, formatters=formats, na_rep='')}</div>"
 
 
-def _image(data: bytes, alt: str) -> str:
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{b64encode(data).decode()}">'
+def _image(data: bytes, alt: str, kind: str = "") -> str:
+    named = f' class="{kind}"' if kind else ""
+    return f'<img{named} alt="{escape(alt)}" src="data:image/png;base64,{b64encode(data).decode()}">'

@@ -6,7 +6,7 @@ import geopandas as gpd
 import numpy as np
 import shapely
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageDraw
 from shapely.geometry.base import BaseGeometry
 
 from geosam.features.burning import Burner
@@ -44,7 +44,7 @@ def class_map(scene: Scene, segments: gpd.GeoDataFrame, legend: Legend, *, max_s
 def place_pictures(
     scene: Scene, segments: gpd.GeoDataFrame, legend: Legend, place: BaseGeometry, *, side: int = 320
 ) -> tuple[Picture, Picture]:
-    """A place as the scene shows it and as it was classified, twice as large as the place.
+    """A place as the scene shows it and as it was classified, twice as large as the place, which is outlined.
 
     Parameters
     ----------
@@ -60,7 +60,12 @@ def place_pictures(
     left, top = int(np.clip(left, 0, max(w - 2 * reach, 0))), int(np.clip(top, 0, max(h - 2 * reach, 0)))
     window = window_at(left, top, min(2 * reach, w - left), min(2 * reach, h - top))
     plain = scene.read(window).pixels.transpose(1, 2, 0)
-    return _enlarged(plain, side), _enlarged(painted(scene, window, segments, legend), side)
+    shape = scene.to_px(gpd.GeoSeries([place], crs=segments.crs))[0]
+    factor = side / max(plain.shape[:2])
+    shape = shapely.transform(shape, lambda xy: (xy - (window.col_off, window.row_off)) * factor)
+    pictures = (plain, painted(scene, window, segments, legend))
+    first, second = (_outlined(_enlarged(each, side), shape) for each in pictures)
+    return first, second
 
 
 def painted(scene: Scene, window: object, segments: gpd.GeoDataFrame, legend: Legend) -> Picture:
@@ -81,6 +86,17 @@ def png(picture: Picture) -> bytes:
     held = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(held, "PNG")
     return held.getvalue()
+
+
+def _outlined(picture: Picture, shape: BaseGeometry) -> Picture:
+    """A picture with an outline on it, white between two dark lines, so that it is seen on any ground."""
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    rings = [ring for part in shapely.get_parts(shape) for ring in shapely.get_rings(part)]
+    for colour, width in (("#111", 4), ("#fff", 2)):
+        for ring in rings:
+            pen.line([(float(x), float(y)) for x, y in shapely.get_coordinates(ring)], fill=colour, width=width)
+    return np.asarray(image)
 
 
 def _enlarged(picture: Picture, side: int) -> UInt8[np.ndarray, "_ _ 3"]:

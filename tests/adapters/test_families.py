@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+import shapely
 import torch
 from rasterio.windows import Window
 
+import geosam
 from geosam.adapters.sam_hq import SamHqAdapter
 from geosam.errors import ModelError
 from geosam.segmenter import Features, PromptBatch, Segmenter
 from geosam.store import EmbeddingStore
+from geosam.testing import blob_labels, label_scene
 
 RNG = np.random.default_rng(11)
 POINTS = RNG.uniform(8, 100, (5, 2, 2)).astype(np.float32)
@@ -160,3 +163,16 @@ def test_high_quality_masks_are_drawn_on_what_the_transformer_leaves(make_model)
     adapter.decode(arrays, PromptBatch(points=POINTS[:1], labels=LABELS[:1]))
     left, drawn = seen
     assert torch.equal(left[0, 0].T.reshape(drawn.shape[1:]), drawn[0])
+
+
+def test_a_coverage_stands_on_the_features_of_every_family(tmp_path, adapter):
+    shape = (150, 230)
+    scene = geosam.open_scene(label_scene(tmp_path / "scene.tif", blob_labels(shape, count=6, large=1)))
+    found = geosam.segment(scene, model=adapter, coverage=True, store=None)
+    shapes = scene.to_px(found.geometry)
+    assert len(found) > 3
+    assert shapely.coverage_is_valid(shapes)
+    assert shapely.area(shapes).sum() == pytest.approx(shape[0] * shape[1])
+    assert found.score.between(0, 1).all()
+    again = geosam.segment(scene, model=adapter, coverage=True, store=None)
+    assert np.array_equal(shapely.to_wkb(found.geometry), shapely.to_wkb(again.geometry))

@@ -6,11 +6,13 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+import shapely
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
+import geosam
 from geosam.embeddings import embed
 from geosam.errors import ModelError
 from geosam.models import to_predictor
@@ -20,7 +22,7 @@ from geosam.sam.model.remembered import Remembered
 from geosam.sam.prepared import View
 from geosam.scene import open_scene
 from geosam.segmenter import Features, PromptBatch, Segmenter
-from geosam.testing import coordinate_scene
+from geosam.testing import blob_labels, coordinate_scene, label_scene
 
 shared_model = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 lengths = st.integers(1, 300)
@@ -327,3 +329,16 @@ def test_of_what_is_laid_out_for_the_machine_memory_holds_nothing_twice(tiny, dt
     assert held() is None
     whole = lean.copy_network().state_dict()
     assert all(value.equal(whole[name]) for name, value in tiny.state_dict().items())
+
+
+def test_a_coverage_stands_on_published_and_built_in_encoders_alike(tmp_path, predictor):
+    shape = (150, 230)
+    scene = geosam.open_scene(label_scene(tmp_path / "scene.tif", blob_labels(shape, count=6, large=1)))
+    found = geosam.segment(scene, model=predictor, coverage=True, store=None)
+    shapes = scene.to_px(found.geometry)
+    assert len(found) > 3
+    assert shapely.coverage_is_valid(shapes)
+    assert shapely.area(shapes).sum() == pytest.approx(shape[0] * shape[1])
+    assert found.score.between(0, 1).all()
+    again = geosam.segment(scene, model=predictor, coverage=True, store=None)
+    assert np.array_equal(shapely.to_wkb(found.geometry), shapely.to_wkb(again.geometry))
