@@ -66,7 +66,7 @@ def snapped(shape: BaseGeometry, others: Iterable[BaseGeometry]) -> BaseGeometry
     tree = KDTree(places)
 
     def onto(xy: np.ndarray) -> np.ndarray:
-        away, nearest = tree.query(xy, distance_upper_bound=NEAR_PX)
+        away, nearest = map(np.asarray, tree.query(xy, distance_upper_bound=NEAR_PX))
         near = np.isfinite(away)
         xy = xy.copy()
         xy[near] = places[nearest[near]]
