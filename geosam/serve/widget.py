@@ -27,6 +27,9 @@ import traitlets  # noqa: E402 - comes with it
 HEIGHT_PX = 560
 """Height of the widget unless another is asked for."""
 
+PATIENCE_S = 1
+"""How long work that nobody waits for any more may keep a widget from closing."""
+
 
 _editing: dict[Path, "SceneWidget"] = {}
 """The widgets of this process that have a session, by its file."""
@@ -68,7 +71,7 @@ class SceneWidget(anywidget.AnyWidget):
         """Take the widget away, and let go of its session."""
         for path in [path for path, widget in _editing.items() if widget is self]:
             del _editing[path]
-        self.desk.close()
+        self.desk.close(PATIENCE_S)
         super().close()
 
     def _take(self, _: Any, content: Any, buffers: Any) -> None:
