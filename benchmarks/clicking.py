@@ -226,11 +226,16 @@ class Table:
         print(*row.values(), note, sep="\t", flush=True)
 
     def write(self, path: Path) -> None:
-        """All rows as CSV."""
+        """All rows as CSV; those of measures that were not taken this time stay."""
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = {(row["door"], row["measure"]): row for row in csv.DictReader(file)}
+        rows |= {(row["door"], row["measure"]): row for row in self.rows}
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(rows.values())
 
 
 def measure_objects(table: Table, door: str, hand: Hand, targets: list[Target]) -> None:

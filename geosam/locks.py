@@ -32,6 +32,9 @@ _CANNOT = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 """What file systems say that have no locks."""
 
 
+HINT = "wait for it, or choose another output"
+
+
 class Lock:
     """An exclusive lock on a file; a second file beside it names the process that has it.
 
@@ -41,6 +44,8 @@ class Lock:
         The lock file; made if absent.
     what
         What is locked, for the error message.
+    hint
+        What to do where another process has it, for the same.
 
     Raises
     ------
@@ -56,7 +61,7 @@ class Lock:
     geosam.errors.SinkError: fields.gpkg is being written by process ...: wait for it, or choose another output
     """
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, *, hint: str = HINT) -> None:
         self.path = path
         owner = path.with_name(f"{path.name}.pid")
         file: int | None = None
@@ -65,7 +70,6 @@ class Lock:
                 file = _lock_file(path)
             except _BUSY as error:
                 pid = owner.read_text(errors="replace") if owner.is_file() else "?"
-                hint = "wait for it, or choose another output"
                 raise SinkError(f"{what} is being written by process {pid}", hint=hint) from error
         self._file: int | None = file
         with suppress(OSError):  # it is only for the message
@@ -98,6 +102,8 @@ class LockedFolder:
         The folder; made if absent.
     what
         What it is for, for the error message.
+    hint
+        What to do where another process has it, for the same.
 
     Raises
     ------
@@ -117,12 +123,12 @@ class LockedFolder:
     []
     """
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, *, hint: str = HINT) -> None:
         self.path = path
         while True:  # another process may just be removing it
             path.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):
-                self._lock = Lock(path / "lock", what)
+                self._lock = Lock(path / "lock", what, hint=hint)
                 return
 
     def clear(self) -> None:

@@ -64,6 +64,17 @@ def test_a_click_becomes_a_row_of_the_table(widget: Any, path: Path):
     assert shapely.equals_exact(drawn, shapely.MultiPolygon([saved]), 1e-6, normalize=True)
 
 
+def test_a_cell_that_runs_again_goes_on_with_the_session(widget: Any, path: Path):
+    for _ in range(2):
+        again = geosam.click(path, model=TruthNetwork(side=128), store=None)
+    assert again.start["classes"] == widget.start["classes"]
+    assert again.comm is not None
+    assert widget.comm is None, "the earlier one is closed"
+    again.close()
+    again.close()
+    geosam.click(path, model=TruthNetwork(side=128), store=None).close()
+
+
 def test_tiles_come_as_buffers_and_other_messages_are_left_alone(widget: Any):
     content, buffers = ask(widget, verb="tile", level=0, col=0, row=0)
     assert content["ok"]

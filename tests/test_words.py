@@ -17,7 +17,7 @@ from geosam.pipeline.reading import read_words, suited
 from geosam.pipeline.words import TEXT_COLUMNS
 from geosam.recognition import KINDS, KindReader, load_vocabulary, read_text
 from geosam.recognition.reading import LINES_FILE, Line
-from geosam.recognition.vocabulary import LANGUAGES, folded, names_in, split_text
+from geosam.recognition.vocabulary import LANGUAGES, Word, folded, names_in, split_text
 from geosam.scene import open_scene
 from geosam.segmenter import WordReader
 from geosam.training.world import render
@@ -62,6 +62,33 @@ def test_every_name_of_a_word_finds_it_in_any_case(language):
         for name in names:
             assert KNOWN.find(name) == KNOWN.find(name.upper()) == word
             assert len(names) == len(set(map(folded, names))) or language in ("de", "ru", "ar")
+
+
+def test_no_name_means_two_words_whatever_the_language():
+    meant: dict[str, Word] = {}
+    for language in LANGUAGES:
+        for word, names in names_in(language):
+            for name in names:
+                assert meant.setdefault(folded(name), word) == word, name
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("Haeuser", "building"),
+        ("Ueberschwemmungen", "water"),
+        ("Strassen", "road"),
+        ("laki", "grass"),
+        ("skaly", "bare ground"),
+        ("المباني", "building"),
+        ("الألواح الشمسية", "solar panel"),
+        ("الالواح الشمسية", "solar panel"),
+        ("اشجار", "tree"),
+    ],
+)
+def test_words_are_known_as_they_are_typed(text, word):
+    """Without umlauts, strokes and hamzas, and with the article that is a part of the word."""
+    assert read_text(text)[0].word.word == word
 
 
 def test_each_kind_but_other_has_a_word():

@@ -86,6 +86,8 @@ def serve(
         address = address_of(page, listening)
         typer.echo(address)
         sys.stdout.flush()
+        if desk.layer.session is not None and sys.stderr.isatty():  # programs that start this read the address alone
+            typer.echo(f"objects are saved one by one in {desk.layer.session.path}; Ctrl-C stops this", err=True)
         if browser:
             open_browser(address)
         with suppress(KeyboardInterrupt):  # that is how it ends

@@ -25,8 +25,17 @@ LANGUAGES = ("en", "de", "fr", "es", "pt", "it", "nl", "pl", "ru", "zh", "ja", "
 SEPARATORS = re.compile("[,;\n\uff0c\u3001\uff1b\u060c\u061b]")
 """What stands between two prompts: commas and semicolons, also those of Chinese, Japanese and Arabic."""
 
-ACCENTS = re.compile("[\u0300-\u036f\u064b-\u0652\u0670]")
+ACCENTS = re.compile("[\u0300-\u036f\u064b-\u0655\u0670]")
 """Marks above and below letters, of Latin, Cyrillic and Arabic; those of Japanese tell letters apart."""
+
+STROKES = str.maketrans("\u0142", "l")
+"""Letters whose mark is a part of them: the Polish l with a stroke."""
+
+UMLAUTS = str.maketrans({"\u00e4": "ae", "\u00f6": "oe", "\u00fc": "ue"})
+"""How German is written where there are no umlauts."""
+
+ARTICLE = re.compile("^\u0627\u0644(?=..)")
+"""The Arabic article, which is written as one with its word."""
 
 LIKE = 0.72
 """Least similarity (Ratcliff and Obershelp, as in `difflib`) of a word that is offered for an unknown one."""
@@ -109,6 +118,9 @@ class Vocabulary:
         True
         """
         said = folded(prompt).split()
+        return self._after_fillers(said) or self._after_fillers([ARTICLE.sub("", each) for each in said])
+
+    def _after_fillers(self, said: list[str]) -> Word | None:
         for first in range(len(said)):
             found = self.aliases.get(" ".join(said[first:]))
             if found is not None:
@@ -152,6 +164,7 @@ def load_vocabulary() -> Vocabulary:
             raise OptionError(f"{FILE}: kind {word.kind!r} of {word.word!r}", expected=", ".join(KINDS))
         words.append(word)
         aliases.update((folded(each), word) for language in LANGUAGES for each in row[language])
+        aliases.update((folded(each.translate(UMLAUTS)), word) for each in row["de"])
     english = frozenset(folded(each) for row in data["words"] for each in row["en"])
     return Vocabulary(tuple(words), aliases, frozenset(map(folded, data["fillers"])), english)
 
@@ -181,10 +194,10 @@ def folded(text: str) -> str:
 
     Examples
     --------
-    >>> folded("  Panneau-Photovoltaïque "), folded("Straße"), folded("プール")
-    ('panneau photovoltaique', 'strasse', 'プール')
+    >>> folded("  Panneau-Photovoltaïque "), folded("Straße"), folded("Skała"), folded("プール")
+    ('panneau photovoltaique', 'strasse', 'skala', 'プール')
     """
-    bare = ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold()))
+    bare = ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold().translate(STROKES)))
     return " ".join(re.sub("[-_'\u2019`]", " ", unicodedata.normalize("NFC", bare)).split())
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import shapely
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from shapely.geometry.base import BaseGeometry
 
 from geosam.serve.objects import MapObject, Step
@@ -63,10 +63,10 @@ def snapped(shape: BaseGeometry, others: Iterable[BaseGeometry]) -> BaseGeometry
     places = np.concatenate([vertices(each) for each in others] or [np.zeros((0, 2))])
     if not len(places):
         return shape
-    tree = cKDTree(places)
+    tree = KDTree(places)
 
     def onto(xy: np.ndarray) -> np.ndarray:
-        away, nearest = tree.query(xy, distance_upper_bound=NEAR_PX)
+        away, nearest = map(np.asarray, tree.query(xy, distance_upper_bound=NEAR_PX))
         near = np.isfinite(away)
         xy = xy.copy()
         xy[near] = places[nearest[near]]

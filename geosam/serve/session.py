@@ -105,7 +105,8 @@ class Session:
         self.path, self.scene = path.absolute(), scene
         _check_place(self.path)
         with _named(self.path):
-            self._lock = LockedFolder(beside(self.path, "session"), self.path.name)
+            hint = "close it there, or choose another session (--session)"
+            self._lock = LockedFolder(beside(self.path, "session"), self.path.name, hint=hint)
         try:
             with _named(self.path):
                 if not self.path.exists():

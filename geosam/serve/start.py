@@ -98,10 +98,7 @@ def start(
     """
     check_moment(date)
     network = to_network(model)
-    goes_on = isinstance(labels, str | PathLike) and is_session(Path(labels))
-    if goes_on and session is not None and Path(session).absolute() != Path(labels).absolute():
-        raise OptionError(f"labels={fspath(labels)!r} is a session", expected="that one alone", hint="leave one out")
-    path = Path(labels) if goes_on else session_path(scene) if session is None else Path(session)
+    goes_on, path = _goes_on(labels), session_of(scene, session, labels)
     given = () if classes is None else _classes(classes)
     found = None if labels is None or goes_on else read_objects(labels, scene, given)
     opened = Session(path, scene)
@@ -141,6 +138,26 @@ def check_moment(text: str) -> None:
         datetime.fromisoformat(text or "2000-01-01")
     except ValueError:
         raise OptionError(f"date {text!r}", expected="ISO 8601, as 2024-06-30 or 2024-06-30T10:15:00Z") from None
+
+
+def session_of(scene: Scene, session: str | PathLike[str] | None, labels: Any) -> Path:
+    """The file of a session: the one that labels are, the one that is named, or the one beside the scene.
+
+    Raises
+    ------
+    OptionError
+        If labels are another session than the one that is named.
+    """
+    if not _goes_on(labels):
+        return session_path(scene) if session is None else Path(session)
+    if session is not None and Path(session).absolute() != Path(labels).absolute():
+        raise OptionError(f"labels={fspath(labels)!r} is a session", expected="that one alone", hint="leave one out")
+    return Path(labels)
+
+
+def _goes_on(labels: Any) -> bool:
+    """Whether labels are a session."""
+    return isinstance(labels, str | PathLike) and is_session(Path(labels))
 
 
 def read_objects(labels: Any, scene: Scene, classes: Classes = ()) -> tuple[list[MapObject], Classes]:

@@ -6,6 +6,7 @@ so that it works in JupyterLab, VS Code and on hubs.
 
 from importlib.resources import files
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -16,7 +17,7 @@ from geosam.serve.desk import Desk
 from geosam.serve.exporting import objects_frame
 from geosam.serve.layer import Layer
 from geosam.serve.pairs import pictures_of
-from geosam.serve.start import needs, read_objects, start
+from geosam.serve.start import needs, read_objects, session_of, start
 
 needs("notebook", "anywidget")
 
@@ -25,6 +26,13 @@ import traitlets  # noqa: E402 - comes with it
 
 HEIGHT_PX = 560
 """Height of the widget unless another is asked for."""
+
+PATIENCE_S = 1
+"""How long work that nobody waits for any more may keep a widget from closing."""
+
+
+_editing: dict[Path, "SceneWidget"] = {}
+"""The widgets of this process that have a session, by its file."""
 
 
 class SceneWidget(anywidget.AnyWidget):
@@ -61,7 +69,9 @@ class SceneWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the widget away, and let go of its session."""
-        self.desk.close()
+        for path in [path for path, widget in _editing.items() if widget is self]:
+            del _editing[path]
+        self.desk.close(PATIENCE_S)
         super().close()
 
     def _take(self, _: Any, content: Any, buffers: Any) -> None:
@@ -111,7 +121,8 @@ def click(
     Returns
     -------
     SceneWidget
-        Shown by the notebook; ``.objects`` is a GeoDataFrame of what has been accepted.
+        Shown by the notebook; ``.objects`` is a GeoDataFrame of what has been accepted. An earlier one of the same
+        session is closed, so that a cell can be run again.
 
     Raises
     ------
@@ -132,10 +143,14 @@ def click(
     (0, 300)
     """
     opened = open_scene(scene)
+    path = session_of(opened, session, labels).absolute()
+    if path in _editing:
+        _editing[path].close()
     desk = start(
         opened, model=model, session=session, labels=labels, classes=classes, date=date, memory=memory, store=store
     )  # fmt: skip
-    return SceneWidget(desk, height=height)
+    _editing[path] = SceneWidget(desk, height=height)
+    return _editing[path]
 
 
 def view(scene: Any, layer: Any = None, *, after: Any = None, height: int = HEIGHT_PX) -> SceneWidget:
