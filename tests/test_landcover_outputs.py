@@ -237,7 +237,7 @@ def test_segments_of_others_are_made_valid_and_measured_or_unknown(scene, segmen
     """One crosses itself, one has a corner in another world: the map is valid, and all others are what they were."""
     far = segments.copy()
     x, y = far.geometry.iloc[1].centroid.coords[0]
-    far.loc[far.index[1], "geometry"] = shapely.Polygon([(x, y), (x + 9, y), (-2e154, y + 9)])
+    far.loc[far.index[1], "geometry"] = shapely.Polygon([(x, y), (x + 9, y), (-2e100, y + 9)])
     cx, cy = far.geometry.iloc[2].centroid.coords[0]
     far.loc[far.index[2], "geometry"] = shapely.Polygon([(cx, cy), (cx + 4, cy + 4), (cx + 4, cy), (cx, cy + 4)])
     found = map_landcover(
