@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cloudpickle
 import dask
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
@@ -148,6 +149,17 @@ def test_two_workers_give_the_same_bytes(client, scenes, undisturbed, tmp_path):
     assert content(tmp_path) == undisturbed
     assert os.getpid() not in {int(row.worker.split(":")[1]) for row in rows(tmp_path).values()}
     assert segment_catalog(scenes, tmp_path, model=NETWORK, scheduler=client, **SMALL).kept == 5
+
+
+def test_words_are_read_alike_by_two_workers_and_on_threads(client, scenes, tmp_path):
+    asked = {"model": NETWORK, "text": "building, tree, water", "text_threshold": 0.01, "labels": True}
+    folders = {name: tmp_path / name for name in ("alone", "threads", "workers")}
+    for folder, how in zip(folders.values(), ({}, {"threads": 2}, {"scheduler": client}), strict=True):
+        assert segment_catalog(scenes, folder, **how, **asked).done == 5
+    found = {name: content(folder) for name, folder in folders.items()}
+    assert found["workers"] == found["threads"] == found["alone"]
+    assert set(gpd.read_file(folders["alone"] / "all.gpkg", layer="all").label) <= {"building", "tree", "water"}
+    assert len(gpd.read_file(folders["alone"] / "all.gpkg", layer="all")) > 0
 
 
 def test_a_scene_in_pieces_gives_the_same_bytes(client, scenes, undisturbed, tmp_path):

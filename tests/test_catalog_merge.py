@@ -228,3 +228,20 @@ def test_ids_that_are_numbers_in_one_part_and_words_in_another(tmp_path):
     }
     merged = merge(write_run(tmp_path / "run", frames).path, tmp_path / "all.parquet")
     assert gpd.read_parquet(merged.path).prompt_id.tolist() == ["7", "07"]
+
+
+@pytest.mark.parametrize(("text", "joined"), [("building, road", 1), (None, 3)])
+def test_what_words_name_is_one_object_only_with_one_word(tmp_path, text, joined):
+    """Of prompts, a column `label` is an attribute like all others."""
+    shapes, place = boxes(3), shapely.box(WEST - 50, NORTH - 50, WEST + 200, NORTH + 50)
+    words = {"a": ["building", "road", "road"], "b": ["building", "building", "tree"]}
+    run = write_run(
+        tmp_path / "run",
+        {name: table(shapes, scene=name, label=given) for name, given in words.items()},
+        dict.fromkeys(words, place),
+    )
+    write_lines(run.facts, [{"model": "m", "scenes": 2, "options": {"text": text}}])
+    merged = merge(run.path, tmp_path / "all.parquet", once=True)
+    assert (merged.joined, merged.objects) == (joined, 6 - joined)
+    kept = gpd.read_parquet(merged.path).label.tolist()
+    assert kept == [*words["a"], *words["b"][1:]] if text else words["a"]

@@ -10,13 +10,16 @@ import pytest
 import shapely
 import torch
 from shapely import box
+from typer.testing import CliRunner
 
 import geosam
+from geosam.cli import app
 from geosam.pipeline import forecast
 from geosam.prompts import Prompt
 from geosam.scene import open_scene
 from geosam.segmenter import Clicks, Features, Recipe
 from geosam.testing import StubNetwork, coordinate_scene
+from geosam.testing.finders import TruthFinder
 from geosam.windows import WindowPlan
 
 ENCODE, POINT = 2.0, 0.01
@@ -184,3 +187,24 @@ def test_a_scene_without_data_costs_nothing(tmp_path: Path, network: Priced, mon
     said = geosam.plan(path, model=network, **GRID)
     assert (said.windows, said.passes, said.points, said.seconds) == (1, 0, 0, 0)
     assert sys.modules[forecast.__module__].NOTHING.peak_bytes == said.peak_bytes
+
+
+def test_words_are_forecast_by_the_windows_that_they_are_read_in(tmp_path: Path):
+    """One word takes what a coverage takes, and its reading; a finder looks into the windows of the plan."""
+    path, network = coordinate_scene(tmp_path / "xy.tif", (200, 300)), Priced(side=128, channels=2)
+    covered = geosam.plan(path, model=network, coverage=True)
+    named = geosam.plan(open_scene(path), model=network, text="building")
+    assert (named.windows, named.passes, named.window) == (covered.windows, covered.passes, covered.window)
+    assert named.seconds > covered.seconds > 0
+    finder = TruthFinder({"building": (1,)})
+    found = geosam.plan(open_scene(path), model=network, text="building", text_model=finder, window=160, overlap=32)
+    assert (found.window, found.windows, found.points, found.prompts) == (160, 6, 0, 0)
+    assert found.seconds > 0
+
+
+def test_the_command_line_forecasts_words(tmp_path: Path):
+    path = coordinate_scene(tmp_path / "xy.tif", (128, 128))
+    said = CliRunner().invoke(app, ["plan", str(path), "--text", "building"])
+    assert said.exit_code == 0, said.output
+    assert "1 window" in said.output
+    assert CliRunner().invoke(app, ["plan", str(path), "--text", "unicorn"]).exit_code == 1

@@ -255,6 +255,20 @@ def test_samples_are_read_before_the_scene_is_segmented(path, samples, tmp_path,
             map_landcover(path, LandcoverFiles(tmp_path / "map.gpkg"), samples=SampleSource(samples, **how))
 
 
+def test_segments_of_others_are_made_valid_and_measured_or_unknown(scene, segments, samples, tmp_path):
+    """One crosses itself, one has a corner in another world: the map is valid, and all others are what they were."""
+    far = segments.copy()
+    x, y = far.geometry.iloc[1].centroid.coords[0]
+    far.loc[far.index[1], "geometry"] = shapely.Polygon([(x, y), (x + 9, y), (-2e100, y + 9)])
+    cx, cy = far.geometry.iloc[2].centroid.coords[0]
+    far.loc[far.index[2], "geometry"] = shapely.Polygon([(cx, cy), (cx + 4, cy + 4), (cx + 4, cy), (cx, cy + 4)])
+    found = map_landcover(
+        scene, LandcoverFiles(tmp_path / "map.gpkg"), samples=samples, segments=far, options=PLAIN
+    ).segments
+    assert found.is_valid.all()
+    assert len(found) == len(segments)
+
+
 def test_codes_of_a_legend_where_zero_is_a_class(scene, segments, samples, tmp_path):
     renamed = samples.assign(**{"class": samples["class"].map({"water": "Water", "field": "Crops", "forest": "Trees"})})
     source = SampleSource(renamed, legend="dynamicworld")

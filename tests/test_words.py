@@ -260,3 +260,18 @@ def test_an_extent_is_what_a_word_names_after_and_not_before(tmp_path):
     assert extent.geometry.union_all().intersection(water).area / water.area > 0.9
     with pytest.raises(OptionError, match="without a word"):
         geosam.change.ExtentOptions("word")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "closest"),
+    [("parking lots", "road"), ("Parkplatz", "road"), ("greenhouse", "building"), ("Boats", "vehicle")],
+)
+def test_what_was_not_taught_is_refused_with_what_comes_closest(prompt, closest):
+    with pytest.raises(OptionError, match=f"what comes closest is '{closest}', which is not the same"):
+        read_text(prompt)
+
+
+def test_what_comes_closest_is_a_word_and_is_none_itself():
+    known = load_vocabulary()
+    assert set(known.closest.values()) <= {word.word for word in known.words}
+    assert not set(known.closest) & set(known.aliases)

@@ -102,8 +102,12 @@ def merge(
     table = Parts(parts, common_crs(parts, crs))
     if once:
         footprints = [from_geojson(manifest.footprints().get(name)) for name in found.names]
-        settle = share_ground if facts.get("options", {}).get("coverage") else find_once
-        table = replace(table, edits=settle(table, footprints))
+        asked = facts.get("options", {})
+        if asked.get("coverage"):
+            edits = share_ground(table, footprints)
+        else:
+            edits = find_once(table, footprints, label="label" if asked.get("text") else None)
+        table = replace(table, edits=edits)
     told = {**facts, "scenes": len(parts), "missing": list(found.missing), "once": once}
     write_table(table, target, layer=layer, metadata=told, overwrite=overwrite, inputs=_inputs(facts, scenes))
     return Merged(target, len(parts), table.rows, table.left_out, found.missing)

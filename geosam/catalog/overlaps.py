@@ -38,13 +38,14 @@ Member = tuple[int, int]
 
 
 class _Seen(NamedTuple):
-    """The polygons of one scene, in the common CRS."""
+    """The polygons of one scene, in the common CRS, and what each of them is."""
 
     shapes: np.ndarray
     rows: pd.DataFrame
+    labels: np.ndarray
 
 
-def find_once(table: Parts, footprints: Sequence[BaseGeometry | None]) -> dict[int, Edits]:
+def find_once(table: Parts, footprints: Sequence[BaseGeometry | None], *, label: str | None = None) -> dict[int, Edits]:
     """What becomes of rows whose object another scene found too: one takes their place, the others are left out.
 
     Parameters
@@ -53,6 +54,8 @@ def find_once(table: Parts, footprints: Sequence[BaseGeometry | None]) -> dict[i
         The parts and the CRS in which they are compared.
     footprints
         Where each scene has data, longitude and latitude; a scene without a footprint overlaps none.
+    label
+        Column that says what an object is, which is then the same in all scenes that found it; None: nothing does.
 
     Returns
     -------
@@ -63,7 +66,7 @@ def find_once(table: Parts, footprints: Sequence[BaseGeometry | None]) -> dict[i
 
     @lru_cache(maxsize=_HELD)
     def seen(position: int) -> _Seen:
-        return _read(table.parts[position], table.crs)
+        return _read(table.parts[position], table.crs, label)
 
     pairs: list[tuple[Member, Member]] = []
     for one, other in _overlapping(places):
@@ -129,15 +132,16 @@ def _overlapping(places: np.ndarray) -> Iterator[tuple[int, int]]:
             yield one, other
 
 
-def _read(part: Part, crs: CRS | None) -> _Seen:
+def _read(part: Part, crs: CRS | None, label: str | None = None) -> _Seen:
     batches = [batch for _, _, batch in read([part])]
     if not batches:
-        return _Seen(np.zeros(0, object), pd.DataFrame(columns=list(_COLUMNS)))
+        return _Seen(np.zeros(0, object), pd.DataFrame(columns=list(_COLUMNS)), np.zeros(0, object))
     whole = pa.Table.from_batches(batches)
     shapes = move(shapely.from_wkb(whole.column(GEOMETRY).to_numpy()), part.crs, crs)
     rows = whole.select(_COLUMNS).to_pandas()
     rows["prompt_id"] = pd.Series(whole.column("prompt_id").to_pylist(), dtype=object)  # pandas would round some
-    return _Seen(shapely.make_valid(shapes), rows)
+    labels = np.full(len(rows), "", object) if label is None else np.array(whole.column(label).to_pylist(), object)
+    return _Seen(shapely.make_valid(shapes), rows, labels)
 
 
 def _match(seen: Any, positions: tuple[int, int], strip: BaseGeometry) -> list[tuple[Member, Member]]:
@@ -148,7 +152,8 @@ def _match(seen: Any, positions: tuple[int, int], strip: BaseGeometry) -> list[t
     left, right = shapely.STRtree(other_clipped).query(clipped, predicate="intersects")
     shared = shapely.area(shapely.intersection(clipped[left], other_clipped[right]))
     sizes = shapely.area(clipped)[left] + shapely.area(other_clipped)[right]
-    same = 3 * shared > sizes  # the IoU exceeds one half
+    labels, other_labels = (seen(position).labels for position in positions)
+    same = (3 * shared > sizes) & (labels[rows[left]] == other_labels[other_rows[right]])  # the IoU exceeds one half
     ids, other_ids = (seen(position).rows["prompt_id"].to_numpy(object) for position in positions)
     return [
         ((positions[0], one), (positions[1], other))

@@ -124,18 +124,15 @@ def landcover(
     """Map land cover: every pixel in a segment, every segment in a class."""
     from rich.console import Console
 
-    from geosam.errors import LandcoverError
     from geosam.execute import progress_bar
     from geosam.landcover import ClassifyOptions
     from geosam.pipeline.landcover import LandcoverFiles, map_landcover
     from geosam.scene import open_scene
-    from geosam.vectors import Purpose, read_vector
 
     source = samples.source()
     opened = open_scene(scene, stretch=read_stretch(stretch), **ground.named())
     files = LandcoverFiles(output, **written.named())
     files.checked([opened, *[one for one in (samples.samples, samples.legend, use_model, segments) if one]])
-    given = None if segments is None else read_vector(segments, purpose=Purpose.bare(LandcoverError, "segments"))
     network = machine.load(model) if segments is None else None
     with progress_bar(quiet=quiet) as progress:
         found = map_landcover(
@@ -143,7 +140,7 @@ def landcover(
             files,
             samples=source,
             trained=use_model,
-            segments=given,
+            segments=segments,
             mmu=mmu,
             options=ClassifyOptions(margin, block, bands_as),
             model=network,

@@ -6,9 +6,9 @@ import typer
 
 from geosam.cli.groups import flat
 from geosam.cli.machine import Machine, Model
-from geosam.cli.options import Kinds, PromptsFile, Search
+from geosam.cli.options import Kinds, PromptsFile, Search, Spoken
 from geosam.cli.scenes import Quiet, SceneArgument, Seen, Store, Tiles
-from geosam.cli.segment import joined, read_prompts
+from geosam.cli.segment import joined, read_prompts, suited_to
 
 
 @flat
@@ -20,6 +20,7 @@ def plan(
         str | None, typer.Option(help="Vector file of prompts, or raster of masks; none: every object.")
     ] = None,
     file: PromptsFile,
+    spoken: Spoken,
     seen: Seen,
     tiles: Tiles,
     search: Search,
@@ -32,10 +33,14 @@ def plan(
     import geosam
     from geosam.cli.show import show_forecast
 
+    said = spoken.named()
     opened = seen.open(scene)
+    if said and seen.pixel is None:
+        opened = suited_to(opened, said)
     asked = joined(read_prompts(opened, prompts, crs=file.prompts_crs, how=file.named()))
     network = machine.load(model)
-    forecast = geosam.plan(opened, asked, model=network, kinds=kinds, **tiles.named(), **search.named())
+    how = {**tiles.named(), **search.named(), **said}
+    forecast = geosam.plan(opened, asked, model=network, kinds=kinds, **how)
     show_forecast(forecast, Console(soft_wrap=True))
 
 

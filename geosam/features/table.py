@@ -48,6 +48,9 @@ RECOGNITION = ("s4_", "s8_", "s16_")
 
 STATISTICS = ("mean", "std", *(f"q{round(100 * share)}" for share in QUANTILES))
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Numbers beyond are measured of nothing that is real."""
+
 
 @dataclass(frozen=True)
 class FeatureOptions:
@@ -89,7 +92,7 @@ def measure_features(segments: Any, scene: Scene, options: FeatureOptions | None
     -------
     DataFrame
         A row for each segment, with its index; columns as in the table above, float64. NaN for what has no pixel with
-        data in all bands.
+        data in all bands, and for numbers that no classifier can hold: those beyond float32.
 
     Raises
     ------
@@ -122,7 +125,8 @@ def measure_features(segments: Any, scene: Scene, options: FeatureOptions | None
     if options.recognition:
         columns |= recognized(geometries, scene)
     index = segments.index if isinstance(segments, pd.DataFrame | pd.Series) else None
-    return pd.DataFrame({name: np.asarray(values, float) for name, values in columns.items()}, index=index)
+    table = pd.DataFrame({name: np.asarray(values, float) for name, values in columns.items()}, index=index)
+    return table.where(table.abs() <= LARGEST)
 
 
 def recognized(geometries_px: np.ndarray, scene: Scene) -> dict[str, np.ndarray]:

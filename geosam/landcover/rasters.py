@@ -15,10 +15,11 @@ from geosam.landcover.legend import Legend
 from geosam.polygons import polygonize
 from geosam.scene import open_scene
 from geosam.scene.dataset import open_dataset
-from geosam.vectors import Purpose, read_vector
+from geosam.vectors import Purpose
+from geosam.vectors.polygons import read_polygons
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img")
-MAP = Purpose.bare(LandcoverError, "a map of classes")
+MAP = Purpose.bare(LandcoverError, "polygons of a map")
 
 MOST_CLASSES = 256
 """A raster with more values holds measurements, not classes."""
@@ -48,7 +49,7 @@ def read_map(source: str | PathLike[str], *, column: str = "class", legend: Lege
         If the file cannot be read.
     """
     if Path(source).suffix.lower() not in SUFFIXES:
-        return read_vector(source, purpose=MAP)
+        return read_polygons(source, MAP)
     with open_dataset(source) as dataset:
         _check(dataset, fspath(source))
         codes = np.unique(np.concatenate([np.unique(strip[there]) for _, strip, there in _strips(dataset)]))

@@ -1,21 +1,32 @@
 """What a run will cost: counted on the scene, and reckoned with what this machine was measured to take."""
 
-from collections import Counter
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import shapely
 from rasterio.windows import Window
 
+from geosam.execute import Journal
 from geosam.masks.everything import grid_points
 from geosam.pipeline.calibration import NOTHING, calibrated, peak_bytes
+from geosam.pipeline.concepts import find_concepts
 from geosam.pipeline.hierarchy import VIEWS
 from geosam.pipeline.kinds import kinds_seconds
 from geosam.pipeline.prompted import on_level, pyramid
-from geosam.pipeline.regions import tree_grid, tree_seconds
+from geosam.pipeline.regions import find_regions, tree_grid
 from geosam.pipeline.request import Request
-from geosam.regions import TileGrid
+from geosam.pipeline.run import Run
+from geosam.pipeline.words import find_words
+from geosam.segmenter import WordFinder
 from geosam.windows import WindowPlan
+
+INSET_PX = 1e-3
+"""By how much a window's outline is drawn inside it, so that rounding does not add a row of pixels."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +75,13 @@ def forecast(request: Request) -> Forecast:
 def _forecast(request: Request) -> Forecast:
     """The same without kinds."""
     plan = request.options.plan(request.scene.shape, side=request.network.side)
-    if request.prompts is None and request.options.grows_tree:
-        grid = tree_grid(request)
-        return Forecast(
-            shape=request.scene.shape, window=grid.plan.size, overlap=grid.plan.overlap, **_tree(request, grid)
-        )
-    counted = _everything(request, plan) if request.prompts is None else _prompted(request, plan)
+    if isinstance(request.reader, WordFinder):
+        counted = _each_alike(request, plan, find_concepts)
+    elif request.prompts is None and request.options.grows_tree:
+        plan = tree_grid(request).plan
+        counted = _each_alike(request, plan, find_words if request.asked else find_regions)
+    else:
+        counted = _everything(request, plan) if request.prompts is None else _prompted(request, plan)
     return Forecast(shape=request.scene.shape, window=plan.size, overlap=plan.overlap, **counted)
 
 
@@ -93,18 +105,32 @@ def _everything(request: Request, plan: WindowPlan) -> dict[str, Any]:
     }
 
 
-def _tree(request: Request, grid: TileGrid) -> dict[str, Any]:
-    """What the region tree of the scene takes, by one of its windows."""
-    full = [spot for spot in grid.blocks() if request.scene.has_data(grid.planned(spot).window)]
-    seconds = tree_seconds(request, grid, full[len(full) // 2]) if full else 0.0
+def _each_alike(request: Request, plan: WindowPlan, find: Callable[[Run], Iterator[Any]]) -> dict[str, Any]:
+    """What windows take that all take the same, by one of them: those of a region tree, and those read for words."""
+    full = [planned for planned in plan if request.scene.has_data(planned.window)]
+    seconds = seconds_alone(request, full[len(full) // 2].window, find) if full else 0.0
     return {
-        "windows": grid.plan.count,
-        "empty": grid.plan.count - len(full),
+        "windows": plan.count,
+        "empty": plan.count - len(full),
         "points": 0,
         "prompts": 0,
         "seconds": seconds * len(full),
         "peak_bytes": peak_bytes(),
     }
+
+
+def seconds_alone(request: Request, window: Window, find: Callable[[Run], Iterator[Any]]) -> float:
+    """Seconds that one window takes from its pixels to its polygons, after one that warms up."""
+    corner = window.col_off, window.row_off
+    outline_px = shapely.box(*corner, corner[0] + window.width, corner[1] + window.height).buffer(-INSET_PX)
+    alone = replace(request, scene=request.scene.within(request.scene.to_world(outline_px)[0]))
+    taken = 0.0
+    for _ in range(2):
+        begin = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="geosam-calibration-") as folder, Journal(folder, "") as journal:
+            deque(find(Run(alone, journal)), maxlen=0)
+        taken = time.perf_counter() - begin
+    return taken
 
 
 def _prompted(request: Request, plan: WindowPlan) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import geopandas as gpd
 import pandas as pd
 
 from geosam import sinks
-from geosam.errors import OptionError
+from geosam.errors import LandcoverError, OptionError
 from geosam.execute import Progress
 from geosam.features import measure_features
 from geosam.landcover import (
@@ -30,8 +30,12 @@ from geosam.landcover.outputs import area_table, class_strips, dissolve
 from geosam.landcover.samples import legend_of, read_samples
 from geosam.scene import Scene, open_scene
 from geosam.sheets import area_chart, landcover_page
+from geosam.vectors import Purpose
+from geosam.vectors.polygons import read_polygons
 
 AnyPath = str | PathLike[str]
+
+SEGMENTS = Purpose.bare(LandcoverError, "segments")
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ def map_landcover(
     trained
         A model instead of samples: `LandcoverModel`, or the file of one.
     segments
-        Polygons to classify; None: the scene is segmented as a coverage.
+        Polygons to classify, a table or a vector file; None: the scene is segmented as a coverage.
     mmu
         Minimum mapping unit in m²: smaller segments join the neighbour that they are most like.
     options
@@ -215,7 +219,9 @@ def map_landcover(
     places, known = (None, None) if samples is None else given.read()
     loaded = LandcoverModel.load(trained) if isinstance(trained, str | PathLike) else trained
     clock = Clock()
-    if segments is None:
+    if segments is not None:
+        segments = read_polygons(segments, SEGMENTS)
+    else:
         from geosam.pipeline import segment
 
         segments = clock.timed(

@@ -15,7 +15,8 @@ from geosam.execute import Progress
 from geosam.pipeline.run import open_store
 from geosam.recognition import Describer, Examples, RegionFeatures, rank
 from geosam.scene import Scene, open_scene
-from geosam.vectors import Purpose, read_vector
+from geosam.vectors import Purpose
+from geosam.vectors.polygons import read_polygons
 
 SEGMENTS = Purpose.bare(PromptError, "polygons")
 COLUMN = "similarity"
@@ -94,7 +95,7 @@ def similar(
 
 def read_segments(segments: Any) -> GeoDataFrame:
     """Polygons from a table or a file; the index of a file's rows is its own feature ids."""
-    table = segments if isinstance(segments, GeoDataFrame) else read_vector(segments, purpose=SEGMENTS)
+    table = segments if isinstance(segments, GeoDataFrame) else read_polygons(segments, SEGMENTS)
     if not table.index.is_unique:
         raise OptionError("segments whose index repeats labels", expected="one label a row", hint="reset the index")
     if not len(table):

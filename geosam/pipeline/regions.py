@@ -1,18 +1,14 @@
 """Everything as a coverage: the region tree of the scene, cut into segments that share the ground among them."""
 
-import tempfile
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import shapely
 from geopandas import GeoDataFrame
 
-from geosam.execute import Journal, run_in_order
+from geosam.execute import run_in_order
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.polygons import frame, outline, polygonize
@@ -45,9 +41,6 @@ OVERLAP = 64
 
 LOOKS = 9
 """Windows, spread over the scene, on which its scale is measured."""
-
-INSET_PX = 1e-3
-"""By how much a window's outline is drawn inside it, so that rounding does not add a row of pixels."""
 
 LEAST_PX = 48
 """Mapping unit where none is asked for, in pixels."""
@@ -248,22 +241,6 @@ def region_frame(rows: Rows, ids: np.ndarray, geometries_px: np.ndarray) -> GeoD
         table.insert(at, "level", np.full(len(ids), rows.level, np.int32))
         table.insert(at + 1, "parent_id", pd.Series(pd.array(parents, dtype="Int64")).mask(parents == 0))
     return table
-
-
-def tree_seconds(request: Request, grid: TileGrid, spot: Spot) -> float:
-    """Seconds that one window takes from its pixels to its segments, after one that warms up."""
-    seen = grid.planned(spot).window
-    corner = seen.col_off, seen.row_off
-    outline_px = shapely.box(*corner, corner[0] + seen.width, corner[1] + seen.height).buffer(-INSET_PX)
-    part = request.scene.within(request.scene.to_world(outline_px)[0])
-    alone = replace(request, scene=part)
-    taken = 0.0
-    for _ in range(2):
-        begin = time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="geosam-calibration-") as folder, Journal(folder, "") as journal:
-            deque(find_regions(Run(alone, journal)), maxlen=0)
-        taken = time.perf_counter() - begin
-    return taken
 
 
 def tree_grid(request: Request) -> TileGrid:

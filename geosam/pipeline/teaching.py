@@ -86,6 +86,8 @@ def teach(
         raise OptionError(f"scale {scale!r}", expected=f"one of {', '.join(SCALES)}")
     opened = scene if isinstance(scene, Scene) else open_scene(scene, resolution=scale or None)
     right = drawn(examples, opened)
+    if not len(right):
+        raise OptionError(f"examples of {name!r} without an outline", expected="at least three places on the scene")
     others = np.array([], object) if wrong is None else drawn(wrong, opened)
     _check_contradiction(right, others)
     squares = around(opened, np.concatenate([right, others]))

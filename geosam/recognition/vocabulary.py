@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 
@@ -99,12 +99,15 @@ class Vocabulary:
         Articles and the like, which say nothing at the beginning of a prompt.
     english
         Those of the aliases that are English.
+    closest
+        What is often looked for and not known, folded, and the word that comes closest to it.
     """
 
     words: tuple[Word, ...]
     aliases: Mapping[str, Word]
     fillers: frozenset[str]
     english: frozenset[str] = frozenset()
+    closest: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, prompt: str) -> Word | None:
         """The word that a prompt means; None if it is not known.
@@ -166,7 +169,8 @@ def load_vocabulary() -> Vocabulary:
         aliases.update((folded(each), word) for language in LANGUAGES for each in row[language])
         aliases.update((folded(each.translate(UMLAUTS)), word) for each in row["de"])
     english = frozenset(folded(each) for row in data["words"] for each in row["en"])
-    return Vocabulary(tuple(words), aliases, frozenset(map(folded, data["fillers"])), english)
+    closest = {folded(each): word for word, others in data["closest"].items() for each in others}
+    return Vocabulary(tuple(words), aliases, frozenset(map(folded, data["fillers"])), english, closest)
 
 
 def names_in(language: str) -> list[tuple[Word, list[str]]]:
@@ -257,5 +261,7 @@ def unknown(prompt: str, known: Vocabulary) -> OptionError:
     """What is said of a word that is not known."""
     near, names = known.near(prompt), ", ".join(each.word for each in known.words)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    if (closest := known.closest.get(folded(prompt))) is not None:
+        hint = f"what comes closest is {closest!r}, which is not the same; "
     own = 'teach it by examples: geosam words add "' + prompt[:40] + '" --examples …'
     return OptionError(f"text {prompt[:60]!r}", expected=names, hint=f"{hint}{own}; {INSTALL}")

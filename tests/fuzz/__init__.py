@@ -11,6 +11,7 @@ sound      the inputs from which all cases come: scenes, layers, runs
 mutate     bytes, text, trees, tables and TIFF directories, damaged
 cases      a case: files, and the words of a command
 kinds      what is damaged, kind by kind
+maps       the commands that make maps and say what they are worth
 asked      random options, from the command line's own parameters
 child      a command in a process of its own, within limits
 judge      whether what came of it is right

@@ -127,7 +127,7 @@ def _try(number: int, *, asked: argparse.Namespace, home: Path) -> tuple[int, st
         ended = run_words(words, case.out, case.cache, asked.limit)
         codes.append(ended.code)
         found += [f"{wrong}\n    geosam {' '.join(map(repr, words))}" for wrong in judge_end(case, words, ended)]
-    if codes and not any(codes):
+    if codes and all(code == 0 for code in codes):
         found += judge_outputs(case)
     after = contents(case.inputs)
     if after != before:

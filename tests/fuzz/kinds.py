@@ -13,6 +13,7 @@ from rasterio.transform import Affine, from_origin
 
 from tests.fuzz.asked import commands, random_words
 from tests.fuzz.cases import Case
+from tests.fuzz.maps import maps
 from tests.fuzz.mutate import damage_bytes, damage_file, damage_json, damage_tiff, damage_xml, pick
 from tests.fuzz.sound import CORNER, CRS, RESOLUTION, pixels
 from tests.fuzz.weights import damage_weights
@@ -298,8 +299,9 @@ KINDS: dict[str, tuple[int, Callable[[Generator, Case], None]]] = {
     "calibration": (2, calibration),
     "config": (3, config),
     "labelled": (3, labelled),
+    "maps": (12, maps),
 }
-"""Share of the cases, in percent, and what makes one."""
+"""Share of the cases, and what makes one."""
 
 
 def make(kind: str | None, seed: int, number: int, base: Path, folder: Path) -> Case:

@@ -70,6 +70,7 @@ def write_all(folder: Path) -> None:
     for name in ("nano.toml", "nano-start.toml"):
         (configs / name).write_text((resources.files("geosam.training") / name).read_text())
     write_runs(folder)
+    write_maps(folder)
 
 
 def pixels(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
@@ -178,3 +179,37 @@ def write_runs(folder: Path) -> None:
     geosam.plan(scene, model=Network())
     cache = geosam.models.cache_folder()
     shutil.copytree(cache, folder / "cache")
+
+
+def write_maps(folder: Path) -> None:
+    """Write a map of classes as polygons and as a raster, labelled places, segments, a second date, a word."""
+    from geosam.landcover import classify
+    from geosam.pipeline.teaching import teach
+
+    place, scene = folder / "maps", folder / "scene.tif"
+    place.mkdir()
+    write_scene(place / "after.tif")
+    segments = geopandas.read_file(folder / "whole.gpkg")
+    names = np.array(["water", "wood", "field"])[np.arange(len(segments)) % 3]
+    segments.assign(right=np.arange(len(segments)) % 2).to_parquet(place / "segments.parquet")
+    mapped = geopandas.GeoDataFrame({"class": names}, geometry=segments.geometry, crs=CRS)
+    mapped.to_file(place / "map.gpkg")
+    inside = mapped.geometry.apply(lambda shape: shape.representative_point())
+    spots = geopandas.GeoDataFrame({"class": np.tile(names, 4)}, geometry=np.tile(inside.array, 4), crs=CRS)
+    spots.to_file(place / "places.gpkg")
+    lonlat = spots.to_crs(4326).geometry
+    pandas.DataFrame({"lon": lonlat.x, "lat": lonlat.y, "class": spots["class"]}).to_csv(
+        place / "places.csv", index=False
+    )
+    rows = ((1, "water", "#0064c8"), (2, "wood", "#006400"), (3, "field", ""))
+    (place / "legend.csv").write_text("code,name,colour\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    codes = (np.indices(SHAPE).sum(0) // 60 % 3 + 1).astype(np.uint8)
+    grid = {"crs": CRS, "transform": from_origin(*CORNER, RESOLUTION, RESOLUTION), "dtype": "uint8", "nodata": 0}
+    with rasterio.open(place / "classes.tif", "w", "GTiff", SHAPE[1], SHAPE[0], 1, **grid) as file:
+        file.write(codes, 1)
+    opened = geosam.open_scene(scene)
+    classify(segments, spots, scene=opened).model.save(place / "model.geosam")
+    known = prompts()["boxes"]
+    known.to_file(place / "footprints.gpkg")
+    known.iloc[:2].to_file(place / "cloud.gpkg")
+    (place / "word.safetensors").write_bytes(teach("yard", opened, known, store=None).to_bytes())
