@@ -123,7 +123,7 @@ def compare(
 class Event:
     """What is known of an event: prompts on it, and polygons that its extent is less by, in pixels of the grid."""
 
-    prompts: np.ndarray | None = None
+    prompts: np.ndarray = field(default_factory=lambda: np.zeros(0, object))
     less: np.ndarray = field(default_factory=lambda: np.zeros(0, object))
 
 
@@ -244,8 +244,10 @@ class Look:
             return Event()
         if asked.word is not None:
             read_words(SegmentOptions(text=asked.word), has_prompts=False)
-        prompts = None if asked.prompts is None else read_objects(asked.prompts, self.pair).shapes_px
-        less = np.zeros(0, object) if asked.before is None else read_objects(asked.before, self.pair).shapes_px
+        prompts, less = (
+            np.zeros(0, object) if source is None else read_objects(source, self.pair).shapes_px
+            for source in (asked.prompts, asked.before)
+        )
         return Event(prompts, less[~shapely.is_empty(less)])
 
     def extent(self, asked: ExtentOptions, event: Event) -> extents.Extent:
