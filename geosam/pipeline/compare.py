@@ -5,7 +5,7 @@ changed ground → new objects → extent of the event → summary.
 """
 
 import logging
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import geopandas as gpd
@@ -19,7 +19,7 @@ from geosam.change.growing import grow
 from geosam.change.measures import MEASURES, Measured, feature_measures, measure_objects, outline_measures
 from geosam.change.newcomers import LEAST_KNOWN, SURE, ground_beside, learn_likeness, plausible, spread
 from geosam.change.objects import Objects, read_objects
-from geosam.change.options import OUTLINES, WORD, CompareOptions, ExtentOptions
+from geosam.change.options import OUTLINES, WORD, CompareOptions, ExtentOptions, with_changes
 from geosam.change.outlines import Outlines
 from geosam.change.pair import Pair, open_pair
 from geosam.change.radiometry import Radiometry, match
@@ -28,7 +28,6 @@ from geosam.change.result import Comparison, change_frame, outline_frame, source
 from geosam.change.status import MOST_UNSEEN, Fates, tell_fates
 from geosam.change.summary import summarise, unit_shapes
 from geosam.change.unseen import mask_pair, unseen_frame
-from geosam.errors import OptionError
 from geosam.pipeline.options import SegmentOptions
 from geosam.pipeline.reading import read_words
 from geosam.pipeline.request import to_network
@@ -343,18 +342,3 @@ def joined_new(told: Told, shapes: np.ndarray, found: tuple[Measured, np.ndarray
             np.concatenate([fates.probabilities, np.full((count, 3), np.nan)]),
         ),
     )
-
-
-def with_changes(options: CompareOptions, changes: dict[str, Any]) -> CompareOptions:
-    """The options with some fields given by their names.
-
-    Raises
-    ------
-    OptionError
-        If there is no such field.
-    """
-    unknown = sorted(set(changes) - {each.name for each in fields(CompareOptions)})
-    if unknown:
-        names = ", ".join(each.name for each in fields(CompareOptions))
-        raise OptionError(f"option {unknown[0]!r}", expected=f"one of {names}")
-    return replace(options, **changes)
