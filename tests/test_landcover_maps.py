@@ -161,3 +161,18 @@ def test_layers_of_a_map_are_asked_for_in_a_way_that_the_command_has(tmp_path):
     _, said = run("sample", tmp_path / "map.gpkg", "-o", tmp_path / "p.csv")
     assert '"file.gpkg|layername=fields"' in said
     assert "--" not in said
+
+
+def test_a_legend_is_no_output(tmp_path):
+    mapped = a_map(["water", "wood"])
+    mapped.to_file(tmp_path / "map.gpkg")
+    labelled(mapped, ["water", "wood"]).to_file(tmp_path / "places.gpkg")
+    (legend := tmp_path / "own.csv").write_text("code,name\n1,water\n2,wood\n")
+    for words in (
+        ("sample", tmp_path / "map.gpkg", "-o", legend),
+        ("accuracy", tmp_path / "map.gpkg", tmp_path / "places.gpkg", "--table", legend),
+    ):
+        code, said = run(*words, "--legend", legend, "--overwrite")
+        assert code == 1
+        assert "is read by this run" in said
+    assert legend.read_text().startswith("code,name")

@@ -251,6 +251,20 @@ def test_labels_are_read_with_their_ids_and_classes_and_never_written(tmp_path: 
     assert labels.read_bytes() == before
 
 
+def test_objects_that_are_left_out_are_told_and_any_column_may_be_called_score(tmp_path: Path, caplog):
+    scene = open_scene(written(tmp_path))
+    shapes = [
+        shapely.box(0, 0, 9, 9),
+        shapely.Point(3, 3),
+        shapely.box(900, 900, 901, 901),
+        shapely.box(20, 20, 30, 30),
+    ]
+    table = gpd.GeoDataFrame({"score": ["good", "1", "1", None]}, geometry=scene.to_world(shapes), crs=scene.crs)
+    objects, _ = read_objects(table, scene)
+    assert [one.score for one in objects] == [1.0, 1.0]
+    assert "2 of 4 objects are left out: no areas on the scene" in caplog.text
+
+
 @pytest.mark.parametrize("schema", ["plain", "ems", "unosat", "osm"])
 def test_exports_have_the_legend_or_the_words_of_a_schema(tmp_path: Path, schema: str):
     from geosam.change.schemas import problems

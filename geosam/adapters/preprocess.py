@@ -130,7 +130,7 @@ class Fit:
 def resized(pixels: Pixels, shape: tuple[int, int], how: Image.Resampling) -> Float32[Tensor, "3 sh sw"]:
     """Resample pixels to ``shape`` ``(sh, sw)`` as Pillow does; whole numbers from 0 to 255."""
     picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    return torch.tensor(np.asarray(picture.resize(shape[::-1], how)), dtype=torch.float32).permute(2, 0, 1)
+    return torch.tensor(np.asarray(picture.resize((shape[1], shape[0]), how)), dtype=torch.float32).permute(2, 0, 1)
 
 
 def normalise(

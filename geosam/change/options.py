@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from os import PathLike
 from typing import Any
@@ -167,6 +167,21 @@ class CompareOptions:
     def fate_model(self) -> OrdinalModel:
         """The model of what became of objects that is asked for; raises as `grade_model`."""
         return _model(self.fates, default_fates, FATES)
+
+
+def with_changes(options: CompareOptions, changes: dict[str, Any]) -> CompareOptions:
+    """The options with some fields given by their names.
+
+    Raises
+    ------
+    OptionError
+        If there is no such field.
+    """
+    unknown = sorted(set(changes) - {each.name for each in fields(CompareOptions)})
+    if unknown:
+        names = ", ".join(each.name for each in fields(CompareOptions))
+        raise OptionError(f"option {unknown[0]!r}", expected=f"one of {names}")
+    return replace(options, **changes)
 
 
 def _model(given: Any, default: Any, levels: tuple[str, ...]) -> OrdinalModel:

@@ -52,6 +52,10 @@ class Map:
     column: MapColumn = "class"
     legend: MapLegend = None
 
+    def files(self, path: Path) -> list[str | Path]:
+        """The files that are read of it."""
+        return [path, *([self.legend] if self.legend else [])]
+
     def read(self, path: Path) -> Any:
         """Its polygons."""
         from geosam.landcover import Legend
@@ -123,12 +127,12 @@ def sample(
     from geosam.landcover import class_areas, draw_points, sample_design
     from geosam.sinks import POINT_FORMATS, check_writable, write_points
 
-    check_writable(output, formats=POINT_FORMATS, overwrite=overwrite, inputs=[mapped])
+    check_writable(output, formats=POINT_FORMATS, overwrite=overwrite, inputs=mapping.files(mapped))
     polygons = mapping.read(mapped)
     areas = class_areas(polygons, mapping.column)
     table = sample_design(areas, design.of(list(areas)))
     points = draw_points(polygons, table["n"].to_dict(), column=mapping.column, seed=seed, blind=blind)
-    path = write_points(points, output, overwrite=overwrite, inputs=[mapped])
+    path = write_points(points, output, overwrite=overwrite, inputs=mapping.files(mapped))
     console = Console(soft_wrap=True)
     for name, row in table.iterrows():
         told = f"{name}: {row['n']:.0f} places ({100 * row['weight']:.1f} % of the area)"
@@ -185,7 +189,7 @@ def accuracy(
     from geosam.landcover.accuracy import NOTE
     from geosam.sinks import Outputs, check_together, check_writable, write_text
 
-    read = [one for one in (mapped, reference, places.strata) if one is not None]
+    read = [*mapping.files(mapped), *(one for one in (reference, places.strata) if one is not None)]
     wanted = ((table, (".csv",)), (chart, (".svg",)))
     asked = [check_writable(p, formats=kind, overwrite=overwrite, inputs=read) for p, kind in wanted if p is not None]
     check_together(asked)

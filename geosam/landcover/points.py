@@ -52,8 +52,8 @@ def class_areas(mapped: gpd.GeoDataFrame, column: str = "class") -> dict[str, fl
     return {str(name): float(total) for name, total in zip(names, totals, strict=True)}
 
 
-def has_class(column: pd.Series) -> np.ndarray:
-    """Which rows say a class: neither nothing nor blanks.
+def has_class(column: Any) -> np.ndarray:
+    """Which rows of a column say a class: neither nothing nor blanks.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def classes_at(mapped: gpd.GeoDataFrame, points: gpd.GeoDataFrame, column: str =
 
     Of several polygons that lie over one another the first counts; how many points that concerns is said.
     """
-    mapped = mapped[has_class(mapped[column])]
+    mapped = mapped.iloc[np.flatnonzero(has_class(mapped[column]))]
     there = points.to_crs(mapped.crs) if points.crs is not None and mapped.crs is not None else points
     point, polygon = _polygons_at(mapped, np.asarray(there.geometry.values, object))
     order = np.lexsort((polygon, point))

@@ -4,13 +4,12 @@ Pair → shift and colours → objects, decoded on both dates with the same prom
 changed ground → new objects → extent of the event → summary.
 """
 
-from dataclasses import fields, replace
 from typing import Any
 
 import pandas as pd
 
 from geosam.change.objects import Objects, read_objects
-from geosam.change.options import CompareOptions
+from geosam.change.options import CompareOptions, with_changes
 from geosam.change.pair import open_pair
 from geosam.change.radiometry import match
 from geosam.change.registration import register
@@ -18,7 +17,6 @@ from geosam.change.result import Comparison, sources
 from geosam.change.status import tell_fates
 from geosam.change.summary import summarise, unit_shapes
 from geosam.change.unseen import mask_pair, unseen_frame
-from geosam.errors import OptionError
 from geosam.pipeline.newcomers import with_new
 from geosam.pipeline.two_dates import Look
 
@@ -109,18 +107,3 @@ def known_objects(prompts: Any, look: Look, asked: CompareOptions) -> Objects:
     shapes = look.everything(after=False)
     ids = tuple(range(1, len(shapes) + 1))
     return Objects(ids, shapes, pd.DataFrame(index=range(len(ids))), ("",) * len(ids))
-
-
-def with_changes(options: CompareOptions, changes: dict[str, Any]) -> CompareOptions:
-    """The options with some fields given by their names.
-
-    Raises
-    ------
-    OptionError
-        If there is no such field.
-    """
-    unknown = sorted(set(changes) - {each.name for each in fields(CompareOptions)})
-    if unknown:
-        names = ", ".join(each.name for each in fields(CompareOptions))
-        raise OptionError(f"option {unknown[0]!r}", expected=f"one of {names}")
-    return replace(options, **changes)

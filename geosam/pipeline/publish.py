@@ -8,11 +8,11 @@ from typing import Any
 
 from geosam import sinks
 from geosam.change.legend import EXTENT_COLOURS, NOT_ANALYSED, OTHER_EXTENT, STATUS_COLOURS
-from geosam.change.options import CompareOptions
+from geosam.change.options import CompareOptions, with_changes
 from geosam.change.result import Comparison
 from geosam.change.schemas import EMS_DAMAGE, SCHEMAS, UNOSAT_CLASSES, to_schema
 from geosam.errors import OptionError, SinkError
-from geosam.pipeline.compare import compare, with_changes
+from geosam.pipeline.compare import compare
 from geosam.sheets import MAP_FORMATS, PAGE_FORMATS, Titles, situation_map, swipe_page
 from geosam.sinks import Category, categorized
 from geosam.sinks.layers import write_layers

@@ -163,7 +163,8 @@ def _goes_on(labels: Any) -> bool:
 def read_objects(labels: Any, scene: Scene, classes: Classes = ()) -> tuple[list[MapObject], Classes]:
     """Objects of a table or a file, on the scene's pixel grid, and their classes.
 
-    Ids stay where they are whole numbers that differ. Rows that are no areas, or do not meet the scene, are left out.
+    Ids stay where they are whole numbers that differ. Rows that are no areas, or do not meet the scene, are left out,
+    which is said; a score that is no number from 0 to 1 is brought there, or 1.
 
     Parameters
     ----------
@@ -179,11 +180,14 @@ def read_objects(labels: Any, scene: Scene, classes: Classes = ()) -> tuple[list
     shapes = shapely.make_valid(scene.to_px(table))
     shapes = shapely.intersection(shapes, shapely.box(0, 0, w, h))
     rows = [row for row, shape in enumerate(shapes) if len(areas(shape))]
+    if len(rows) < len(table):
+        _log.warning("%d of %d objects are left out: no areas on the scene", len(table) - len(rows), len(table))
     codes, known = _codes(table, classes)
     ids = _ids(table, rows)
-    scores = table["score"].to_numpy(float) if "score" in table.columns else [1.0] * len(table)
+    given = table["score"] if "score" in table.columns else pd.Series(1.0, table.index)
+    scores = pd.to_numeric(given, errors="coerce").fillna(1.0).clip(0.0, 1.0).to_numpy(float)
     found = [
-        MapObject(number, canonical(shapes[row]), codes[row], min(max(float(scores[row]), 0.0), 1.0), "file")
+        MapObject(number, canonical(shapes[row]), codes[row], float(scores[row]), "file")
         for row, number in zip(rows, ids, strict=True)
     ]
     return found, known
