@@ -134,20 +134,13 @@ def change_catalog(
         ModelSpec.of(model),
         seen,
         prompts=_known(prompts),
-        store=None if store is None else str(store) if store == "auto" else str(Path(store).absolute()),
+        store=store if store in {None, "auto"} else str(Path(store).absolute()),
         retries=execution.retries,
         change=asked,
     )
-    _compare(run, [(pair, task_of(pair, job)) for pair in pairs], (execution, job), progress or Progress())
-    found = [
-        Dated(
-            sinks.read_layer(pair_path(run.folder, pair.name), "change"), pair.date, pair.before.name, pair.after.name
-        )
-        for pair in pairs
-        if pair.name not in run.failed
-    ]
-    if found:
-        run.objects = over_dates(found)
+    _compare(run, [task_of(pair, job) for pair in pairs], (execution, job), progress or Progress())
+    if compared := [_dated(run.folder, pair) for pair in pairs if pair.name not in run.failed]:
+        run.objects = over_dates(compared)
         write_dates(run.objects, run.folder / LAYER, schema=schema)
     return run
 
@@ -164,23 +157,19 @@ def task_of(pair: DatePair, job: Job) -> Task:
     return Task(pair.after, job.key(identity), identity, before=pair.before)
 
 
-def _compare(
-    run: ChangeRun, pairs: Sequence[tuple[DatePair, Task]], where: tuple[Execution, Job], progress: Progress
-) -> None:
-    """Compare the pairs that are not compared yet, and take note of what became of each."""
+def _compare(run: ChangeRun, tasks: Sequence[Task], where: tuple[Execution, Job], progress: Progress) -> None:
+    """Compare the pairs that are not compared yet, and take note of what became of each, in the order of the pairs."""
     with Lock(run.folder / ".lock", str(run.folder)):
-        kept = {task.name for _, task in pairs if key_of(pair_path(run.folder, task.name)) == task.key}
-        todo = [task for _, task in pairs if task.name not in kept]
+        run.earlier = [task.name for task in tasks if key_of(pair_path(run.folder, task.name)) == task.key]
+        todo, reasons = [task for task in tasks if task.name not in run.earlier], {}
         with (
-            progress.stage("pairs", len(pairs), unit="pairs", done=len(kept)) as stage,
+            progress.stage("pairs", len(tasks), unit="pairs", done=len(run.earlier)) as stage,
             closing(work_on(*where, todo)) as rows,
         ):
-            reasons = {}
             for row in rows:
                 if row.status == FAILED:
                     reasons[row.name] = row.reason
                 stage.advance()
-    run.earlier = [task.name for _, task in pairs if task.name in kept]
     run.done = [task.name for task in todo if task.name not in reasons]
     run.failed = {task.name: reasons[task.name] for task in todo if task.name in reasons}
 
