@@ -141,21 +141,13 @@ def read_objects(labels: Any, scene: Scene, classes: Classes = ()) -> tuple[list
         _log.warning("%d of %d objects are left out: no areas on the scene", len(table) - len(rows), len(table))
     codes, known = _codes(table, classes)
     ids = _ids(table, rows)
-    scores = _scores(table)
+    given: Any = pd.to_numeric(table["score"], errors="coerce") if "score" in table.columns else np.ones(len(table))
+    scores = np.nan_to_num(np.asarray(given, float), nan=1.0).clip(0.0, 1.0)
     found = [
         MapObject(number, canonical(shapes[row]), codes[row], float(scores[row]), "file")
         for row, number in zip(rows, ids, strict=True)
     ]
     return found, known
-
-
-def _scores(table: gpd.GeoDataFrame) -> np.ndarray:
-    """The scores of a table, from 0 to 1; 1 where it has none, or no numbers."""
-    if "score" not in table.columns:
-        return np.ones(len(table))
-    column: Any = pd.to_numeric(table["score"], errors="coerce")
-    numbers = np.asarray(column, float)
-    return np.nan_to_num(numbers, nan=1.0).clip(0.0, 1.0)
 
 
 def _add_classes(layer: Layer, given: Classes) -> None:
