@@ -184,8 +184,8 @@ def read_objects(labels: Any, scene: Scene, classes: Classes = ()) -> tuple[list
         _log.warning("%d of %d objects are left out: no areas on the scene", len(table) - len(rows), len(table))
     codes, known = _codes(table, classes)
     ids = _ids(table, rows)
-    given = table["score"] if "score" in table.columns else pd.Series(1.0, table.index)
-    scores = pd.to_numeric(given, errors="coerce").fillna(1.0).clip(0.0, 1.0).to_numpy(float)
+    given: Any = pd.to_numeric(table["score"], errors="coerce") if "score" in table.columns else np.ones(len(table))
+    scores = np.nan_to_num(np.asarray(given, float), nan=1.0).clip(0.0, 1.0)
     found = [
         MapObject(number, canonical(shapes[row]), codes[row], float(scores[row]), "file")
         for row, number in zip(rows, ids, strict=True)
