@@ -91,7 +91,7 @@ def recognised(monkeypatch: pytest.MonkeyPatch):
 
     def priced(frame, scene, describer):
         plan = WindowPlan(scene.shape, size=describer.window, overlap=describer.overlap)
-        owners = {plan.best(each) for each in shapely.bounds(scene.to_px(frame.geometry))}
+        owners = {plan.best(tuple(each.tolist())) for each in shapely.bounds(scene.to_px(frame.geometry))}
         Priced.clock += RECOGNISE * len(owners)
         return frame
 

@@ -225,13 +225,13 @@ def _carry_out(station: Station, task: Task) -> Outcome:
 def _compare(station: Station, task: Task, before: Item) -> Row:
     """Compare a pair of dates, and write it."""
     job, folder = station.job, station.job.folder
-    scenes = [open_item(item, job.view, folder) for item in (before, task.item)]
+    first, second = (open_item(item, job.view, folder) for item in (before, task.item))
     moments = [taken(item)[0].isoformat() for item in (before, task.item)]
     assert job.change  # a job over pairs has both
     assert job.prompts
     dated = replace(job.change, date_before=moments[0], date_after=moments[1])
     how = {"model": station.network, "store": job.store, "progress": station.progress}
-    result = compare(*scenes, job.prompts.path, options=dated, **how)
+    result = compare(first, second, job.prompts.path, options=dated, **how)
     task.check_same()
     target = pair_path(folder, task.name)
     publish(replace(result, facts={**result.facts, "key": task.key}), check_outputs(target))

@@ -157,13 +157,14 @@ def show(result: Any) -> None:
     if not result.scores:
         console.print("no object of at least 256 px that the picture's edge does not cut")
         return
-    rows, said = [*result.sources, result.mean, result.pooled], {"highlight": False, "markup": False}
+    rows = [*result.sources, result.mean, result.pooled]
     console.print(_table(rows, HEADINGS, "objects"))
     console.print(
         f"{result.model} on {result.set_name}: mean IoU; outline: boundary F1 within 2 px of the answers to boxes; "
         "found: share of objects that everything mode finds at that IoU, nested: with wholes beside parts; cal. err., "
         "corr.: predicted and reached IoU\n",
-        **said,
+        highlight=False,
+        markup=False,
     )
     if result.pooled.windows:
         console.print(_table([row for row in rows if row.windows], SEGMENTS, "windows"))
@@ -171,7 +172,8 @@ def show(result: Any) -> None:
             "everything mode; from, to: 9 of 10 bootstrap samples of windows; covered: share of the ground; accuracy: "
             "of segments given to the object that they share most with; edges: share of true borders within 2 px of a "
             "segment's; s CPU: processor time per 1,024² px, with encoding\n",
-            **said,
+            highlight=False,
+            markup=False,
         )
     console.print(_table(result.lengths, HEADINGS, "objects"))
 

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -147,7 +148,7 @@ def _table(table: pd.DataFrame) -> str:
     known = {str(name): COLUMNS.get(str(name), (str(name), "{:,.4g}")) for name in table.columns}
     shown = table.rename_axis(None).rename(columns={name: heading for name, (heading, _) in known.items()})
     numbers = {name for name, kind in table.dtypes.items() if kind.kind in "if"}
-    formats = {heading: form.format for name, (heading, form) in known.items() if name in numbers}
+    formats: dict[str | int, Any] = {heading: form.format for name, (heading, form) in known.items() if name in numbers}
     return f"<div class='wide'>{shown.to_html(border=0, formatters=formats, na_rep='')}</div>"
 
 
