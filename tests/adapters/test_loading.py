@@ -347,7 +347,7 @@ def test_code_in_a_folder_is_not_run(folder, tmp_path, capsys):
 
 
 def test_a_folder_of_nothing_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="nano, vit_b"):
+    with pytest.raises(WeightsError, match="nano, nano2, vit_b"):
         load_model(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(WeightsError, match="has no config"):

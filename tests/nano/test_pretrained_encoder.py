@@ -42,7 +42,7 @@ def test_it_answers_prompts_behind_the_port(spec, dtype):
     predictor = to_predictor(build(spec), "tiny2-0", dtype=dtype)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 100, 72), np.uint8)
     features = predictor.encode(pixels)
-    logits, iou = predictor.decode(features, PromptBatch.of_clicks(np.array([[30.0, 50.0]])))
+    logits, iou = predictor.decode(features, PromptBatch.of_clicks(np.array([[30, 50]], np.float32)))
     assert logits.shape == (1, 3, *predictor.logits_shape((100, 72)))
     assert np.isfinite(logits).all()
     assert iou.shape == (1, 3)
