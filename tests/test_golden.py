@@ -51,10 +51,18 @@ FEW = 0.02
 """Share of the objects of everything mode that rounding may turn into others, as on another processor."""
 
 
+MODELS = ("nano", "nano2")
+"""The models that geosam ships; the first is the default, and has layers of all crops."""
+
+
+def load(name: str):
+    return geosam.load_model(name, device="cpu", dtype="float32")
+
+
 @pytest.fixture(scope="session")
 def model():
-    """The model that geosam ships."""
-    return geosam.load_model("nano", device="cpu", dtype="float32")
+    """The default model."""
+    return load(MODELS[0])
 
 
 def read_pixels(path: Path, window: Window) -> np.ndarray:
@@ -136,8 +144,16 @@ def iou_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", CROPS)
 def test_the_model_finds_what_it_found(name, model, request):
     dev = None if CROPS[name][0] is None else request.getfixturevalue("dev_data")
-    found = found_in(name, model, dev)
-    stored = GOLDEN / f"{name}.parquet"
+    agree(found_in(name, model, dev), GOLDEN / f"{name}.parquet")
+
+
+@pytest.mark.parametrize("name", MODELS[1:])
+def test_another_model_finds_what_it_found(name):
+    agree(found_in("village", load(name), None), GOLDEN / f"village-{name}.parquet")
+
+
+def agree(found: gpd.GeoDataFrame, stored: Path) -> None:
+    """What is found is what was stored."""
     if os.environ.get("GEOSAM_GOLDEN") == "write":
         GOLDEN.mkdir(exist_ok=True)
         found.to_parquet(stored, compression="zstd", index=False)
@@ -179,8 +195,10 @@ def same_objects(now: gpd.GeoDataFrame, then: gpd.GeoDataFrame) -> None:
 
 
 @pytest.mark.slow
-def test_the_village_is_found_as_well_as_ever(model):
-    """Floors that stay: what the model reached on the bundled truth when they were set, less a little."""
+@pytest.mark.parametrize("name", MODELS)
+def test_the_village_is_found_as_well_as_ever(name):
+    """Floors that stay: what `nano` reached on the bundled truth when they were set, less a little."""
+    model = load(name)
     col, row, side = 256, 256, 512
     array = xarray.DataArray(read_pixels(VILLAGE, Window(col, row, side, side)), dims=("band", "y", "x"))
     truth = village_truth().translate(-col, -row)
