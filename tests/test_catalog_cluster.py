@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -235,7 +236,7 @@ def test_every_fault_at_once_and_the_merged_layer_is_that_of_an_undisturbed_run(
     assert len(failed) == 3 + len(fatal) <= 4  # one scene may have seen both deaths, the second one alone
     assert all("died" in failed[name].reason for name in fatal)
     assert "cannot be opened" in rows(folder)["scene-1"].reason
-    assert "cannot be read" in rows(folder)["scene-2"].reason
+    assert re.search("cannot be read|died", rows(folder)["scene-2"].reason)  # or its worker was killed each time
     assert "asset nir" in rows(folder)["scene-3"].reason
     for number in (1, 2):
         shutil.copy(scenes / f"scene-{number}.tif", copies)

@@ -246,9 +246,12 @@ def check_apart(folder: str | os.PathLike[str], items: Iterable[Item]) -> None:
     Raises
     ------
     SinkError
-        Which one does.
+        Which one does; or that no folder can have this name.
     """
-    own = Path(os.path.realpath(folder))
+    try:
+        own = Path(os.path.realpath(folder))
+    except ValueError as error:  # a NUL in the name
+        raise SinkError(f"{str(folder)!r} ({error})", expected="a name that a folder can have") from None
     places = {own, *(own / name for name in FOLDERS)}
     for item in items:
         inside = (path for path in map(local, item.paths) if not is_address(path))
