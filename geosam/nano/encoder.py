@@ -11,6 +11,8 @@ Pyramid Networks") brings the deepest stage back to stride 16; strides 8 and 4 l
 decoder.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -53,6 +55,18 @@ class Block(nn.Module):
         return image + self.scale.to(branch.dtype) * self.merge(branch)  # b c h w
 
 
+def build_stages(widths: Sequence[int], depths: Sequence[int]) -> tuple[nn.Conv2d, nn.ModuleList, nn.ModuleList]:
+    """A stem at stride 2; then for each stage a convolution that halves the sampling, and its blocks."""
+    before = widths[0] // 2, *widths[:-1]
+    stem = nn.Conv2d(3, before[0], 3, stride=2, padding=1)
+    downs = (nn.Conv2d(given, width, 3, stride=2, padding=1) for given, width in zip(before, widths, strict=True))
+    stages = (
+        nn.Sequential(*(Block(width) for _ in range(depth)), PixelNorm(width))
+        for width, depth in zip(widths, depths, strict=True)
+    )
+    return stem, nn.ModuleList(downs), nn.ModuleList(stages)
+
+
 class ConvEncoder(nn.Module):
     """Convolutional encoder: an image to features at strides 16, 8 and 4.
 
@@ -91,16 +105,7 @@ class ConvEncoder(nn.Module):
         super().__init__()
         if len(widths) != len(STRIDES) or len(depths) != len(STRIDES):
             raise OptionError(f"widths={widths}, depths={depths}", expected="four of each, for strides 4, 8, 16 and 32")
-        first = widths[0] // 2
-        self.stem = nn.Conv2d(3, first, 3, stride=2, padding=1)
-        self.downs = nn.ModuleList(
-            nn.Conv2d(before, after, 3, stride=2, padding=1)
-            for before, after in zip((first, *widths[:-1]), widths, strict=True)
-        )
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(depth)), PixelNorm(width))
-            for width, depth in zip(widths, depths, strict=True)
-        )
+        self.stem, self.downs, self.stages = build_stages(widths, depths)
         self.lateral = nn.Conv2d(widths[2], out, 1)
         self.deep = nn.Conv2d(widths[3], out, 1)
         self.smooth = nn.Sequential(nn.ReLU(), nn.Conv2d(out, out, 3, padding=1))

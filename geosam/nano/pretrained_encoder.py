@@ -16,7 +16,7 @@ from torch.nn import functional
 from geosam.backbone import CHANNELS, Backbone, PreparedBackbone
 from geosam.backbone.network import MEAN, SCALE
 from geosam.errors import OptionError
-from geosam.nano.encoder import MERGED, Block, PixelNorm, pixelwise
+from geosam.nano.encoder import MERGED, PixelNorm, build_stages, pixelwise
 from geosam.sam.blocks import FeatureMaps
 from geosam.sam.model import network
 
@@ -55,17 +55,8 @@ class PretrainedEncoder(nn.Module):
         super().__init__()
         if len(widths) != FINE or len(depths) != FINE:
             raise OptionError(f"widths={widths}, depths={depths}", expected="two of each, for strides 4 and 8")
-        first = widths[0] // 2
         self.backbone = Backbone()
-        self.stem = nn.Conv2d(3, first, 3, stride=2, padding=1)
-        self.downs = nn.ModuleList(
-            nn.Conv2d(before, after, 3, stride=2, padding=1)
-            for before, after in zip((first, widths[0]), widths, strict=True)
-        )
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(depth)), PixelNorm(width))
-            for width, depth in zip(widths, depths, strict=True)
-        )
+        self.stem, self.downs, self.stages = build_stages(widths, depths)
         quarter, eighth, sixteenth, deepest = CHANNELS
         self.recognised = nn.ModuleList(
             nn.Conv2d(c, k, 1)
