@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
@@ -106,13 +107,13 @@ def _rendered(config: TrainConfig, place: tuple[int, int], attempt: int) -> Worl
     if wider and dice.random() < options.wider:
         theme, seen_by_radar = WIDER[dice.integers(len(WIDER))]
         return _render(key, options.render_side, theme=theme, radar=seen_by_radar)
-    return _render(key, options.render_side)
+    return _render(key, options.render_side, hard=dice.random() < options.hard)
 
 
 @lru_cache(maxsize=32)
-def _render(key: tuple[int, ...], side: int, *, theme: str | None = None, radar: bool = False) -> World:
+def _render(key: tuple[int, ...], side: int, **how: Any) -> World:
     seed = int(np.random.SeedSequence(key).generate_state(1)[0])
-    return render(seed, side, theme=theme, radar=radar)
+    return render(seed, side, **how)
 
 
 @lru_cache(maxsize=4)

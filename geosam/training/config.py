@@ -40,6 +40,7 @@ DATA = {
     "render_uses": STEPS,
     "wider": SHARE,
     "wider_after": MANY,
+    "hard": SHARE,
     "centred": SHARE,
 }
 
@@ -112,6 +113,7 @@ class DataOptions:
     kinds: tuple[float, float, float]
     wider: float
     wider_after: int
+    hard: float
     degraded: float
     centred: float
     object_px: tuple[float, float]

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -15,6 +16,7 @@ from geosam.training.world.light import shadow_depth
 from geosam.training.world.materials import spectrum
 from geosam.training.world.places import PLACES
 from geosam.training.world.places.aftermath import damaged
+from geosam.training.world.places.lookalikes import harder
 from geosam.training.world.radar import Radar, backscatter, develop_radar
 from geosam.training.world.rendering import MINIMUM_AREA_PX, photograph, settled
 from geosam.training.world.sensor import Sensor, compressed
@@ -224,3 +226,28 @@ def test_water_is_dark_to_a_radar_and_walls_are_bright():
     like, cross = backscatter(light, np.float32([[0, 0, 8]]))[:, 0]
     assert like[0] < 0.2 * like[1] < 0.2 * like[2]
     assert cross[1] > cross[0]
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10_000), theme=st.sampled_from(["suburb", "town", "woodland", "farmland"]))
+def test_a_hard_place_keeps_what_stands_there_and_grows_no_shrubs_in_woods_or_on_roofs(seed, theme):
+    rng = np.random.default_rng(seed)
+    place, _, _ = PLACES[theme]
+    plain = place(rng, 120.0)
+    hard = harder(rng, plain)
+    assert [(b.x, b.y, b.size_m) for b in hard.buildings] == [(b.x, b.y, b.size_m) for b in plain.buildings]
+    assert len(hard.regions) == len(plain.regions)
+    assert hard.trees[: len(plain.trees)] == plain.trees
+    woods = [shapely.Polygon(each.polygon).buffer(0) for each in plain.regions if each.kind == "forest"]
+    for shrub in hard.trees[len(plain.trees) :]:
+        assert not any(wood.contains(shapely.Point(shrub.x, shrub.y)) for wood in woods)
+        assert all(np.hypot(b.x - shrub.x, b.y - shrub.y) > min(b.size_m) / 2 for b in plain.buildings)
+
+
+def test_hard_pictures_show_more_panels_on_roofs():
+    shown = {
+        hard: [render(seed, 160, theme="suburb", resolution_m=0.3, hard=hard) for seed in range(6)]
+        for hard in (False, True)
+    }
+    plain, hard = (sum(each.classes.count("solar") for each in shown[which]) for which in (False, True))
+    assert hard > plain

@@ -15,6 +15,7 @@ from geosam.training.world.layout import Layout
 from geosam.training.world.light import apply_hills, apply_shadows
 from geosam.training.world.places import AFTERMATHS, PLACES
 from geosam.training.world.places.elements import draw_lean, draw_sun
+from geosam.training.world.places.lookalikes import harder
 from geosam.training.world.radar import Radar, develop_radar, draw_radar
 from geosam.training.world.sensor import Sensor, develop, draw_sensor, through_air
 
@@ -69,6 +70,7 @@ def render(
     theme: str | None = None,
     resolution_m: float | None = None,
     radar: bool = False,
+    hard: bool = False,
     reflectance: bool = False,
 ) -> World:
     """Render a place seen from above.
@@ -85,6 +87,9 @@ def render(
         Ground metres per pixel; by default drawn from the range that suits the theme.
     radar
         Whether a radar looks, not a camera.
+    hard
+        Whether much looks alike there, roofs have many colours, and the sun stands low
+        (`geosam.training.world.places.lookalikes`).
     reflectance
         Whether to keep the four reflectance bands.
 
@@ -109,7 +114,8 @@ def render(
     name = theme or str(rng.choice(THEMES, p=[weight for _, weight, _ in PLACES.values()]))
     place, _, (finest, coarsest) = PLACES[name]
     resolution = resolution_m or float(np.exp(rng.uniform(np.log(finest), np.log(coarsest))))
-    layout = replace(place(rng, side * resolution), lean=draw_lean(rng))
+    drawn = place(rng, side * resolution)
+    layout = replace(harder(rng, drawn) if hard else drawn, lean=draw_lean(rng))
     sensor = draw_radar(rng) if radar else draw_sensor(rng, resolution)
     return photograph(layout, sensor, rng, side=side, reflectance=reflectance)
 

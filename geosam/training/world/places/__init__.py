@@ -1,7 +1,7 @@
 """Kinds of places: each draws a layout of a given extent from a generator.
 
 Modules build on one another: elements, streets, houses; then the places: built, land, events; then what events leave of
-places: aftermath.
+places, and what makes any of them hard to cut into its objects: aftermath, lookalikes.
 """
 
 from collections.abc import Callable

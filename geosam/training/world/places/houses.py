@@ -123,7 +123,7 @@ class Quarter:
             self._drive(station, kerb, length)
         self._back(placed(station[:2], angle, rng.uniform(-3, 3), away + size[1] * 0.7 + rng.uniform(4, 7)), angle)
         if house.form in ("gable", "hip") and chance(rng, 0.12):
-            self.blocks.append(_rooftop_panels(rng, house))
+            self.blocks.append(rooftop_panels(rng, house))
 
     def _lawn(self, station: Spot, kerb: float, depth: float) -> None:
         lawn = pick(self.rng, any_of(self.rng, "grass", "grass", "dry grass", "soil"))
@@ -153,7 +153,7 @@ class Quarter:
             self.buildings.append(draw_building(rng, (x, y, angle), size, any_of(rng, "metal", "rusty", "shingle")))
 
 
-def _rooftop_panels(rng: Random, house: Building) -> Block:
+def rooftop_panels(rng: Random, house: Building) -> Block:
     """A solar array on one side of the ridge."""
     size = (house.size_m[0] * rng.uniform(0.3, 0.55), house.size_m[1] * 0.3)
     x, y = placed((house.x, house.y), house.angle, 0.0, house.size_m[1] * 0.23).tolist()
