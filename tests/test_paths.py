@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,9 +10,16 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geosam.errors import PromptError, SceneError
+from geosam.change.damage import OrdinalModel
+from geosam.errors import GeosamError, PromptError, SceneError
+from geosam.landcover import LandcoverModel, Legend
+from geosam.models import load_model
 from geosam.paths import check_regular, for_gdal, is_address, is_remote
+from geosam.recognition import read_word
+from geosam.scene import open_scene
 from geosam.testing import coordinate_scene
+from geosam.training.config import read_config
+from geosam.vectors import read_vector
 
 NAMES = ["a!b", "a;b", "a?b", "a#b", "a%41b", "a\nb", "a b", "-a", "GTIFF_DIR:2:a", "zip:a", "ü\u202e", "a.zip!x"]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file names that Windows does not allow")
@@ -46,6 +54,40 @@ def test_parts_of_a_shapefile_are_found_under_a_plain_name(tmp_path):
 def test_a_plain_name_stays(tmp_path):
     with for_gdal(tmp_path / "a b.gpkg") as plain:
         assert plain == str(tmp_path / "a b.gpkg")
+
+
+READERS = {
+    "a.tif": open_scene,
+    "a.vrt": open_scene,
+    "a.gpkg": read_vector,
+    "a.csv": read_vector,
+    "legend.csv": Legend.of,
+    "legend.qml": Legend.of,
+    "word.safetensors": read_word,
+    "a.safetensors": load_model,
+    "a.pth": load_model,
+    "a.geosam": LandcoverModel.load,
+    "damage.json": OrdinalModel.read,
+    "a.toml": read_config,
+}
+
+
+@posix
+@pytest.mark.parametrize("name", READERS)
+def test_no_file_of_a_user_is_waited_for(tmp_path, name):
+    def hangs(*_):
+        raise TimeoutError("it waits for somebody to write")
+
+    os.mkfifo(tmp_path / name)
+    former = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(20)
+    try:
+        with pytest.raises(GeosamError, match=r"regular file|file that exists") as refused:
+            READERS[name](tmp_path / name)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, former)
+    assert "\n" not in str(refused.value)
 
 
 @posix

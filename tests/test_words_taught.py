@@ -1,9 +1,12 @@
 """Words that a user teaches: learned from few examples, kept in a file, known from then on."""
 
+import json
+
 import geopandas
 import numpy as np
 import pytest
 import shapely
+from safetensors.numpy import load, save_file
 from typer.testing import CliRunner
 
 import geosam
@@ -76,6 +79,53 @@ def test_a_word_comes_back_from_its_file_as_it_was(tmp_path):
     assert np.array_equal(again.score(made_up(1)), word.score(made_up(1)))
     with pytest.raises(SinkError):
         keep(word, path)
+
+
+def test_a_number_that_was_changed_in_the_file_is_noticed(tmp_path, caplog):
+    word = learned(scale="buildings")
+    content, path = word.to_bytes(), tmp_path / "thing.safetensors"
+    begin = 8 + int.from_bytes(content[:8], "little")  # where the numbers begin
+    for at in (begin, begin + 2, (begin + len(content)) // 2, len(content) - 2):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with pytest.raises(WeightsError, match=r"damaged or changed|expected n d"):
+            read_word(path)
+    path.write_bytes(content.replace(b'scale\\": \\"buildings', b'scale\\": \\"vehicles '))
+    with pytest.raises(WeightsError, match="damaged or changed"):
+        read_word(path)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("width", 10**400), ("word", ""), ("word", "\ud800"), ("word", "a\x1b[2J"), ("backbone", "x" * 999)],
+)
+def test_values_that_no_word_has_are_refused(tmp_path, name, value):
+    said = json.loads(read_said(learned().to_bytes()))
+    arrays, path = load(learned().to_bytes()), tmp_path / "thing.safetensors"
+    save_file(arrays, path, metadata={"geosam": json.dumps({**said, name: value})})
+    with pytest.raises(WeightsError, match="words add") as refused:
+        read_word(path)
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"word": ' * 100_000])
+def test_a_word_that_never_ends_is_refused(tmp_path, text):
+    save_file(load(learned().to_bytes()), tmp_path / "thing.safetensors", metadata={"geosam": text})
+    with pytest.raises(WeightsError, match="words add"):
+        read_word(tmp_path / "thing.safetensors")
+
+
+def read_said(content):
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["geosam"]
+
+
+def test_a_word_of_the_first_version_is_used_and_it_is_said_that_nothing_checks_it(tmp_path, caplog):
+    word, path = learned(), tmp_path / "thing.safetensors"
+    arrays = {name: np.asarray(getattr(word, name)) for name in ("right", "wrong", "rest", "middle", "spread")}
+    said = {"word": "thing", "width": word.width, "backbone": word.backbone, "scale": "", "facts": {}}
+    save_file(arrays, path, metadata={"geosam": json.dumps({**said, "format": "geosam word 1"})})
+    assert read_word(path).key == word.key
+    assert "thing.safetensors has no digest" in caplog.text
 
 
 def test_scores_are_of_each_region_alone():

@@ -23,6 +23,7 @@ from scipy.special import expit
 
 from geosam.change.measures import MEASURES
 from geosam.errors import ModelError, OptionError
+from geosam.paths import check_regular
 
 GRADES = ("none", "minor", "major", "destroyed")
 """The Joint Damage Scale, in order; a grade is its place here."""
@@ -127,14 +128,15 @@ class OrdinalModel:
         ModelError
             If the file is none.
         """
+        place = check_regular(path, ModelError, f"a file of the format {FORMAT!r}")
         try:
-            facts = json.loads(Path(path).read_text(encoding="utf-8"))
+            facts = json.loads(place.read_text(encoding="utf-8"))
             if facts.pop("format") != FORMAT:
                 raise ModelError(f"{path}", expected=f"a file of the format {FORMAT!r}")
             lists = ("levels", "names", "centre", "scale", "weights", "thresholds")
             found: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in facts.items()}
             return cls(**found)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             if isinstance(error, ModelError):
                 raise
             raise ModelError(

@@ -25,6 +25,7 @@ import pandas as pd
 
 from geosam.errors import LandcoverError
 from geosam.landcover.qml import classes_of
+from geosam.paths import check_regular
 from geosam.vectors import Purpose
 from geosam.vectors.text import read_text
 
@@ -195,6 +196,7 @@ class Legend:
         suffix = path.suffix.lower()
         if suffix not in (".csv", ".qml"):
             return cls.named(fspath(given))
+        check_regular(path, LandcoverError, "a legend, .csv or .qml")
         try:
             rows = _csv_rows(path) if suffix == ".csv" else classes_of(path.read_text(encoding="utf-8-sig"), path.name)
         except (OSError, UnicodeDecodeError) as error:

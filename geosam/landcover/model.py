@@ -19,6 +19,7 @@ from geosam.features import RECOGNITION, FeatureOptions
 from geosam.landcover.forest import Forest
 from geosam.landcover.learning import require_sklearn
 from geosam.landcover.legend import Legend
+from geosam.paths import check_regular
 
 MODEL_FORMATS = (".geosam",)
 """Extension of a model's file."""
@@ -185,13 +186,14 @@ class LandcoverModel:
 
 def _parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str, bytes]:
     """The facts of a model's file, and the name and content of its estimator."""
+    check_regular(path, LandcoverError, "a file of LandcoverModel.save")
     try:
         with zipfile.ZipFile(path) as archive:
             name = _FOREST if _FOREST in archive.namelist() else _OTHER
             if any(archive.getinfo(entry).file_size > _LARGEST for entry in (_FACTS, name)):
                 raise LandcoverError(f"{path} unpacks to more than {_LARGEST >> 20} MB", expected="a saved model")
             facts, data = json.loads(archive.read(_FACTS)), archive.read(name)
-    except (OSError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, json.JSONDecodeError) as error:
+    except (OSError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, ValueError, RecursionError) as error:
         given = f"{path} cannot be read as a model ({error})"
         raise LandcoverError(given, expected="a file of LandcoverModel.save") from None
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:

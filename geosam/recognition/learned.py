@@ -8,10 +8,10 @@ fitted, so that five examples are enough.
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from geosam.errors import OptionError, WeightsError
+from geosam.paths import check_regular
 from geosam.recognition.description import RegionFeatures
 from geosam.recognition.kinds import KINDS, load_head
 from geosam.recognition.similarity import Examples, spreads, squared_distances, told, weighted
+
+log = logging.getLogger(__name__)
 
 FORMAT = "geosam word 1"
 """What a file says of itself."""
@@ -38,6 +41,9 @@ LEAST_EXAMPLES = 3
 
 BACKGROUND = 128
 """Regions at most that stand for all that is not marked."""
+
+LONGEST_NAME = 200
+"""Characters of a word, a backbone or a scale in a file."""
 
 ARRAYS = ("right", "wrong", "rest", "middle", "spread")
 """Arrays of a file."""
@@ -203,6 +209,7 @@ class LearnedWord:
             "backbone": self.backbone,
             "scale": self.scale,
             "format": FORMAT,
+            "digest": self.key,
         }
         text = json.dumps({**said, "facts": dict(self.facts)}, sort_keys=True, ensure_ascii=False)
         return save(arrays, metadata={SAID: text})  # one entry: several would come in any order
@@ -211,13 +218,15 @@ class LearnedWord:
 def read_word(path: str | PathLike[str]) -> LearnedWord:
     """Read a word that was kept.
 
+    A file of a first version has no digest: the word is used, and a warning says that it cannot be checked.
+
     Raises
     ------
     WeightsError
-        If the file is absent, damaged or another one.
+        If the file is absent, damaged, changed or another one.
     """
-    where = Path(path)
     expected = "a file that `geosam words add` wrote"
+    where = check_regular(path, WeightsError, expected)
     try:
         with safe_open(where, "np") as file:
             told_of = json.loads((file.metadata() or {}).get(SAID, "{}"))
@@ -225,11 +234,20 @@ def read_word(path: str | PathLike[str]) -> LearnedWord:
                 raise WeightsError(f"{where.name} is no word of geosam's", expected=expected)
             right, wrong, rest, middle, spread = (np.asarray(file.get_tensor(name), np.float32) for name in ARRAYS)
         texts = [told_of[name] for name in ("word", "backbone", "scale")]
-        if not all(isinstance(each, str) for each in texts) or not isinstance(told_of["facts"], dict):
-            raise ValueError("a name that is no text")
+        if not texts[0] or not all(map(_is_name, texts)) or not isinstance(told_of["facts"], dict):
+            raise ValueError("a name that is no text of a line")
         width, facts = float(told_of["width"]), told_of["facts"]
-        return LearnedWord(texts[0], right, wrong, rest, middle, spread, width, texts[1], texts[2], facts)
-    except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
+        word = LearnedWord(texts[0], right, wrong, rest, middle, spread, width, texts[1], texts[2], facts)
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         if isinstance(error, WeightsError):
             raise
         raise WeightsError(f"{str(where)!r} ({' '.join(str(error).split())})", expected=expected) from error
+    if "digest" not in told_of:
+        log.warning("%s has no digest, so that damage would not be noticed: teach %r again", where.name, word.word)
+    elif told_of["digest"] != word.key:
+        raise WeightsError(f"{str(where)!r} was damaged or changed", expected=expected, hint="teach the word again")
+    return word
+
+
+def _is_name(given: object) -> bool:
+    return isinstance(given, str) and given.isprintable() and len(given) <= LONGEST_NAME

@@ -7,12 +7,14 @@ source of a VRT. A link is followed: what it names is written, and the link stay
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from geosam.errors import OptionError, SinkError
+from geosam.locks import LockedFolder
 from geosam.paths import beside
 from geosam.sinks.commit import home_of
 
@@ -130,7 +132,14 @@ def check_together(paths: Iterable[Path]) -> None:
 
 
 def exists(path: str | os.PathLike[str]) -> SinkError:
-    """The error for an output that is there and must not be replaced."""
+    """The error for an output that is there and must not be replaced.
+
+    If the run that wrote it was killed after the last move, its empty folder still lies there; it is removed.
+    """
+    folder = beside(followed(Path(path)), "geosam")
+    if folder.is_dir() and home_of(folder) is None:
+        with suppress(OSError, SinkError):  # somebody works there, or nothing can be removed
+            LockedFolder(folder, str(path)).remove()
     return SinkError(f"{path} exists", hint="choose another name or allow it to be overwritten (--overwrite)")
 
 
