@@ -211,12 +211,13 @@ def test_every_valid_pixel_lies_in_one_segment(size):
     labels = raster(coverage)
     assert np.array_equal(labels > 0, valid)
     areas = np.bincount(labels.ravel(), minlength=len(coverage.segments) + 1)[1:]
-    assert areas.tolist() == coverage.segments.sums[:, AREA].tolist()
+    assert areas.tolist() == coverage.segments.extents.area.tolist()
     assert areas.min() >= 40
-    box = [(s[1].start, s[0].start, s[1].stop, s[0].stop) for s in ndimage.find_objects(labels)]
-    sums = coverage.segments.sums
-    found = np.stack([-sums[:, LEFT], -sums[:, TOP], sums[:, RIGHT], sums[:, BOTTOM]], 1)
-    assert found.tolist() == [list(map(float, each)) for each in box]
+    box = [[s[1].start, s[0].start, s[1].stop, s[0].stop] for s in ndimage.find_objects(labels)]
+    assert coverage.segments.extents.box.tolist() == box
+    near = ndimage.grey_dilation(valid == 0, footprint=ndimage.generate_binary_structure(2, 1))
+    at_nodata = np.unique(labels[near & valid])
+    assert np.flatnonzero(coverage.segments.extents.at_nodata).tolist() == (at_nodata - 1).tolist()
 
 
 def test_blocks_leave_no_trace_in_even_fields():
@@ -258,7 +259,7 @@ def test_coarser_levels_are_unions_of_finer_ones():
         layer, part_of = coverage.coarser(depth)
         labels = raster(layer)
         assert np.array_equal(labels, np.concatenate([[0], part_of])[before])
-        assert np.bincount(labels.ravel())[1:].tolist() == layer.segments.sums[:, AREA].tolist()
+        assert np.bincount(labels.ravel())[1:].tolist() == layer.segments.extents.area.tolist()
         counts.append(labels.max())
     assert counts[0] >= counts[1] >= counts[2]
 

@@ -30,7 +30,6 @@ from geosam.regions import (
     make_block,
     measure_scale,
 )
-from geosam.regions.graph import AREA, BOTTOM, LEFT, RIGHT, RIM, TOP
 from geosam.regions.scene_tree import kept
 from geosam.windows import WindowPlan
 
@@ -215,16 +214,16 @@ def within_limits(run: Run, coverage: Coverage, ids: np.ndarray) -> np.ndarray:
     options = run.request.options
     if options.coverage:
         return np.ones(len(ids), bool)
-    area = coverage.segments.sums[ids - 1, AREA] * run.request.m2_per_px
+    area = coverage.segments.extents.area[ids - 1] * run.request.m2_per_px
     return (area >= options.min_area) & (area <= options.max_area)
 
 
 def region_frame(rows: Rows, ids: np.ndarray, geometries_px: np.ndarray) -> GeoDataFrame:
     """The documented table of segments; their chance to be an object is their predicted IoU."""
     segments = rows.coverage.segments
-    sums = segments.sums[ids - 1]
+    extents = segments.extents.select(ids - 1)
     step = rows.coverage.grid.plan[0].core
-    wide, tall = (sums[:, RIGHT] + sums[:, LEFT]) / step.width, (sums[:, BOTTOM] + sums[:, TOP]) / step.height
+    wide, tall = ((extents.box[:, 2:] - extents.box[:, :2]) / [step.width, step.height]).T
     table = frame(
         geometries_px,
         rows.run.scene,
@@ -232,7 +231,7 @@ def region_frame(rows: Rows, ids: np.ndarray, geometries_px: np.ndarray) -> GeoD
         predicted_iou=segments.chance[ids - 1],
         stability=np.ones(len(ids), np.float32),
         n_windows=(np.ceil(wide) * np.ceil(tall)).astype(np.int32),
-        touches_nodata=sums[:, RIM] > 0,
+        touches_nodata=extents.at_nodata,
         model=rows.run.network.name,
     )
     if rows.parents is not None:

@@ -15,12 +15,13 @@ block        a block of a scene: its grains and its edges
 tiles        blocks put together, without seams
 tree         one step up: merged, measured, scored, cut
 scene_tree   the tree of a scene, tile by tile
+segments     what is known of the segments of a cut
 coverage     the cut as a partition of the valid pixels; the mapping unit
 ===========  ==================================================================================
 """
 
 from geosam.regions.block import Block, Place, empty_block, make_block
-from geosam.regions.coverage import Coverage, Segments, cover
+from geosam.regions.coverage import Coverage, cover
 from geosam.regions.cuts import DETAILS, CutOptions
 from geosam.regions.features import FineFeatures
 from geosam.regions.gradients import Scale, measure_scale
@@ -28,6 +29,7 @@ from geosam.regions.measures import measure_nodes
 from geosam.regions.merging import MergeOptions, Merges, merge
 from geosam.regions.scene_tree import TileGrid, grow_kept, grow_scene
 from geosam.regions.scoring import ScoreHead, load_head
+from geosam.regions.segments import Extents, Segments
 from geosam.regions.tiles import Spot
 from geosam.regions.tree import Grown, Growth
 
@@ -36,6 +38,7 @@ __all__ = [
     "Block",
     "Coverage",
     "CutOptions",
+    "Extents",
     "FineFeatures",
     "Grown",
     "Growth",

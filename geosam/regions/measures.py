@@ -3,6 +3,8 @@
 All measures come from sums that the tree keeps; no node is looked at pixel by pixel.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float32, Int64
 
@@ -41,6 +43,9 @@ NAMES = (
 WIDE = 8
 """A node's surroundings are the first ancestor of at least so many times its area."""
 
+AT_ONCE = 1 << 14
+"""Nodes that are measured at a time, which bounds memory."""
+
 
 def measure_nodes(
     merges: Merges, colour_scale: float, rows: Int64[np.ndarray, "r"] | None = None
@@ -56,14 +61,38 @@ def measure_nodes(
     rows
         Which nodes; all if not given.
     """
-    m = len(merges.sums)
-    rows = np.arange(m) if rows is None else rows
-    area, height, parent = merges.sums[:, AREA], merges.height, merges.parent
-    above = np.where(parent < 0, np.arange(m), parent)
-    grand, wide, sibling = above[above][rows], _wide(above, area)[rows], _siblings(merges)[rows]
-    up = np.where(parent < 0, 1.0, height[above])[rows]
-    far_up = np.where(parent[above] < 0, 1.0, height[above[above]])[rows]
-    above, parent = above[rows], parent[rows]
+    rows = np.arange(len(merges.sums)) if rows is None else rows
+    kin = _Kin.of(merges)
+    measured = np.empty((len(rows), len(NAMES)), np.float32)
+    for first in range(0, len(rows), AT_ONCE):
+        measured[first : first + AT_ONCE] = _measure(merges, kin, colour_scale, rows[first : first + AT_ONCE])
+    return measured
+
+
+@dataclass(frozen=True, eq=False)
+class _Kin:
+    """For each node its parent, -1 for a root; the node above, itself for a root; its surroundings; its sibling."""
+
+    parent: Int64[np.ndarray, "n"]
+    above: Int64[np.ndarray, "n"]
+    wide: Int64[np.ndarray, "n"]
+    sibling: Int64[np.ndarray, "n"]
+
+    @classmethod
+    def of(cls, merges: Merges) -> "_Kin":
+        parent = merges.parent
+        above = np.where(parent < 0, np.arange(len(parent)), parent)
+        return cls(parent, above, _wide(above, merges.sums[:, AREA]), _siblings(merges))
+
+
+def _measure(
+    merges: Merges, kin: _Kin, colour_scale: float, rows: Int64[np.ndarray, "r"]
+) -> Float32[np.ndarray, "r m"]:
+    area, height = merges.sums[:, AREA], merges.height
+    parent, above, wide, sibling = (each[rows] for each in (kin.parent, kin.above, kin.wide, kin.sibling))
+    grand = kin.above[above]
+    up = np.where(parent < 0, 1.0, height[above])
+    far_up = np.where(kin.parent[above] < 0, 1.0, height[grand])
     sums, past, border = merges.sums[rows], merges.past[rows], merges.outline[rows]
     own = _Appearance(sums, colour_scale)
     of_sibling = own.of(merges.sums[sibling])

@@ -123,9 +123,9 @@ def grow_scene(grid: TileGrid, blocks: Iterator[tuple[Spot, Grown]], how: Growth
             return grown
         below = {member: climb(level - 1, member) for member in grid.members(level, spot)}
         joined = join_tiles({member: grown.tile for member, grown in below.items()}, grid.ends(level, spot))
-        grown = grow_joined(joined, below, how)
+        grown, stage = grow_joined(joined, below, how)
         parts = {f"region_of-{row}-{col}": regions for (row, col), regions in joined.region_of.items()}
-        keep.put(stage_name(level, spot), {**grown.stage.to_arrays(), **parts}, packed=False)
+        keep.put(stage_name(level, spot), {**stage.to_arrays(), **parts}, packed=False)
         return grown
 
     climb(grid.top, (0, 0))
@@ -134,13 +134,13 @@ def grow_scene(grid: TileGrid, blocks: Iterator[tuple[Spot, Grown]], how: Growth
 def grow_kept(spot: Spot, make: Callable[[], Block], how: Growth, keep: Keep) -> Grown:
     """Grow the tree of a block, or take what an earlier run has kept of it."""
     arrays = keep.get(stage_name(0, spot))
-    if arrays is None:
-        block = make()
-        grown = grow_block(block, how)
-        keep.put(labels_name(spot), {"labels": block.labels.astype(np.min_scalar_type(len(block.graph)))})
-        arrays = grown.to_arrays()
-        keep.put(stage_name(0, spot), arrays, packed=False)
-    return Grown.from_arrays(arrays)
+    if arrays is not None:
+        return Grown.from_arrays(arrays)
+    block = make()
+    grown, stage = grow_block(block, how)
+    keep.put(labels_name(spot), {"labels": block.labels.astype(np.min_scalar_type(len(block.graph)))})
+    keep.put(stage_name(0, spot), {**stage.to_arrays(), **grown.to_arrays()}, packed=False)
+    return grown
 
 
 def kept(grid: TileGrid, keep: Keep) -> set[Spot]:

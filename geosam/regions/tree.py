@@ -108,7 +108,7 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Grown:
-    """A tile after merging.
+    """A tile after merging: what goes on to grow where it is put together with others.
 
     Attributes
     ----------
@@ -116,13 +116,10 @@ class Grown:
         Its roots.
     split
         ``levels roots``: the worth of the best cut of each root's parts.
-    stage
-        What is kept of its trees.
     """
 
     tile: Tile
     split: Float64[np.ndarray, "l r"]
-    stage: Stage
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays for a journal."""
@@ -133,7 +130,7 @@ class Grown:
             for number, edge in enumerate(self.tile.edges)
             for name in ("region", "strength", "outlet")
         }
-        return {**self.stage.to_arrays(), **rest, **edges, "split": self.split}
+        return {**rest, **edges, "split": self.split}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Grown":
@@ -142,10 +139,10 @@ class Grown:
         one, two, three, four = (
             Edge(*(arrays[f"edge{number}_{name}"] for name in ("region", "strength", "outlet"))) for number in range(4)
         )
-        return cls(Tile(graph, (one, two, three, four)), arrays["split"], Stage.from_arrays(arrays))
+        return cls(Tile(graph, (one, two, three, four)), arrays["split"])
 
 
-def grow(part: Block | Joined, split: Float64[np.ndarray, "l n"], how: Growth) -> Grown:
+def grow(part: Block | Joined, split: Float64[np.ndarray, "l n"], how: Growth) -> tuple[Grown, Stage]:
     """Merge the regions of a tile as far as what is known allows, and choose among the nodes.
 
     Parameters
@@ -156,6 +153,10 @@ def grow(part: Block | Joined, split: Float64[np.ndarray, "l n"], how: Growth) -
         For each level and region the worth of the best cut of what it was made of, ``-inf`` if it is a grain.
     how
         Scale, scores and levels.
+
+    Returns
+    -------
+    What goes on, and what is kept of its trees.
     """
     graph = part.graph
     links = (part.ends, part.borders) if isinstance(part, Joined) else (graph.ends, graph.borders)
@@ -181,15 +182,15 @@ def grow(part: Block | Joined, split: Float64[np.ndarray, "l n"], how: Growth) -
         links[0],
         links[1],
     )
-    return Grown(Tile(merges.rest, (one, two, three, four)), np.stack(splits), stage)
+    return Grown(Tile(merges.rest, (one, two, three, four)), np.stack(splits)), stage
 
 
-def grow_block(block: Block, how: Growth) -> Grown:
+def grow_block(block: Block, how: Growth) -> tuple[Grown, Stage]:
     """Merge the grains of a block."""
     return grow(block, np.full((len(how.levels), len(block.graph)), -np.inf), how)
 
 
-def grow_joined(joined: Joined, below: Mapping[Spot, Grown], how: Growth) -> Grown:
+def grow_joined(joined: Joined, below: Mapping[Spot, Grown], how: Growth) -> tuple[Grown, Stage]:
     """Go on merging where tiles were put together."""
     split = np.full((len(how.levels), len(joined.graph)), -np.inf)
     for spot, grown in below.items():
