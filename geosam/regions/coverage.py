@@ -14,6 +14,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from geosam.arrays import Labels
+from geosam.regions.choice import Growth, choose_nodes, load_choice
 from geosam.regions.cuts import follow
 from geosam.regions.graph import AREA, add_up, sum_links
 from geosam.regions.merging import MergeOptions, appearance
@@ -97,24 +98,21 @@ class Coverage:
         return found
 
 
-def cover(
-    grid: TileGrid, keep: Keep, *, levels: int = 1, least_px: float | int = 0.0, colour: float | int = 1.0
-) -> Coverage:
+def cover(grid: TileGrid, keep: Keep, how: Growth, *, least_px: float | int = 0.0) -> Coverage:
     """Cut the tree of a scene.
 
     Parameters
     ----------
     grid, keep
         As `geosam.regions.scene_tree.grow_scene` was given.
-    levels
-        How many cuts there are.
+    how
+        Scale, scores and levels.
     least_px
         Segments of fewer pixels join a neighbour, if they have one.
-    colour
-        `Scale.colour` of the scene.
     """
-    found = hand_down(grid, keep, levels=levels, least_px=least_px)
-    group, segments = absorb(found, least_px, colour)
+    choose_nodes(grid, keep, how)
+    found = hand_down(grid, keep, levels=len(how.levels), least_px=least_px)
+    group, segments = absorb(found, least_px, how.colour)
     order = segments.extents.from_top()
     return Coverage(grid, keep, (_ranks(order)[group] + 1).astype(np.int32), segments.select(order))
 
@@ -162,29 +160,31 @@ class _Way:
 
     def descend(self, grid: TileGrid, level: int, spot: Spot, given: Int64[np.ndarray, "l r"]) -> None:
         """Hand segments down from a tile's roots; -1 where these are cut."""
-        stage, region_of = load_stage(self.keep, level, spot)
-        whole = np.full((self.levels, len(stage.chance)), -1)
+        stage, joins = load_stage(self.keep, level, spot)
+        choice = load_choice(self.keep, level, spot)
+        whole = np.full((self.levels, len(stage.sums)), -1)
         whole[:, stage.roots] = given
         for depth in reversed(range(self.levels)):  # the coarsest first: its segments hold those of the finer ones
             start = self.counts[depth]
-            nodes = follow(stage.children, stage.rounds, stage.take[depth], whole[depth], first_id=start)
-            self._add(stage.sums, stage.chance, depth, nodes, whole)
+            nodes = follow(stage.children, stage.rounds, choice.take[depth], whole[depth], first_id=start)
+            self._add(stage.sums, choice.chance, depth, nodes, whole)
         self._link(whole[0], stage.ends, stage.borders)
         if level == 0:
-            self.keep.put(cut_name(spot), {"segment": whole[0, : stage.rounds[0]].astype(np.int32)})
-        for member, regions in region_of.items():
+            self.keep.put(cut_name(spot), {"segment": whole[0, : stage.leaves].astype(np.int32)})
+        for member, regions in joins.region_of.items():
             self.descend(grid, level - 1, member, whole[:, regions])
 
     def begin(self, grid: TileGrid) -> None:
         """Begin with the roots of the whole."""
         stage, _ = load_stage(self.keep, grid.top, (0, 0))
+        choice = load_choice(self.keep, grid.top, (0, 0))
         given = np.full((self.levels, len(stage.roots)), -1)
         for depth in reversed(range(self.levels)):
-            rows = np.flatnonzero(stage.take[depth, stage.roots])
+            rows = np.flatnonzero(choice.take[depth, stage.roots])
             given[depth, rows] = np.arange(len(rows))
-            whole = np.full((self.levels, len(stage.chance)), -1)
+            whole = np.full((self.levels, len(stage.sums)), -1)
             whole[:, stage.roots] = given
-            self._add(stage.sums, stage.chance, depth, stage.roots[rows], whole)
+            self._add(stage.sums, choice.chance, depth, stage.roots[rows], whole)
         self.descend(grid, grid.top, (0, 0), given)
 
     def finish(self) -> _Found:
