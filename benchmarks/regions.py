@@ -1,6 +1,6 @@
 """What the region tree finds beside a grid of clicks and beside superpixels, on labelled pictures.
 
-``python benchmarks/regions.py SET [--windows 4] [--methods fast,clicks,…] [--out benchmarks/regions.csv]``
+``python benchmarks/regions.py SET [--windows 4] [--methods fast,clicks,…] [--seed 0] [--out benchmarks/regions.csv]``
 
 Methods take turns window by window in one run. Superpixels get as many segments as the tree gives in that window.
 
@@ -136,7 +136,7 @@ def measured(labels: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> tuple[
     }
 
 
-def chosen(folder: Path, windows: int, sources: list[str]) -> Iterator[Look]:
+def chosen(folder: Path, windows: int, sources: list[str], seed: int) -> Iterator[Look]:
     """Windows with known masks, so many of each source, from different pictures as far as there are."""
     seen: dict[str, int] = defaultdict(int)
     pictures = [each for each in list_pictures(folder, sources=sources) if each.label_format != "boxes"]
@@ -144,7 +144,7 @@ def chosen(folder: Path, windows: int, sources: list[str]) -> Iterator[Look]:
     for each in pictures:
         turns[each.source].append(each)
     for source, some in turns.items():
-        spread = [some[k] for k in np.random.default_rng(0).permutation(len(some))]
+        spread = [some[k] for k in np.random.default_rng(seed).permutation(len(some))]
         for look in looks(spread):
             if look.targets and look.targets[0].exact:
                 seen[source] += 1
@@ -188,12 +188,13 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=4)
     parser.add_argument("--methods", default="fast,clicks,slic,felzenszwalb,mean shift")
     parser.add_argument("--sources", default="")
+    parser.add_argument("--seed", type=int, default=0, help="another one draws other pictures")
     parser.add_argument("--model", default="nano")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/regions.csv"))
     asked = parser.parse_args()
     model = geosam.load_model(asked.model)
     tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
-    for look in chosen(asked.folder, asked.windows, [each for each in asked.sources.split(",") if each]):
+    for look in chosen(asked.folder, asked.windows, [each for each in asked.sources.split(",") if each], asked.seed):
         truth, lengths = truth_of(look), lengths_of(look)
         chip = look.chip()
         count = 0

@@ -1,6 +1,7 @@
 """What a plan says beforehand is what a run then does: a network of fixed cost, and a clock that it alone moves."""
 
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 import geosam
 from geosam.cli import app
-from geosam.pipeline import forecast
+from geosam.pipeline import forecast, regions
 from geosam.prompts import Prompt
 from geosam.scene import open_scene
 from geosam.segmenter import Clicks, Features, Recipe
@@ -189,8 +190,28 @@ def test_a_scene_without_data_costs_nothing(tmp_path: Path, network: Priced, mon
     assert sys.modules[forecast.__module__].NOTHING.peak_bytes == said.peak_bytes
 
 
-def test_words_are_forecast_by_the_windows_that_they_are_read_in(tmp_path: Path):
+@pytest.mark.parametrize("shape", [(128, 128), (200, 300), (260, 520)])
+def test_a_coverage_takes_its_passes_and_the_ground_that_each_window_owns(
+    tmp_path: Path, network: Priced, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
+):
+    """Windows overlap; a tree grows on each pixel once."""
+    grow = regions.make_block
+
+    def priced(pixels, valid, fine, scale, place):
+        Priced.clock += 1e-4 * place.shape[0] * place.shape[1]
+        return grow(pixels, valid, fine, scale, place)
+
+    monkeypatch.setattr("geosam.pipeline.regions.make_block", priced)
+    path = coordinate_scene(tmp_path / "xy.tif", shape)
+    said = geosam.plan(path, model=network, coverage=True)
+    seconds, passes, _ = taken(lambda: geosam.segment(path, model=network, coverage=True))
+    assert said.passes == passes
+    assert said.seconds == pytest.approx(seconds)
+
+
+def test_words_are_forecast_by_the_windows_that_they_are_read_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """One word takes what a coverage takes, and its reading; a finder looks into the windows of the plan."""
+    monkeypatch.setattr("geosam.pipeline.calibration.now", time.perf_counter)
     path, network = coordinate_scene(tmp_path / "xy.tif", (200, 300)), Priced(side=128, channels=2)
     covered = geosam.plan(path, model=network, coverage=True)
     named = geosam.plan(open_scene(path), model=network, text="building")

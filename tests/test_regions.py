@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from geosam.errors import ModelError, WeightsError
+from geosam.evaluation.ground import shared_px
 from geosam.regions import (
     DETAILS,
     CutOptions,
@@ -33,6 +34,7 @@ from geosam.regions.cuts import best_cut
 from geosam.regions.graph import AREA, BOTTOM, COLOUR, LEFT, RIGHT, TOP, sum_links
 from geosam.regions.leaves import find_leaves
 from geosam.regions.measures import NAMES
+from geosam.regions.nodes import Nodes
 from geosam.windows import WindowPlan
 
 
@@ -82,10 +84,10 @@ def covered(pixels, valid, *, size, levels=DETAILS["normal"][:1], least_px=0.0, 
         for spot in grid.blocks():
             at = grid.place(spot)
             whole = Place(at.row, at.col, at.row, at.col, at.shape, at.ends)
-            yield spot, grow_kept(spot, lambda: make_block(pixels, valid, fine, scale, whole), how, keep)  # noqa: B023 - called at once
+            yield spot, grow_kept(spot, lambda: make_block(pixels, valid, fine, scale, whole), scale.colour, keep)  # noqa: B023 - called at once
 
-    grow_scene(grid, blocks(), how, keep)
-    return cover(grid, keep, levels=len(levels), least_px=least_px, colour=scale.colour)
+    grow_scene(grid, blocks(), scale.colour, keep)
+    return cover(grid, keep, how, least_px=least_px)
 
 
 def raster(coverage):
@@ -211,12 +213,13 @@ def test_every_valid_pixel_lies_in_one_segment(size):
     labels = raster(coverage)
     assert np.array_equal(labels > 0, valid)
     areas = np.bincount(labels.ravel(), minlength=len(coverage.segments) + 1)[1:]
-    assert areas.tolist() == coverage.segments.sums[:, AREA].tolist()
+    assert areas.tolist() == coverage.segments.extents.area.tolist()
     assert areas.min() >= 40
-    box = [(s[1].start, s[0].start, s[1].stop, s[0].stop) for s in ndimage.find_objects(labels)]
-    sums = coverage.segments.sums
-    found = np.stack([-sums[:, LEFT], -sums[:, TOP], sums[:, RIGHT], sums[:, BOTTOM]], 1)
-    assert found.tolist() == [list(map(float, each)) for each in box]
+    box = [[s[1].start, s[0].start, s[1].stop, s[0].stop] for s in ndimage.find_objects(labels)]
+    assert coverage.segments.extents.box.tolist() == box
+    near = ndimage.grey_dilation(valid == 0, footprint=ndimage.generate_binary_structure(2, 1))
+    at_nodata = np.unique(labels[near & valid])
+    assert np.flatnonzero(coverage.segments.extents.at_nodata).tolist() == (at_nodata - 1).tolist()
 
 
 def test_blocks_leave_no_trace_in_even_fields():
@@ -236,6 +239,32 @@ def test_blocks_leave_no_trace_in_even_fields():
         lines = np.moveaxis(differs, axis, 0)
         across[axis] = lines[on].mean(), lines[~on].mean()
     assert across[:, 0].mean() <= 1.5 * across[:, 1].mean()
+
+
+@pytest.mark.parametrize("size", [128, 64])
+def test_segments_are_those_of_one_block_wherever_blocks_end(size):
+    """Nodes are measured when all is known; only grains of less than 16 px at an edge settle otherwise."""
+    found = []
+    for seed in range(3):
+        pixels, _ = fields((260, 250), seed, noise=16)
+        valid = np.ones((260, 250), bool)
+        valid[40:80, 30:90] = False
+        whole, parted = (raster(covered(pixels, valid, size=side, least_px=30)) for side in (300, size))
+        shared = shared_px(whole, parted)
+        found.append((shared / (shared.sum(1, keepdims=True) + shared.sum(0) - shared))[1:, 1:].max(1))
+    assert np.mean(np.concatenate(found) >= 0.95) > 0.9
+
+
+@given(st.integers(0, 30))
+@settings(max_examples=10)
+def test_nodes_are_measured_alike_in_a_part_of_their_tree(seed):
+    """Measures look at no more kin than `Nodes.around` takes along."""
+    *_, merges, scale = tree((60, 70), seed)
+    nodes = Nodes(merges.sums, merges.past, merges.outline, merges.parent, merges.sibling)
+    rows = np.random.default_rng(seed).choice(len(nodes), 20, replace=False)
+    part, at = nodes.around(rows)
+    assert len(part) < len(nodes)
+    assert np.array_equal(measure_nodes(nodes, scale.colour, rows), measure_nodes(part, scale.colour, at))
 
 
 def test_an_interrupted_run_gives_the_same():
@@ -258,7 +287,7 @@ def test_coarser_levels_are_unions_of_finer_ones():
         layer, part_of = coverage.coarser(depth)
         labels = raster(layer)
         assert np.array_equal(labels, np.concatenate([[0], part_of])[before])
-        assert np.bincount(labels.ravel())[1:].tolist() == layer.segments.sums[:, AREA].tolist()
+        assert np.bincount(labels.ravel())[1:].tolist() == layer.segments.extents.area.tolist()
         counts.append(labels.max())
     assert counts[0] >= counts[1] >= counts[2]
 

@@ -1,7 +1,6 @@
 """What a run will cost: counted on the scene, and reckoned with what this machine was measured to take."""
 
 import tempfile
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,19 +10,25 @@ import numpy as np
 import shapely
 from rasterio.windows import Window
 
+from geosam.embeddings import embed
 from geosam.execute import Journal
 from geosam.masks.everything import grid_points
+from geosam.pipeline import calibration
 from geosam.pipeline.calibration import NOTHING, calibrated, peak_bytes
 from geosam.pipeline.concepts import find_concepts
 from geosam.pipeline.hierarchy import VIEWS
 from geosam.pipeline.kinds import kinds_seconds
 from geosam.pipeline.prompted import on_level, pyramid
-from geosam.pipeline.regions import find_regions, tree_grid
+from geosam.pipeline.regions import LOOKS, find_regions, tree_grid
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.pipeline.words import find_words
+from geosam.regions import FineFeatures
 from geosam.segmenter import WordFinder
 from geosam.windows import WindowPlan
+
+MEASURED = 3
+"""Windows, spread over the scene, on which a region tree is timed: ground differs."""
 
 INSET_PX = 1e-3
 """By how much a window's outline is drawn inside it, so that rounding does not add a row of pixels."""
@@ -79,7 +84,7 @@ def _forecast(request: Request) -> Forecast:
         counted = _each_alike(request, plan, find_concepts)
     elif request.prompts is None and request.options.grows_tree:
         plan = tree_grid(request).plan
-        counted = _each_alike(request, plan, find_words if request.asked else find_regions)
+        counted = _grown(request, plan, find_words if request.asked else find_regions)
     else:
         counted = _everything(request, plan) if request.prompts is None else _prompted(request, plan)
     return Forecast(shape=request.scene.shape, window=plan.size, overlap=plan.overlap, **counted)
@@ -106,16 +111,39 @@ def _everything(request: Request, plan: WindowPlan) -> dict[str, Any]:
 
 
 def _each_alike(request: Request, plan: WindowPlan, find: Callable[[Run], Iterator[Any]]) -> dict[str, Any]:
-    """What windows take that all take the same, by one of them: those of a region tree, and those read for words."""
+    """What windows take that all take the same, by one of them."""
     full = [planned for planned in plan if request.scene.has_data(planned.window)]
     seconds = seconds_alone(request, full[len(full) // 2].window, find) if full else 0.0
+    return _counted(plan, len(full), seconds * len(full), peak_bytes())
+
+
+def _grown(request: Request, plan: WindowPlan, find: Callable[[Run], Iterator[Any]]) -> dict[str, Any]:
+    """What a region tree takes, by some windows: a pass for each window, and all else by the ground it owns."""
+    full = [planned for planned in plan if request.scene.has_data(planned.window)]
+    chosen = [full[k].window for k in np.unique(np.linspace(0, len(full) - 1, MEASURED + 2)[1:-1].round().astype(int))]
+    passes, whole, held = [], [], 0
+    for window in chosen:
+        whole.append(seconds_alone(request, window, find))
+        begin = calibration.now()
+        chip = request.scene.read(window)
+        seen = embed(chip, request.network)
+        passes.append(calibration.now() - begin)
+        held = chip.pixels.nbytes + chip.valid.nbytes + FineFeatures.of(seen, request.network).values.nbytes
+    measured_px = sum(window.width * window.height for window in chosen)
+    owned_px = sum(planned.core.width * planned.core.height for planned in full)
+    rest = max(sum(whole) - sum(passes), 0.0) * owned_px / max(measured_px, 1)
+    seconds = float(np.mean(passes)) * len(full) + rest if full else 0.0
+    return _counted(plan, len(full), seconds, peak_bytes() + held * (min(len(full), LOOKS) - 1) if full else 0)
+
+
+def _counted(plan: WindowPlan, passes: int, seconds: float, most: int) -> dict[str, Any]:
     return {
         "windows": plan.count,
-        "empty": plan.count - len(full),
+        "empty": plan.count - passes,
         "points": 0,
         "prompts": 0,
-        "seconds": seconds * len(full),
-        "peak_bytes": peak_bytes(),
+        "seconds": seconds,
+        "peak_bytes": most,
     }
 
 
@@ -126,10 +154,10 @@ def seconds_alone(request: Request, window: Window, find: Callable[[Run], Iterat
     alone = replace(request, scene=request.scene.within(request.scene.to_world(outline_px)[0]))
     taken = 0.0
     for _ in range(2):
-        begin = time.perf_counter()
+        begin = calibration.now()
         with tempfile.TemporaryDirectory(prefix="geosam-calibration-") as folder, Journal(folder, "") as journal:
             deque(find(Run(alone, journal)), maxlen=0)
-        taken = time.perf_counter() - begin
+        taken = calibration.now() - begin
     return taken
 
 

@@ -17,10 +17,10 @@ from geosam.regions import (
     Block,
     Coverage,
     FineFeatures,
-    Grown,
     Growth,
     Scale,
     Spot,
+    Tile,
     TileGrid,
     cover,
     empty_block,
@@ -30,7 +30,6 @@ from geosam.regions import (
     make_block,
     measure_scale,
 )
-from geosam.regions.graph import AREA, BOTTOM, LEFT, RIGHT, RIM, TOP
 from geosam.regions.scene_tree import kept
 from geosam.windows import WindowPlan
 
@@ -127,9 +126,9 @@ def cover_scene(run: Run) -> Coverage:
     scale = scene_scale(run, looks)
     levels = DETAILS[options.detail or "normal"][: None if options.hierarchy else 1]
     how = Growth(scale.colour, load_head(), levels)
-    grow_scene(grid, grow_blocks(run, looks, scale, how), how, run.journal)
+    grow_scene(grid, grow_blocks(run, looks, scale), scale.colour, run.journal)
     least_px = max(options.min_area / run.request.m2_per_px, LEAST_PX) if options.coverage else LEAST_PX
-    return cover(grid, run.journal, levels=len(levels), least_px=least_px, colour=scale.colour)
+    return cover(grid, run.journal, how, least_px=least_px)
 
 
 class Look(NamedTuple):
@@ -186,7 +185,7 @@ def scene_scale(run: Run, looks: Looks) -> Scale:
     return Scale.from_arrays(run.once("regions-scale", make))
 
 
-def grow_blocks(run: Run, looks: Looks, scale: Scale, how: Growth) -> Iterator[tuple[Spot, Grown]]:
+def grow_blocks(run: Run, looks: Looks, scale: Scale) -> Iterator[tuple[Spot, Tile]]:
     """Every block after merging, in the order in which they are put together."""
     spots = list(looks.grid.blocks())
     done = kept(looks.grid, run.journal)
@@ -195,7 +194,7 @@ def grow_blocks(run: Run, looks: Looks, scale: Scale, how: Growth) -> Iterator[t
     fresh = looks.each(todo)
     items = ((spot, next(fresh) if spot in looks.full and spot not in done else None) for spot in spots)
 
-    def grow(item: tuple[Spot, Look | None]) -> tuple[Spot, Grown]:
+    def grow(item: tuple[Spot, Look | None]) -> tuple[Spot, Tile]:
         spot, look = item
         place = looks.grid.place(spot)
 
@@ -204,7 +203,7 @@ def grow_blocks(run: Run, looks: Looks, scale: Scale, how: Growth) -> Iterator[t
                 return empty_block(place, scale.basis.shape[1])
             return make_block(look.pixels, look.valid, look.fine, scale, place)
 
-        return spot, grow_kept(spot, make, how, run.journal)
+        return spot, grow_kept(spot, make, scale.colour, run.journal)
 
     grown = run_in_order(grow, items, threads=ABREAST, ahead=1)
     yield from run.progress.track(grown, "segment", total=len(spots))
@@ -215,16 +214,16 @@ def within_limits(run: Run, coverage: Coverage, ids: np.ndarray) -> np.ndarray:
     options = run.request.options
     if options.coverage:
         return np.ones(len(ids), bool)
-    area = coverage.segments.sums[ids - 1, AREA] * run.request.m2_per_px
+    area = coverage.segments.extents.area[ids - 1] * run.request.m2_per_px
     return (area >= options.min_area) & (area <= options.max_area)
 
 
 def region_frame(rows: Rows, ids: np.ndarray, geometries_px: np.ndarray) -> GeoDataFrame:
     """The documented table of segments; their chance to be an object is their predicted IoU."""
     segments = rows.coverage.segments
-    sums = segments.sums[ids - 1]
+    extents = segments.extents.select(ids - 1)
     step = rows.coverage.grid.plan[0].core
-    wide, tall = (sums[:, RIGHT] + sums[:, LEFT]) / step.width, (sums[:, BOTTOM] + sums[:, TOP]) / step.height
+    wide, tall = ((extents.box[:, 2:] - extents.box[:, :2]) / [step.width, step.height]).T
     table = frame(
         geometries_px,
         rows.run.scene,
@@ -232,7 +231,7 @@ def region_frame(rows: Rows, ids: np.ndarray, geometries_px: np.ndarray) -> GeoD
         predicted_iou=segments.chance[ids - 1],
         stability=np.ones(len(ids), np.float32),
         n_windows=(np.ceil(wide) * np.ceil(tall)).astype(np.int32),
-        touches_nodata=sums[:, RIM] > 0,
+        touches_nodata=extents.at_nodata,
         model=rows.run.network.name,
     )
     if rows.parents is not None:

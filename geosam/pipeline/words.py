@@ -23,7 +23,6 @@ from geosam.polygons import frame, outline, polygonize
 from geosam.recognition import Describer, KindReader, RegionFeatures, RegionSums, pool
 from geosam.recognition.scenes import OVERLAP, WINDOW, aligned
 from geosam.regions import Coverage
-from geosam.regions.graph import AREA, BOTTOM, LEFT, RIM, TOP, add_up
 from geosam.segmenter import WordReader
 from geosam.windows import PlannedWindow, WindowPlan
 
@@ -219,28 +218,28 @@ def choose(
     joined = taken[one] & taken[other] & (best[one] == best[other]) & spreads[best[one]]
     same = coo_array((np.ones(int(joined.sum()), bool), (one[joined], other[joined])), shape=(n, n))
     group = connected_components(same, directed=False)[1].astype(np.int64) if n else np.zeros(0, np.int64)
-    sums = add_up(segments.sums, group, int(group.max(initial=-1)) + 1)
-    area = sums[:, AREA] * request.m2_per_px
-    first = np.full(len(sums), n)
+    whole = segments.extents.merged(group, int(group.max(initial=-1)) + 1)
+    area = whole.area * request.m2_per_px
+    first = np.full(len(whole), n)
     np.minimum.at(first, group, np.arange(n))
     kept = taken[first] & (area >= request.options.min_area) & (area <= request.options.max_area)
-    order = np.lexsort((-sums[:, LEFT], -sums[:, TOP]))
+    order = whole.from_top()
     order = order[kept[order]]
-    number = np.zeros(len(sums), np.int32)
+    number = np.zeros(len(whole), np.int32)
     number[order] = np.arange(1, len(order) + 1)
-    weight = segments.sums[:, AREA]
+    weight = segments.extents.area
 
     def mean(values: np.ndarray) -> np.ndarray:
-        total = np.bincount(group, values.astype(np.float64) * weight, len(sums))
-        return (total / np.maximum(sums[:, AREA], 1))[order].astype(np.float32)
+        total = np.bincount(group, values.astype(np.float64) * weight, len(whole))
+        return (total / np.maximum(whole.area, 1))[order].astype(np.float32)
 
     return Objects(
         np.concatenate([[0], number[group]]).astype(np.int32),
         best[first[order]],
         mean(top),
         mean(segments.chance),
-        sums[order, BOTTOM].astype(np.int64),
-        sums[order, RIM] > 0,
+        whole.box[order, 3].astype(np.int64),
+        whole.at_nodata[order],
     )
 
 

@@ -8,19 +8,23 @@ gradients    boundary strength, in units of the whole scene
 leaves       basins of the boundary strength, by steepest descent; grains
 graph        regions and their neighbours, as sums that add up
 merging      neighbours become one region, in rounds of reciprocal nearest neighbours
+nodes        nodes of trees with their kin, also beyond a tile's edge
 measures     what tells an object from other nodes
 scoring      the chance of a node to be an object
 cuts         the cut that promises most, by dynamic programming; levels
 block        a block of a scene: its grains and its edges
 tiles        blocks put together, without seams
-tree         one step up: merged, measured, scored, cut
+tree         one step up: the regions of a tile merged
 scene_tree   the tree of a scene, tile by tile
+choice       which nodes are taken: scored from the top down, weighed from the bottom up
+segments     what is known of the segments of a cut
 coverage     the cut as a partition of the valid pixels; the mapping unit
 ===========  ==================================================================================
 """
 
 from geosam.regions.block import Block, Place, empty_block, make_block
-from geosam.regions.coverage import Coverage, Segments, cover
+from geosam.regions.choice import Growth
+from geosam.regions.coverage import Coverage, cover
 from geosam.regions.cuts import DETAILS, CutOptions
 from geosam.regions.features import FineFeatures
 from geosam.regions.gradients import Scale, measure_scale
@@ -28,16 +32,16 @@ from geosam.regions.measures import measure_nodes
 from geosam.regions.merging import MergeOptions, Merges, merge
 from geosam.regions.scene_tree import TileGrid, grow_kept, grow_scene
 from geosam.regions.scoring import ScoreHead, load_head
-from geosam.regions.tiles import Spot
-from geosam.regions.tree import Grown, Growth
+from geosam.regions.segments import Extents, Segments
+from geosam.regions.tiles import Spot, Tile
 
 __all__ = [
     "DETAILS",
     "Block",
     "Coverage",
     "CutOptions",
+    "Extents",
     "FineFeatures",
-    "Grown",
     "Growth",
     "MergeOptions",
     "Merges",
@@ -46,6 +50,7 @@ __all__ = [
     "ScoreHead",
     "Segments",
     "Spot",
+    "Tile",
     "TileGrid",
     "cover",
     "empty_block",

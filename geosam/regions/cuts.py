@@ -10,11 +10,10 @@ Prices give levels: where the price is higher segments are unions of those of a 
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
-
-from geosam.regions.merging import Merges
 
 NEVER = -1e6
 """Worth of a node that must not be taken if it can be avoided; what remains of it when summed is exact."""
@@ -59,14 +58,23 @@ DETAILS = {
 """By name, the cut that is the map, and two coarser ones, whose segments are unions of those of the finer."""
 
 
+@runtime_checkable
+class Trees(Protocol):
+    """Trees that are cut, as `geosam.regions.merging.Merges` has them."""
+
+    children: Int64[np.ndarray, "m 2"]
+    rounds: tuple[int, ...]
+    roots: Int64[np.ndarray, "r"]
+
+
 def best_cut(
-    merges: Merges, worth: Float64[np.ndarray, "n"], split: Float64[np.ndarray, "l"]
+    trees: Trees, worth: Float64[np.ndarray, "n"], split: Float64[np.ndarray, "l"]
 ) -> tuple[Bool[np.ndarray, "n"], Float64[np.ndarray, "r"]]:
     """Which nodes to take whole, if what they are part of is not.
 
     Parameters
     ----------
-    merges
+    trees
         The trees.
     worth
         Of each node.
@@ -78,15 +86,15 @@ def best_cut(
     -------
     The flags, and for each root the worth of the best cut of its parts.
     """
-    n = merges.leaves
+    n = trees.rounds[0]
     apart = np.concatenate([split, np.zeros(len(worth) - n)])
     best = worth.copy()
     best[:n] = np.maximum(worth[:n], split)
-    for first, last in pairwise(merges.rounds):
-        one, other = merges.children[first - n : last - n].T
+    for first, last in pairwise(trees.rounds):
+        one, other = trees.children[first - n : last - n].T
         apart[first:last] = best[one] + best[other]
         best[first:last] = np.maximum(worth[first:last], apart[first:last])
-    return worth >= apart, apart[merges.roots]
+    return worth >= apart, apart[trees.roots]
 
 
 def follow(

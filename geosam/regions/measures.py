@@ -3,6 +3,8 @@
 All measures come from sums that the tree keeps; no node is looked at pixel by pixel.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float32, Int64
 
@@ -15,6 +17,7 @@ from geosam.regions.graph import (
     EDGE,
     ENERGY,
     FEATURES,
+    HEIGHT,
     INNER,
     LAST,
     LEFT,
@@ -25,7 +28,7 @@ from geosam.regions.graph import (
     TOP,
     WITHIN,
 )
-from geosam.regions.merging import Merges
+from geosam.regions.nodes import WIDE, Kindred
 
 NAMES = (
     "log area", "aspect", "extent", "roughness", "rim", "outline", "inner seams", "height", "parent height",
@@ -38,36 +41,60 @@ NAMES = (
 )  # fmt: skip
 """The measures, in order."""
 
-WIDE = 8
-"""A node's surroundings are the first ancestor of at least so many times its area."""
+AT_ONCE = 1 << 14
+"""Nodes that are measured at a time, which bounds memory."""
 
 
 def measure_nodes(
-    merges: Merges, colour_scale: float, rows: Int64[np.ndarray, "r"] | None = None
+    nodes: Kindred, colour_scale: float, rows: Int64[np.ndarray, "r"] | None = None
 ) -> Float32[np.ndarray, "r m"]:
     """Measures of nodes, by `NAMES`.
 
     Parameters
     ----------
-    merges
-        The tree.
+    nodes
+        The tree, or trees.
     colour_scale
         `Scale.colour`.
     rows
         Which nodes; all if not given.
     """
-    m = len(merges.sums)
-    rows = np.arange(m) if rows is None else rows
-    area, height, parent = merges.sums[:, AREA], merges.height, merges.parent
-    above = np.where(parent < 0, np.arange(m), parent)
-    grand, wide, sibling = above[above][rows], _wide(above, area)[rows], _siblings(merges)[rows]
-    up = np.where(parent < 0, 1.0, height[above])[rows]
-    far_up = np.where(parent[above] < 0, 1.0, height[above[above]])[rows]
-    above, parent = above[rows], parent[rows]
-    sums, past, border = merges.sums[rows], merges.past[rows], merges.outline[rows]
+    rows = np.arange(len(nodes.sums)) if rows is None else rows
+    kin = _Kin.of(nodes)
+    measured = np.empty((len(rows), len(NAMES)), np.float32)
+    for first in range(0, len(rows), AT_ONCE):
+        measured[first : first + AT_ONCE] = _measure(nodes, kin, colour_scale, rows[first : first + AT_ONCE])
+    return measured
+
+
+@dataclass(frozen=True, eq=False)
+class _Kin:
+    """For each node its parent, -1 for a root; the node above, itself for a root; its surroundings; its sibling."""
+
+    parent: Int64[np.ndarray, "n"]
+    above: Int64[np.ndarray, "n"]
+    wide: Int64[np.ndarray, "n"]
+    sibling: Int64[np.ndarray, "n"]
+
+    @classmethod
+    def of(cls, nodes: Kindred) -> "_Kin":
+        parent = nodes.parent
+        above = np.where(parent < 0, np.arange(len(parent)), parent)
+        return cls(parent, above, _wide(above, nodes.sums[:, AREA]), nodes.sibling)
+
+
+def _measure(
+    nodes: Kindred, kin: _Kin, colour_scale: float, rows: Int64[np.ndarray, "r"]
+) -> Float32[np.ndarray, "r m"]:
+    area, height = nodes.sums[:, AREA], nodes.past[:, HEIGHT]
+    parent, above, wide, sibling = (each[rows] for each in (kin.parent, kin.above, kin.wide, kin.sibling))
+    grand = kin.above[above]
+    up = np.where(parent < 0, 1.0, height[above])
+    far_up = np.where(kin.parent[above] < 0, 1.0, height[grand])
+    sums, past, border = nodes.sums[rows], nodes.past[rows], nodes.outline[rows]
     own = _Appearance(sums, colour_scale)
-    of_sibling = own.of(merges.sums[sibling])
-    beyond, far = own.of(merges.sums[grand] - sums), own.of(merges.sums[wide] - sums)
+    of_sibling = own.of(nodes.sums[sibling])
+    beyond, far = own.of(nodes.sums[grand] - sums), own.of(nodes.sums[wide] - sums)
     size = area[rows]
     width, length = sums[:, RIGHT] + sums[:, LEFT], sums[:, BOTTOM] + sums[:, TOP]
     rim = sums[:, RIM] + sums[:, EDGE]
@@ -82,7 +109,7 @@ def measure_nodes(
         own.away(of_sibling), own.colour_spread, own.feature_spread, sums[:, INNER] / size,
         _mean_strength(past[:, LAST:BALANCE]), past[:, BALANCE], rectangle, elongation, far_up,
         np.log(area[above] / size), np.log(area[grand] / size), own.apart(beyond), own.away(beyond), height[sibling],
-        _mean_strength(merges.past[sibling, WITHIN:LAST]), mean.mean(1), mean[:, 0] - mean[:, 1],
+        _mean_strength(nodes.past[sibling, WITHIN:LAST]), mean.mean(1), mean[:, 0] - mean[:, 1],
         mean[:, 1] - mean[:, 2], spread[:, 0], spread[:, 1], spread[:, 2], edge / (seams + 0.05),
         past[:, CHILD_HEIGHT], np.log(area[wide] / size), own.apart(far), own.away(far), of_sibling.colour_spread,
         np.log1p(past[:, WITHIN]),
@@ -122,14 +149,6 @@ class _Appearance:
         """Distance of features."""
         away = self.features - other.features
         return np.where(other.empty, 0, np.sqrt(np.einsum("nk,nk->n", away, away)))
-
-
-def _siblings(merges: Merges) -> np.ndarray:
-    """The node that each was merged with; itself for a root."""
-    sibling = np.arange(len(merges.sums))
-    sibling[merges.children[:, 0]] = merges.children[:, 1]
-    sibling[merges.children[:, 1]] = merges.children[:, 0]
-    return sibling
 
 
 def _wide(above: np.ndarray, area: np.ndarray) -> np.ndarray:

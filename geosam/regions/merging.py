@@ -26,6 +26,7 @@ from geosam.regions.graph import (
     add_sums,
     sum_links,
 )
+from geosam.regions.nodes import parents, siblings
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,12 @@ class Merges:
     @property
     def parent(self) -> Int64[np.ndarray, "nm"]:
         """The node that each node became part of; -1 for a root."""
-        above = np.full(len(self.sums), -1)
-        above[self.children.ravel()] = np.repeat(np.arange(self.leaves, len(self.sums)), 2)
-        return above
+        return parents(self.children, self.leaves)
+
+    @property
+    def sibling(self) -> Int64[np.ndarray, "nm"]:
+        """The node that each node was merged with; itself for a root."""
+        return siblings(self.children, self.leaves)
 
     def accumulate(self, values: np.ndarray) -> np.ndarray:
         """Sums over the regions of each node, from values of the graph's regions (``n ...``)."""

@@ -7,12 +7,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from geosam.regions.block import Block, Place
-from geosam.regions.tiles import Spot, join_tiles
-from geosam.regions.tree import Grown, Growth, Stage, grow_block, grow_joined
+from geosam.regions.tiles import Spot, Tile, join_tiles
+from geosam.regions.tree import Stage, grow, tile_from_arrays, tile_to_arrays
 from geosam.windows import PlannedWindow, WindowPlan
 
-GROUP = 4
-"""Tiles along a side that are put together at a time: 16 of them hold about as many regions as one block has grains."""
+GROUP = 2
+"""Tiles along a side that are put together at a time. The tree does not depend on it; more of them take more memory."""
 
 
 @runtime_checkable
@@ -45,7 +45,7 @@ class TileGrid:
     --------
     >>> grid = TileGrid(WindowPlan((6000, 2000), size=1024, overlap=64))
     >>> grid.shape(0), grid.shape(1), grid.top
-    ((7, 3), (2, 1), 2)
+    ((7, 3), (4, 2), 3)
     """
 
     plan: WindowPlan
@@ -100,7 +100,7 @@ class TileGrid:
         return Place(row, col, top, left, (round(core.height), round(core.width)), self.ends(0, spot))
 
 
-def grow_scene(grid: TileGrid, blocks: Iterator[tuple[Spot, Grown]], how: Growth, keep: Keep) -> None:
+def grow_scene(grid: TileGrid, blocks: Iterator[tuple[Spot, Tile]], colour: float, keep: Keep) -> None:
     """Grow the tree of a scene, and keep its stages.
 
     Parameters
@@ -109,38 +109,39 @@ def grow_scene(grid: TileGrid, blocks: Iterator[tuple[Spot, Grown]], how: Growth
         How the blocks lie.
     blocks
         Every block after merging, in the order of `TileGrid.blocks`; taken one by one.
-    how
-        Scale, scores and levels.
+    colour
+        `Scale.colour` of the scene.
     keep
         Where the stages of larger tiles are kept.
     """
 
-    def climb(level: int, spot: Spot) -> Grown:
+    def climb(level: int, spot: Spot) -> Tile:
         if level == 0:
-            there, grown = next(blocks)
+            there, tile = next(blocks)
             if there != spot:
                 raise ValueError(f"block {there} came where {spot} was next")  # a slip of the caller's, no input
-            return grown
-        below = {member: climb(level - 1, member) for member in grid.members(level, spot)}
-        joined = join_tiles({member: grown.tile for member, grown in below.items()}, grid.ends(level, spot))
-        grown = grow_joined(joined, below, how)
+            return tile
+        joined = join_tiles(
+            {member: climb(level - 1, member) for member in grid.members(level, spot)}, grid.ends(level, spot)
+        )
+        tile, stage = grow(joined, colour)
         parts = {f"region_of-{row}-{col}": regions for (row, col), regions in joined.region_of.items()}
-        keep.put(stage_name(level, spot), {**grown.stage.to_arrays(), **parts}, packed=False)
-        return grown
+        keep.put(stage_name(level, spot), {**stage.to_arrays(), **parts, "whole": joined.whole}, packed=False)
+        return tile
 
     climb(grid.top, (0, 0))
 
 
-def grow_kept(spot: Spot, make: Callable[[], Block], how: Growth, keep: Keep) -> Grown:
-    """Grow the tree of a block, or take what an earlier run has kept of it."""
+def grow_kept(spot: Spot, make: Callable[[], Block], colour: float, keep: Keep) -> Tile:
+    """Grow the trees of a block, or take what an earlier run has kept of them."""
     arrays = keep.get(stage_name(0, spot))
-    if arrays is None:
-        block = make()
-        grown = grow_block(block, how)
-        keep.put(labels_name(spot), {"labels": block.labels.astype(np.min_scalar_type(len(block.graph)))})
-        arrays = grown.to_arrays()
-        keep.put(stage_name(0, spot), arrays, packed=False)
-    return Grown.from_arrays(arrays)
+    if arrays is not None:
+        return tile_from_arrays(arrays)
+    block = make()
+    tile, stage = grow(block, colour)
+    keep.put(labels_name(spot), {"labels": block.labels.astype(np.min_scalar_type(len(block.graph)))})
+    keep.put(stage_name(0, spot), {**stage.to_arrays(), **tile_to_arrays(tile)}, packed=False)
+    return tile
 
 
 def kept(grid: TileGrid, keep: Keep) -> set[Spot]:
@@ -149,14 +150,32 @@ def kept(grid: TileGrid, keep: Keep) -> set[Spot]:
     return {spot for spot in grid.blocks() if stage_name(0, spot) in names}
 
 
-def load_stage(keep: Keep, level: int, spot: Spot) -> tuple[Stage, dict[Spot, np.ndarray]]:
-    """A stage of the tree, and the regions that those of the tiles below became."""
+@dataclass(frozen=True, eq=False)
+class Joins:
+    """How the regions of a tile were put together from those of the tiles below; of a block nothing.
+
+    Attributes
+    ----------
+    region_of
+        For each tile below, the region that each of its own became.
+    whole
+        For each region, whether it was one region of one tile.
+    """
+
+    region_of: dict[Spot, np.ndarray]
+    whole: np.ndarray
+
+
+def load_stage(keep: Keep, level: int, spot: Spot) -> tuple[Stage, Joins]:
+    """A stage of the tree, and how it was put together."""
     arrays = keep.get(stage_name(level, spot))
     if arrays is None:
         raise ValueError(f"no {stage_name(level, spot)}")  # it was kept a moment ago
     names = [name for name in arrays if name.startswith("region_of-")]
     spots = [(int(row), int(col)) for _, row, col in (name.split("-") for name in names)]
-    return Stage.from_arrays(arrays), {spot: arrays[name] for spot, name in zip(spots, names, strict=True)}
+    stage = Stage.from_arrays(arrays)
+    whole = arrays.get("whole", np.zeros(stage.leaves, bool))
+    return stage, Joins({spot: arrays[name] for spot, name in zip(spots, names, strict=True)}, whole)
 
 
 def load_labels(keep: Keep, spot: Spot) -> np.ndarray:
@@ -174,4 +193,4 @@ def labels_name(spot: Spot) -> str:
 
 def stage_name(level: int, spot: Spot) -> str:
     """The name under which a tile's stage is kept."""
-    return f"tree-{level}-{spot[0]:04d}-{spot[1]:04d}"
+    return f"stage-{level}-{spot[0]:04d}-{spot[1]:04d}"

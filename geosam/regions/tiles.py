@@ -5,7 +5,7 @@ the tiles beyond have been joined, so that a region's neighbours are always all 
 edge leaves a trace. Tiles are small at every size: what is inside has merged into few regions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from geosam.regions.block import Edge
-from geosam.regions.graph import RegionGraph, add_up, outlines, sum_links
+from geosam.regions.graph import RIM, RegionGraph, add_up, outlines, sum_links
 
 TOP_EDGE, LEFT_EDGE, BOTTOM_EDGE, RIGHT_EDGE = range(4)
 
@@ -97,6 +97,7 @@ def join_tiles(tiles: Mapping[Spot, Tile], ends: tuple[bool, bool, bool, bool]) 
         if not ended:
             frozen[edge.region[edge.region >= 0]] = True
     sums = add_up(np.concatenate([part.sums for part in parts]), region, count)
+    sums[:, RIM] += np.bincount(region, _bare(tiles, offset, total), count)
     graph = RegionGraph(sums, past, links, borders, outlines(count, links, borders), frozen)
     return Joined(graph, edges, over, widths, region_of, members == 1)
 
@@ -106,20 +107,34 @@ def _across(
 ) -> tuple[Int64[np.ndarray, "p"], Int64[np.ndarray, "p"], np.ndarray, Bool[np.ndarray, "p"]]:
     """Pixels that face each other over edges between tiles: their regions, the strength, and whether one basin."""
     one, other, along, flows = [], [], [], []
-    for (row, col), tile in sorted(tiles.items()):
-        for step, side, facing in (((0, 1), RIGHT_EDGE, LEFT_EDGE), ((1, 0), BOTTOM_EDGE, TOP_EDGE)):
-            spot = row + step[0], col + step[1]
-            if spot in tiles:
-                here, there = tile.edges[side], tiles[spot].edges[facing]
-                both = (here.region >= 0) & (there.region >= 0)
-                one.append(here.region[both] + offset[row, col])
-                other.append(there.region[both] + offset[spot])
-                along.append(np.maximum(here.strength, there.strength)[both])
-                flows.append((here.outlet | there.outlet)[both])
+    for first, second, here, there in _facing(tiles):
+        both = (here.region >= 0) & (there.region >= 0)
+        one.append(here.region[both] + offset[first])
+        other.append(there.region[both] + offset[second])
+        along.append(np.maximum(here.strength, there.strength)[both])
+        flows.append((here.outlet | there.outlet)[both])
     none = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool)
     found = (np.concatenate([empty, *part]) for empty, part in zip(none, (one, other, along, flows), strict=True))
     first, second, strengths, same = found
     return first, second, strengths, same
+
+
+def _bare(tiles: Mapping[Spot, Tile], offset: Mapping[Spot, int], total: int) -> Int64[np.ndarray, "n"]:
+    """How many pixels of each region face a pixel without data over an edge between tiles."""
+    found = np.zeros(total, np.int64)
+    for first, second, here, there in _facing(tiles):
+        for spot, edge, beyond in ((first, here, there), (second, there, here)):
+            regions = edge.region[(edge.region >= 0) & (beyond.region < 0)]
+            found += np.bincount(regions + offset[spot], minlength=total)
+    return found
+
+
+def _facing(tiles: Mapping[Spot, Tile]) -> Iterator[tuple[Spot, Spot, Edge, Edge]]:
+    """Tiles side by side, and their edges that face each other."""
+    for (row, col), tile in sorted(tiles.items()):
+        for spot, side, facing in (((row, col + 1), RIGHT_EDGE, LEFT_EDGE), ((row + 1, col), BOTTOM_EDGE, TOP_EDGE)):
+            if spot in tiles:
+                yield (row, col), spot, tile.edges[side], tiles[spot].edges[facing]
 
 
 def _by_first(group: Int64[np.ndarray, "n"], count: int) -> Int64[np.ndarray, "n"]:

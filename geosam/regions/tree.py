@@ -1,62 +1,37 @@
-"""One step up the tree: the regions of a block, or of tiles put together, merged, measured, scored and cut."""
+"""One step up the tree: the regions of a block, or of tiles put together, merged as far as what is known allows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Float64, Int64
 
 from geosam.regions.block import Block, Edge
-from geosam.regions.cuts import CutOptions, best_cut
 from geosam.regions.graph import AREA, RegionGraph
-from geosam.regions.measures import measure_nodes
-from geosam.regions.merging import Merges, merge, node_sums
-from geosam.regions.scoring import ScoreHead
-from geosam.regions.tiles import Joined, Spot, Tile
+from geosam.regions.merging import merge, node_sums
+from geosam.regions.nodes import Nodes, parents, siblings
+from geosam.regions.tiles import Joined, Tile
 
 GRAPH = ("sums", "past", "ends", "borders", "outline", "frozen")
 """Fields of a `RegionGraph`."""
 
+EDGE = ("region", "strength", "outlet")
+"""Fields of an `Edge`."""
+
 EXACT = 1 << 24
 """Whole numbers up to this one are exact in single precision."""
-
-LEAST_PX = 32
-"""Nodes of fewer pixels are no objects: none so small were learned from."""
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How trees grow and are cut.
-
-    Attributes
-    ----------
-    colour
-        `Scale.colour` of the scene.
-    head
-        Scores nodes.
-    levels
-        The cuts, the finest first; the prices ascend.
-    """
-
-    colour: float
-    head: ScoreHead
-    levels: tuple[CutOptions, ...] = (CutOptions(),)
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What is kept of the trees of a tile, to hand the cut down through them.
+    """What is kept of the trees of a tile, to measure their nodes and to hand the cut down through them.
 
     Attributes
     ----------
     children, rounds, roots
-        As of `Merges`.
-    take
-        ``levels nodes``: whether a node is taken whole if what it is part of is not.
-    chance
-        ``nodes``, to be an object.
-    sums
-        ``nodes d``, as of `RegionGraph`.
+        As of `geosam.regions.merging.Merges`.
+    sums, past, outline
+        Of all nodes, as of `RegionGraph`.
     ends, borders
         Links between the graph's regions before they merged: all of a block's, of a larger tile those over the edges
         between its parts.
@@ -65,26 +40,33 @@ class Stage:
     children: Int64[np.ndarray, "m 2"]
     rounds: tuple[int, ...]
     roots: Int64[np.ndarray, "r"]
-    take: Bool[np.ndarray, "l n"]
-    chance: Float32[np.ndarray, "n"]
     sums: Float64[np.ndarray, "n d"]
+    past: Float64[np.ndarray, "n 7"]
+    outline: Float64[np.ndarray, "n 2"]
     ends: Int64[np.ndarray, "e 2"]
     borders: Float64[np.ndarray, "e 2"]
 
     @property
-    def _small(self) -> bool:
-        """Whether single precision holds every area exactly."""
-        return bool(self.sums[:, AREA].max(initial=0) < EXACT)
+    def leaves(self) -> int:
+        """Number of the graph's regions."""
+        return self.rounds[0]
+
+    @property
+    def nodes(self) -> Nodes:
+        """The nodes with their kin."""
+        kin = parents(self.children, self.leaves), siblings(self.children, self.leaves)
+        return Nodes(self.sums, self.past, self.outline, *kin)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays for a journal, in small types; sums of nodes are made anew from those of the regions."""
+        small = bool(self.sums[:, AREA].max(initial=0) < EXACT)
         return {
             "children": self.children.astype(np.int32),
             "rounds": np.array(self.rounds, np.int32),
             "roots": self.roots.astype(np.int32),
-            "take": self.take,
-            "chance": self.chance,
-            "sums": self.sums[: self.rounds[0]].astype(np.float32 if self._small else np.float64),
+            "sums": self.sums[: self.leaves].astype(np.float32 if small else np.float64),
+            "past": self.past.astype(np.float32),
+            "outline": self.outline.astype(np.float32),
             "ends": self.ends.astype(np.int32),
             "borders": self.borders.astype(np.float32),
         }
@@ -93,114 +75,45 @@ class Stage:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Stage":
         """The inverse of `to_arrays`."""
         whole = {name: arrays[name].astype(np.int64) for name in ("children", "roots", "ends")}
+        real = {name: arrays[name].astype(np.float64) for name in ("past", "outline", "borders")}
         rounds = tuple(arrays["rounds"].tolist())
-        return cls(
-            whole["children"],
-            rounds,
-            whole["roots"],
-            arrays["take"],
-            arrays["chance"],
-            node_sums(arrays["sums"].astype(np.float64), whole["children"], rounds),
-            whole["ends"],
-            arrays["borders"].astype(np.float64),
-        )
+        sums = node_sums(arrays["sums"].astype(np.float64), whole["children"], rounds)
+        return cls(rounds=rounds, sums=sums, **whole, **real)
 
 
-@dataclass(frozen=True, eq=False)
-class Grown:
-    """A tile after merging.
-
-    Attributes
-    ----------
-    tile
-        Its roots.
-    split
-        ``levels roots``: the worth of the best cut of each root's parts.
-    stage
-        What is kept of its trees.
-    """
-
-    tile: Tile
-    split: Float64[np.ndarray, "l r"]
-    stage: Stage
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Plain arrays for a journal."""
-        graph = self.tile.graph
-        rest = {f"rest_{name}": getattr(graph, name) for name in GRAPH}
-        edges = {
-            f"edge{number}_{name}": getattr(edge, name)
-            for number, edge in enumerate(self.tile.edges)
-            for name in ("region", "strength", "outlet")
-        }
-        return {**self.stage.to_arrays(), **rest, **edges, "split": self.split}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Grown":
-        """The inverse of `to_arrays`."""
-        graph = RegionGraph(**{name: arrays[f"rest_{name}"] for name in GRAPH})
-        one, two, three, four = (
-            Edge(*(arrays[f"edge{number}_{name}"] for name in ("region", "strength", "outlet"))) for number in range(4)
-        )
-        return cls(Tile(graph, (one, two, three, four)), arrays["split"], Stage.from_arrays(arrays))
-
-
-def grow(part: Block | Joined, split: Float64[np.ndarray, "l n"], how: Growth) -> Grown:
-    """Merge the regions of a tile as far as what is known allows, and choose among the nodes.
+def grow(part: Block | Joined, colour: float) -> tuple[Tile, Stage]:
+    """Merge the regions of a tile as far as what is known allows.
 
     Parameters
     ----------
     part
         A block, or tiles put together.
-    split
-        For each level and region the worth of the best cut of what it was made of, ``-inf`` if it is a grain.
-    how
-        Scale, scores and levels.
+    colour
+        `Scale.colour` of the scene.
+
+    Returns
+    -------
+    What waits for the ground beyond, and what is kept of the trees.
     """
     graph = part.graph
     links = (part.ends, part.borders) if isinstance(part, Joined) else (graph.ends, graph.borders)
-    merges = merge(graph, how.colour)
-    chances = node_chances(merges, how)
-    made = np.arange(len(chances)) >= merges.leaves
-    made[: merges.leaves] = np.isfinite(split[0])
-    takes, splits = [], []
-    for level, apart in zip(how.levels, split, strict=True):
-        take, of_roots = best_cut(merges, level.worth(chances, merges.height, made), apart)
-        takes.append(take)
-        splits.append(of_roots)
+    merges = merge(graph, colour)
     rank = np.full(len(merges.sums), -1)
     rank[merges.roots] = np.arange(len(merges.roots))
     one, two, three, four = (edge.moved(rank) for edge in part.edges)
-    stage = Stage(
-        merges.children,
-        merges.rounds,
-        merges.roots,
-        np.stack(takes),
-        chances[:, 0],
-        merges.sums,
-        links[0],
-        links[1],
-    )
-    return Grown(Tile(merges.rest, (one, two, three, four)), np.stack(splits), stage)
+    kept = merges.children, merges.rounds, merges.roots, merges.sums, merges.past, merges.outline
+    return Tile(merges.rest, (one, two, three, four)), Stage(*kept, *links)
 
 
-def grow_block(block: Block, how: Growth) -> Grown:
-    """Merge the grains of a block."""
-    return grow(block, np.full((len(how.levels), len(block.graph)), -np.inf), how)
+def tile_to_arrays(tile: Tile) -> dict[str, np.ndarray]:
+    """Plain arrays for a journal."""
+    rest = {f"rest_{name}": getattr(tile.graph, name) for name in GRAPH}
+    edges = {f"edge{number}_{name}": getattr(edge, name) for number, edge in enumerate(tile.edges) for name in EDGE}
+    return {**rest, **edges}
 
 
-def grow_joined(joined: Joined, below: Mapping[Spot, Grown], how: Growth) -> Grown:
-    """Go on merging where tiles were put together."""
-    split = np.full((len(how.levels), len(joined.graph)), -np.inf)
-    for spot, grown in below.items():
-        split[:, joined.region_of[spot]] = grown.split
-    split[:, ~joined.whole] = -np.inf
-    return grow(joined, split, how)
-
-
-def node_chances(merges: Merges, how: Growth) -> Float32[np.ndarray, "n 2"]:
-    """Chances of all nodes; 0 for those too small to be objects."""
-    chances = np.zeros((len(merges.sums), 2), np.float32)
-    large = np.flatnonzero(merges.sums[:, AREA] >= LEAST_PX)
-    chances[large] = how.head.score(measure_nodes(merges, how.colour, large))
-    return chances
+def tile_from_arrays(arrays: Mapping[str, np.ndarray]) -> Tile:
+    """The inverse of `tile_to_arrays`."""
+    graph = RegionGraph(**{name: arrays[f"rest_{name}"] for name in GRAPH})
+    one, two, three, four = (Edge(*(arrays[f"edge{number}_{name}"] for name in EDGE)) for number in range(4))
+    return Tile(graph, (one, two, three, four))

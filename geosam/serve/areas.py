@@ -21,7 +21,6 @@ from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.polygons import polygonize
 from geosam.recognition import Describer, RegionFeatures
-from geosam.regions.graph import AREA
 from geosam.scene import Scene
 from geosam.segmenter import Segmenter
 from geosam.serve.shapes import canonical
@@ -140,7 +139,7 @@ def segments_of(scene: Scene, network: Segmenter, area: Area, *, store: Embeddin
         for ids, found in polygonize(coverage.strips(), **exact):
             shapes += to_scene(found, view, scene)
             chances.append(coverage.segments.chance[ids - 1])
-            sizes.append(coverage.segments.sums[ids - 1, AREA])
+            sizes.append(coverage.segments.extents.area[ids - 1])
     none = np.zeros(0, np.float32)
     listed = np.empty(len(shapes), object)
     listed[:] = shapes
