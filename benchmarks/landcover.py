@@ -37,6 +37,7 @@ from geosam.scene import Scene
 from geosam.scene.grid import all_of
 
 SAMPLES = 10
+AROUND_M = 500
 METHODS = ("geosam", "geosam without recognition", "slic", "felzenszwalb", "pixels")
 
 
@@ -72,9 +73,10 @@ def cases(folder: Path) -> Iterator[Case]:
 
 
 def tutorial(folder: Path) -> Case:
-    """Training polygons: half of those of each class are learned from, the others scored."""
+    """Training polygons and the ground around them: half of those of each class are learned from, the others scored."""
     scene = geosam.open_scene(str(folder / "S2B_2018-10-13_B02_B03_B04_B08.tif"), bands="3,2,1", nodata=255)
-    polygons = gpd.read_file(folder / "rcr_landcover.shp")
+    polygons = gpd.read_file(folder / "rcr_landcover.shp").to_crs(scene.crs)
+    scene = scene.within(shapely.box(*polygons.total_bounds).buffer(AROUND_M), scene.crs)
     column = next(name for name in ("Classname", "classname", "class") if name in polygons.columns)
     names = tuple(sorted(polygons[column].unique()))
     shapes = scene.to_px(polygons)

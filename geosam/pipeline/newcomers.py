@@ -47,9 +47,10 @@ def with_new(look: Look, told: Told) -> Told:
     now = look.describer.describe(gpd.GeoSeries(list(world), crs=scene.crs), look.pair.after).values
     n, m = len(sample), len(sample) + len(beside)
     like = learn_likeness(then[:n], then[n:m])
-    seen = measure_objects(candidates, look.pair, look.radiometry)
     chance = np.minimum(like.probability(now), 1 - like.probability(then[m:]))
-    new = (chance >= SURE) & (seen.unseen <= MOST_UNSEEN)
+    candidates, chance = candidates[chance >= SURE], chance[chance >= SURE]
+    seen = measure_objects(candidates, look.pair, look.radiometry)
+    new = seen.unseen <= MOST_UNSEEN
     return joined_new(told, look.redrawn(candidates[new]), (seen, new, chance))
 
 
