@@ -6,17 +6,18 @@ changed ground → new objects → extent of the event → summary.
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from geopandas import GeoDataFrame
 
-from geosam.change.damage import OrdinalModel
+from geosam.change.damage import FATES, OrdinalModel
 from geosam.change.objects import Objects, read_objects
 from geosam.change.options import CompareOptions, with_changes
 from geosam.change.pair import open_pair
 from geosam.change.radiometry import match
 from geosam.change.registration import register
 from geosam.change.result import Comparison, sources
-from geosam.change.status import tell_fates
+from geosam.change.status import probabilities_of, tell_fates
 from geosam.change.summary import summarise, unit_shapes
 from geosam.change.unseen import mask_pair, unseen_frame
 from geosam.pipeline.newcomers import with_new
@@ -111,7 +112,8 @@ def told_objects(
     fate = tell_fates(measured, fates)
     if asked.find_new:
         objects, measured, outlines, fate = with_new(look, (objects, measured, outlines, fate))
-    return look.frames(objects, measured, outlines, (fate, grades.probabilities(measured.values)))
+    graded = probabilities_of(measured.values, np.isin(fate.status, FATES), grades)
+    return look.frames(objects, measured, outlines, (fate, graded))
 
 
 def known_objects(prompts: Any, look: Look, asked: CompareOptions) -> Objects:
