@@ -37,6 +37,7 @@ from geosam.change.measures import MEASURES, crops, feature_measures, measure_ob
 from geosam.change.pair import Pair, burnt, open_pair
 from geosam.change.radiometry import Radiometry, match
 from geosam.change.registration import register
+from geosam.change.status import probabilities_of
 from geosam.change.unseen import mask_to_polygons
 from geosam.embeddings import embed
 from geosam.evaluation.asking import ask_clicks, segment_boxes
@@ -74,6 +75,7 @@ class Scene:
 
     event: str
     fitted_on: bool
+    numbers: np.ndarray  # which pair each object is of
     grades: np.ndarray
     pixels: np.ndarray
     values: np.ndarray
@@ -96,7 +98,8 @@ def measured(post: Path, describer: Describer, *, fitted_on: bool) -> Scene | No
     values = found.values.copy()
     values[:, -4:] = feature_measures(shapes, pair, describer)
     plainly, seen = colour_and_ssim(shapes, plain), np.isfinite(values[:, 0])
-    return Scene(post.name.split("_")[0], fitted_on, grades, shapely.area(shapes), values, plainly, seen)
+    numbers = np.zeros(len(grades), int)
+    return Scene(post.name.split("_")[0], fitted_on, numbers, grades, shapely.area(shapes), values, plainly, seen)
 
 
 def grade(word: str) -> int:
@@ -172,7 +175,10 @@ def bundled_flood(truth: Path) -> tuple[gpd.GeoDataFrame, shapely.Geometry, gpd.
 
 def told_on(name: str, model: OrdinalModel, scene: Scene) -> list[dict]:
     damaged = scene.grades >= 2
-    score, chance = model.score(scene.values), model.probabilities(scene.values)
+    score, chance = model.score(scene.values), np.zeros((len(scene.grades), len(GRADES)))
+    for number in np.unique(scene.numbers):  # pair by pair, as `compare` does it
+        own = scene.numbers == number
+        chance[own] = probabilities_of(scene.values[own], np.ones(own.sum(), bool), model)
     told, there = level_of(chance), np.unique(scene.grades)
     by_pixels = np.array(f1(scene.grades, told, 4, scene.pixels))[there]
     rows = [
@@ -199,6 +205,7 @@ def joined(scenes: list[Scene]) -> Scene:
         np.concatenate([getattr(scene, name)[ok] for scene, ok in zip(scenes, kept, strict=True)])
         for name in ("grades", "pixels", "values", "baseline", "seen")
     ]
+    columns.insert(0, np.repeat(np.arange(len(scenes)), [ok.sum() for ok in kept]))
     return Scene(scenes[0].event, scenes[0].fitted_on, *columns)
 
 
