@@ -68,8 +68,9 @@ def cases(folder: Path) -> Iterator[Case]:
     for row in manifest[manifest.file.str.contains("S2Hand")].itertuples():
         with rasterio.open(folder / str(row.labels)) as file:
             mask = file.read(1)
-        scene = geosam.open_scene(str(folder / str(row.file)), bands="4,3,2")
-        yield Case("sen1floods11", scene, np.where(mask < 0, 0, mask + 1), ("land", "water"))
+        for source, bands in (("sen1floods11", "4,3,2"), ("sen1floods11, infrared", "12,8,4")):
+            scene = geosam.open_scene(str(folder / str(row.file)), bands=bands)
+            yield Case(source, scene, np.where(mask < 0, 0, mask + 1), ("land", "water"))
     yield bundled("village_before", "village_truth", "before")
     yield bundled("farmland", "farmland_truth", None)
     with tempfile.TemporaryDirectory() as into:
@@ -268,12 +269,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", type=Path, help="real scenes with manifest.csv")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", help="sources that contain this")
+    parser.add_argument("--only", nargs="+", help="sources that contain one of these")
     asked = parser.parse_args()
     rows: list[dict[str, object]] = []
     mean = pd.DataFrame()
     for case in cases(asked.folder):
-        if asked.only is None or asked.only in case.source:
+        if asked.only is None or any(part in case.source for part in asked.only):
             rows += measured(case, asked.seeds)
             mean = written(rows)
     shown = mean[mean.measure.isin(["accuracy", "mean IoU", "ceiling"])]

@@ -76,8 +76,8 @@ def test_another_share_than_that_of_the_labels_is_found():
 def test_one_object_says_little():
     chances = np.array([[0.4, 0.2, 0.2, 0.2]])
     found, share = with_prevalence(chances, model(labels=COUNTS))
-    assert share < 0.36
-    assert abs(found[0, 0] - 0.4) < 0.08
+    assert 0.3 < share <= 0.41
+    assert 0.28 < found[0, 0] < 0.4
 
 
 @pytest.mark.parametrize("labels", [None, {}, dict.fromkeys(GRADES, 0), {"none": 9}, {"destroyed": 9}, "many"])
