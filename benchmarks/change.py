@@ -28,6 +28,7 @@ import shapely
 from scipy.stats import rankdata
 
 import geosam
+from geosam.change import ExtentOptions
 from geosam.change.damage import GRADES, OrdinalModel, default_grades, fit_ordinal, level_of
 from geosam.change.fitting import WORDS
 from geosam.change.ground import ssim
@@ -36,6 +37,7 @@ from geosam.change.measures import MEASURES, crops, feature_measures, measure_ob
 from geosam.change.pair import Pair, burnt, open_pair
 from geosam.change.radiometry import Radiometry, match
 from geosam.change.registration import register
+from geosam.change.status import probabilities_of
 from geosam.change.unseen import mask_to_polygons
 from geosam.embeddings import embed
 from geosam.evaluation.asking import ask_clicks, segment_boxes
@@ -60,6 +62,9 @@ EXTENT_SOURCES = (
 LEAST_PX = 64
 """Pixels of the smallest patch and hole of a grown extent, and of the smallest object that is prompted."""
 
+CLICKED_M2 = 2000
+"""Square metres of the smallest water of the bundled pair that is clicked on."""
+
 ALL_CHANGED = Radiometry(offset=(768.0, 768.0, 768.0))
 """Colours before that nothing after has."""
 
@@ -70,6 +75,7 @@ class Scene:
 
     event: str
     fitted_on: bool
+    numbers: np.ndarray  # which pair each object is of
     grades: np.ndarray
     pixels: np.ndarray
     values: np.ndarray
@@ -92,7 +98,8 @@ def measured(post: Path, describer: Describer, *, fitted_on: bool) -> Scene | No
     values = found.values.copy()
     values[:, -4:] = feature_measures(shapes, pair, describer)
     plainly, seen = colour_and_ssim(shapes, plain), np.isfinite(values[:, 0])
-    return Scene(post.name.split("_")[0], fitted_on, grades, shapely.area(shapes), values, plainly, seen)
+    numbers = np.zeros(len(grades), int)
+    return Scene(post.name.split("_")[0], fitted_on, numbers, grades, shapely.area(shapes), values, plainly, seen)
 
 
 def grade(word: str) -> int:
@@ -130,14 +137,17 @@ def ridge(train: np.ndarray, truth: np.ndarray, test: np.ndarray) -> np.ndarray:
 
 
 def bundled() -> list[dict]:
-    """Status of the bundled pair's buildings with the package's own models."""
+    """Status of the bundled pair's buildings with the package's own models, and the extent of its flood."""
     folder = ROOT / "sample_data"
     truth = gpd.read_file(folder / "village_truth.gpkg", layer="changes")
     known = truth[truth["status"] != "new"]
     words = known.set_index("id")["status"].map({"unchanged": "kept", "damaged": "changed", "gone": "gone"})
     scenes = (folder / "village_before.tif", folder / "village_after.tif")
-    found = geosam.compare(*scenes, known.drop(columns="status"), find_new=False).change
-    found = found[found["status"] != "unseen"]
+    river, flooded, clicks = bundled_flood(folder / "village_truth.gpkg")
+    asked = ExtentOptions(event="flood", prompts=clicks, before=river)
+    compared = geosam.compare(*scenes, known.drop(columns="status"), find_new=False, extent=asked)
+    water = shapely.union_all(compared.extent.geometry) if compared.extent is not None else shapely.Polygon()
+    found = compared.change[compared.change["status"] != "unseen"]
     levels = ["kept", "changed", "gone"]
     right, told = (
         np.array([levels.index(each) for each in column]) for column in (found["source_id"].map(words), found["status"])
@@ -148,13 +158,27 @@ def bundled() -> list[dict]:
         ("status right", float((right == told).mean())),
         ("changed or gone, F1", either),
         ("macro-F1", float(np.mean(scores))),
+        ("extent of the flood by clicks, IoU", water.intersection(flooded).area / water.union(flooded).area),
     ]
     return [{"set": "bundled", "what": what, "value": value, "objects": len(found)} for what, value in rows]
 
 
+def bundled_flood(truth: Path) -> tuple[gpd.GeoDataFrame, shapely.Geometry, gpd.GeoDataFrame]:
+    """The river before, what was flooded beside it, and a click in each large water after."""
+    before, after = (gpd.read_file(truth, layer=name) for name in ("before", "after"))
+    river = before[before["class"] == "water"]
+    water = after[after["class"].isin(["flood", "water"])].geometry
+    clicks = [each.representative_point() for each in water.explode() if each.area > CLICKED_M2]
+    flooded = water.union_all().difference(river.geometry.union_all())
+    return river, flooded, gpd.GeoDataFrame(geometry=clicks, crs=before.crs)
+
+
 def told_on(name: str, model: OrdinalModel, scene: Scene) -> list[dict]:
     damaged = scene.grades >= 2
-    score, chance = model.score(scene.values), model.probabilities(scene.values)
+    score, chance = model.score(scene.values), np.zeros((len(scene.grades), len(GRADES)))
+    for number in np.unique(scene.numbers):  # pair by pair, as `compare` does it
+        own = scene.numbers == number
+        chance[own] = probabilities_of(scene.values[own], np.ones(own.sum(), bool), model)
     told, there = level_of(chance), np.unique(scene.grades)
     by_pixels = np.array(f1(scene.grades, told, 4, scene.pixels))[there]
     rows = [
@@ -181,6 +205,7 @@ def joined(scenes: list[Scene]) -> Scene:
         np.concatenate([getattr(scene, name)[ok] for scene, ok in zip(scenes, kept, strict=True)])
         for name in ("grades", "pixels", "values", "baseline", "seen")
     ]
+    columns.insert(0, np.repeat(np.arange(len(scenes)), [ok.sum() for ok in kept]))
     return Scene(scenes[0].event, scenes[0].fitted_on, *columns)
 
 

@@ -14,6 +14,7 @@ It also says how right a map would be whose segments all got their best class (`
 """
 
 import argparse
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ import pandas as pd
 import rasterio
 import shapely
 from rasterio.features import rasterize
+from rasterio.windows import from_bounds
 from sklearn.ensemble import RandomForestClassifier
 
 import geosam
@@ -37,6 +39,7 @@ from geosam.scene import Scene
 from geosam.scene.grid import all_of
 
 SAMPLES = 10
+AROUND_PX = 60
 METHODS = ("geosam", "geosam without recognition", "slic", "felzenszwalb", "pixels")
 
 
@@ -49,6 +52,7 @@ class Case:
     truth: np.ndarray
     names: tuple[str, ...]
     groups: np.ndarray | None = None  # of pixels: those of one group are either learned from or scored
+    bands_as: str | None = None
 
 
 def cases(folder: Path) -> Iterator[Case]:
@@ -64,23 +68,41 @@ def cases(folder: Path) -> Iterator[Case]:
     for row in manifest[manifest.file.str.contains("S2Hand")].itertuples():
         with rasterio.open(folder / str(row.labels)) as file:
             mask = file.read(1)
-        scene = geosam.open_scene(str(folder / str(row.file)), bands="4,3,2")
-        yield Case("sen1floods11", scene, np.where(mask < 0, 0, mask + 1), ("land", "water"))
+        for source, bands in (("sen1floods11", "4,3,2"), ("sen1floods11, infrared", "12,8,4")):
+            scene = geosam.open_scene(str(folder / str(row.file)), bands=bands)
+            yield Case(source, scene, np.where(mask < 0, 0, mask + 1), ("land", "water"))
     yield bundled("village_before", "village_truth", "before")
     yield bundled("farmland", "farmland_truth", None)
-    yield tutorial(folder / "open-geo-tutorial")
+    with tempfile.TemporaryDirectory() as into:
+        yield tutorial(folder / "open-geo-tutorial", Path(into))
 
 
-def tutorial(folder: Path) -> Case:
-    """Training polygons: half of those of each class are learned from, the others scored."""
-    scene = geosam.open_scene(str(folder / "S2B_2018-10-13_B02_B03_B04_B08.tif"), bands="3,2,1", nodata=255)
-    polygons = gpd.read_file(folder / "rcr_landcover.shp")
+def plain_profile(file: rasterio.DatasetReader, values: np.ndarray) -> dict[str, object]:
+    """How a part of a raster is written."""
+    count, height, width = values.shape
+    size = {"count": count, "height": height, "width": width, "dtype": values.dtype}
+    return {"driver": "GTiff", "crs": file.crs, "photometric": "minisblack", "alpha": "no", **size}
+
+
+def tutorial(folder: Path, into: Path) -> Case:
+    """Training polygons and the ground around them: half of those of each class are learned from, the others scored."""
+    path = folder / "S2B_2018-10-13_B02_B03_B04_B08.tif"
+    with rasterio.open(path) as file:
+        polygons = gpd.read_file(folder / "rcr_landcover.shp").to_crs(file.crs)
+        window = from_bounds(
+            *shapely.box(*polygons.total_bounds).buffer(AROUND_PX * file.res[0]).bounds, file.transform
+        )
+        window = window.round_offsets().round_lengths()
+        values, place = file.read(window=window), file.window_transform(window)
+        with rasterio.open(into / path.name, "w", **plain_profile(file, values), transform=place) as part:
+            part.write(values)
+    scene = geosam.open_scene(str(into / path.name), bands="3,2,1")
     column = next(name for name in ("Classname", "classname", "class") if name in polygons.columns)
     names = tuple(sorted(polygons[column].unique()))
     shapes = scene.to_px(polygons)
     codes = rasterize([(s, names.index(c) + 1) for s, c in zip(shapes, polygons[column], strict=True)], scene.shape)
     groups = rasterize([(s, k + 1) for k, s in enumerate(shapes)], scene.shape, dtype="int32")
-    return Case("open-geo-tutorial", scene, codes, names, groups)
+    return Case("open-geo-tutorial", scene, codes, names, groups, bands_as="blue,green,red,nir")
 
 
 def bundled(name: str, truth: str, layer: str | None) -> Case:
@@ -187,7 +209,8 @@ def measured(case: Case, seeds: int) -> list[dict[str, object]]:
     took, rows = {"geosam": time.process_time() - begin}, []
     segments = {"geosam": own} | {name: simple_segments(case, name, len(own)) for name in ("slic", "felzenszwalb")}
     features = {
-        name: measure_features(one, case.scene, FeatureOptions(recognition=True)) for name, one in segments.items()
+        name: measure_features(one, case.scene, FeatureOptions(case.bands_as, recognition=True))
+        for name, one in segments.items()
     }
     segments["geosam without recognition"] = own
     plain = [name for name in features["geosam"].columns if not name.startswith(("s4_", "s8_", "s16_"))]
@@ -246,12 +269,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", type=Path, help="real scenes with manifest.csv")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", help="sources that contain this")
+    parser.add_argument("--only", nargs="+", help="sources that contain one of these")
     asked = parser.parse_args()
     rows: list[dict[str, object]] = []
     mean = pd.DataFrame()
     for case in cases(asked.folder):
-        if asked.only is None or asked.only in case.source:
+        if asked.only is None or any(part in case.source for part in asked.only):
             rows += measured(case, asked.seeds)
             mean = written(rows)
     shown = mean[mean.measure.isin(["accuracy", "mean IoU", "ceiling"])]

@@ -39,6 +39,7 @@ from geosam.change.status import tell_fates
 from geosam.change.unseen import mask_pair, not_analysed
 from geosam.errors import ModelError, OptionError, PromptError, SceneError
 from geosam.pipeline.compare import compare
+from geosam.recognition import Encoder
 from geosam.testing import TruthNetwork, label_scene, labels_to_pixels
 
 ROOT = Path(__file__).parents[1]
@@ -373,7 +374,9 @@ def test_what_is_hidden_has_no_fate():
 
 
 @pytest.mark.slow
-def test_new_houses_are_told_and_others_are_not(tmp_path):
+def test_new_houses_are_told_and_others_are_not(monkeypatch):
+    encode, windows = Encoder.encode, []
+    monkeypatch.setattr(Encoder, "encode", lambda self, pixels: windows.append(pixels.shape) or encode(self, pixels))
     scenes = (SAMPLE / "village_before.tif", SAMPLE / "village_after.tif")
     truth = gpd.read_file(SAMPLE / "village_truth.gpkg", layer="changes")
     known, new = truth[truth["status"] != "new"], truth[truth["status"] == "new"].geometry
@@ -384,6 +387,7 @@ def test_new_houses_are_told_and_others_are_not(tmp_path):
     assert (iou.max(axis=1) > 0.5).mean() >= 0.75
     assert told["source_id"].isna().all()
     assert told["object_id"].min() > found.loc[found["status"] != "new", "object_id"].max()
+    assert len(windows) == 2, "each date is encoded once, without a store as well"
 
 
 def test_a_picture_that_stays_has_no_change(village):

@@ -15,7 +15,9 @@ from geosam.features import RECOGNITION, FeatureOptions, measure_features
 from geosam.features.burning import Burner
 from geosam.features.roles import band_roles
 from geosam.polygons import polygonize
+from geosam.recognition import Encoder
 from geosam.scene import open_scene
+from geosam.store import EmbeddingStore
 from geosam.testing import parcel_labels
 
 GRID = GeoBox((96, 120), rasterio.Affine(2, 0, 500000, 0, -2, 5000000), "EPSG:32633")
@@ -175,3 +177,19 @@ def test_what_the_recognition_network_sees_comes_on_request(table, segments, sce
     assert all(name.startswith(RECOGNITION) for name in more)
     assert np.isfinite(seen.to_numpy()).all()
     pd.testing.assert_frame_equal(seen[list(table.columns)], table, check_exact=True)
+
+
+def test_what_a_store_holds_is_not_encoded_again(segments, scene, tmp_path, monkeypatch):
+    encode, windows = Encoder.encode, []
+    monkeypatch.setattr(Encoder, "encode", lambda self, pixels: windows.append(pixels.shape) or encode(self, pixels))
+    options, store = FeatureOptions(recognition=True), EmbeddingStore(tmp_path)
+    alone = measure_features(segments, scene, options)
+    first = measure_features(segments, scene, options, store=store)
+    assert len(windows) == 2
+    again = measure_features(segments, scene, options, store=store)
+    fewer = measure_features(segments.iloc[:7], scene, options, store=store)
+    assert len(windows) == 2
+    pd.testing.assert_frame_equal(first, alone)
+    pd.testing.assert_frame_equal(again, alone)
+    seen = [name for name in alone if name.startswith(RECOGNITION)]
+    pd.testing.assert_frame_equal(fewer[seen], alone[seen].iloc[:7])

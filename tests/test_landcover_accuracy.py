@@ -178,6 +178,13 @@ def test_what_allows_no_estimate_is_refused(mapped, reference, areas):
         accuracy(mapped, reference, areas)
 
 
+def test_no_half_width_of_the_table_is_zero_where_few_places_agree():
+    table = accuracy_of_matrix([[20, 0], [0, 30]], [40, 60], names=["a", "b"]).table()
+    assert (table[["± users", "± producers", "± ha"]] > 0).all(axis=None)
+    mixed = accuracy_of_matrix([[16, 4], [3, 27]], [40, 60], names=["a", "b"])
+    assert mixed.table()["± users"]["a"] == round(100 * 1.96 * mixed.classes.users_se["a"], 1)
+
+
 def test_kappa_only_when_asked():
     matrix = [[8, 2], [1, 9]]
     assert accuracy_of_matrix(matrix, [1, 1]).kappa is None

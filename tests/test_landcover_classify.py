@@ -19,6 +19,7 @@ from geosam.errors import LandcoverError
 from geosam.landcover import ClassifyOptions, LandcoverModel, Legend, classify, suggest, with_classes
 from geosam.landcover.forest import Forest
 from geosam.landcover.learning import default_estimator
+from geosam.landcover.priors import with_shares
 from geosam.landcover.samples import label_segments, read_samples
 from geosam.landcover.validation import spatial_folds
 
@@ -243,3 +244,28 @@ def test_the_same_input_gives_the_same_classes(found, segments, samples, feature
 def test_unknown_is_no_class_of_a_legend():
     with pytest.raises(LandcoverError):
         Legend.of_names(["water", "Unknown"])
+
+
+def test_the_shares_of_a_scene_count_with_the_default_estimator_alone(segments, samples, features):
+    options = ClassifyOptions(min_margin=0, validate=False)
+    table = features.assign(log_area=np.linspace(3, 4, len(features)))
+    found = classify(segments, samples, features=table, options=options)
+    even = classify(segments, samples, features=table, options=replace(options, scene_shares=False))
+    own = classify(segments, samples, features=table, options=options, estimator=default_estimator())
+    assert [each.model.scene_shares for each in (found, even, own)] == [True, False, False]
+    assert np.array_equal(own.segments.probability, even.segments.probability)
+    told, _ = with_shares(even.model.estimator.predict_proba(table.to_numpy()), 10.0 ** table.log_area.to_numpy())
+    assert found.segments.probability.to_numpy() == pytest.approx(told.max(axis=1), abs=1e-6)
+    assert not np.allclose(found.segments.probability, even.segments.probability)
+
+
+def test_models_of_earlier_versions_take_all_classes_for_as_likely(found, tmp_path):
+    path = found.model.save(tmp_path / "model.geosam")
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    facts = json.loads(content["model.json"])
+    assert facts.pop("scene_shares") is True
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in (content | {"model.json": json.dumps(facts)}).items():
+            archive.writestr(name, data)
+    assert LandcoverModel.load(path).scene_shares is False

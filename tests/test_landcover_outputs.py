@@ -1,8 +1,10 @@
 """A scene and samples in, a map out: all files, whole and in the legend's colours; and what is drawn from a map."""
 
 import re
+import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 
 pytest.importorskip("sklearn", reason="scikit-learn is an extra: geosam[landcover]")
 
+from geosam.catalog import landcover_catalog
 from geosam.cli import app
 from geosam.errors import GeosamError, LandcoverError, OptionError, SinkError
 from geosam.landcover import (
@@ -35,10 +38,11 @@ from geosam.landcover.model import LandcoverModel
 from geosam.landcover.rasters import read_map
 from geosam.pipeline.landcover import LandcoverFiles, SampleSource, map_landcover
 from geosam.polygons import frame, polygonize
+from geosam.recognition import Encoder
 from geosam.scene import open_scene
 from geosam.sheets.maps import place_pictures
 from geosam.sinks import Category, categorized, read_layer, write_classes, write_points
-from geosam.testing import parcel_labels
+from geosam.testing import TruthNetwork, WatchedNetwork, parcel_labels
 
 GRID = GeoBox((128, 160), rasterio.Affine(10, 0, 500000, 0, -10, 5000000), "EPSG:32633")
 KINDS = ("water", "field", "forest")
@@ -205,6 +209,19 @@ def test_a_model_makes_the_map_of_another_scene(report, scene, segments, tmp_pat
     other = map_landcover(scene, LandcoverFiles(tmp_path / "map.gpkg"), trained=model, segments=segments)
     unsampled = ~report.segments.sampled
     assert other.segments["class"][unsampled].tolist() == report.segments["class"][unsampled].tolist()
+
+
+def test_another_map_of_a_scene_encodes_nothing_again(path, samples, tmp_path, monkeypatch):
+    encode, seen, network = Encoder.encode, [], WatchedNetwork()
+    monkeypatch.setattr(Encoder, "encode", lambda self, pixels: seen.append(pixels.shape) or encode(self, pixels))
+    how = {"samples": samples, "model": network, "options": ClassifyOptions(min_margin=0, validate=False)}
+    counts = []
+    for name, kept in (("first", tmp_path / "store"), ("again", tmp_path / "store"), ("alone", None)):
+        (tmp_path / name).mkdir()
+        map_landcover(open_scene(str(path)), LandcoverFiles(tmp_path / name / "map.gpkg"), store=kept, **how)
+        counts.append((len(network.windows), len(seen)))
+    assert counts == [(1, 1), (1, 1), (2, 2)]
+    assert len({(tmp_path / name / "map.gpkg").read_bytes() for name in ("first", "again", "alone")}) == 1
 
 
 def test_nothing_is_written_if_one_file_cannot_be(scene, segments, samples, tmp_path):
@@ -403,25 +420,53 @@ def test_errors_of_the_command_line_are_one_line(path, tmp_path):
     assert len(told.stderr.strip().splitlines()) == 1
 
 
-def test_a_catalog_is_mapped_by_one_model_and_what_is_missing_is_done_later(report, path, tmp_path):
-    from geosam.catalog import landcover_catalog
-
-    (scenes := tmp_path / "scenes").mkdir()
+@pytest.fixture(scope="module")
+def scenes(path, tmp_path_factory):
+    """Two sound scenes and one that is cut off."""
+    folder = tmp_path_factory.mktemp("scenes")
     for name in ("a", "b"):
-        (scenes / f"{name}.tif").write_bytes(path.read_bytes())
-    (scenes / "c.tif").write_bytes(path.read_bytes()[:200])
-    model = report.classification.model
-    first = landcover_catalog(str(scenes), tmp_path / "maps", model)
-    assert (first.done, list(first.failed)) == (["a", "b"], ["c"])
-    areas = pd.read_csv(tmp_path / "maps" / "areas.csv")
-    assert areas.groupby("scene").area_ha.sum().round(3).to_dict() == dict.fromkeys(
-        "ab", areas.area_ha.sum().round(3) / 2
-    )
-    before = (tmp_path / "maps" / "a.gpkg").stat().st_mtime_ns
-    again = landcover_catalog(str(scenes), tmp_path / "maps", model)
-    assert (again.done, again.earlier) == ([], ["a", "b"])
-    assert (tmp_path / "maps" / "a.gpkg").stat().st_mtime_ns == before
-    pd.testing.assert_frame_equal(again.areas, first.areas)
+        (folder / f"{name}.tif").write_bytes(path.read_bytes())
+    (folder / "c.tif").write_bytes(path.read_bytes()[:200])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_by_one(scenes, report, tmp_path_factory):
+    """Maps of the scenes, made in this process."""
+    folder = tmp_path_factory.mktemp("maps")
+    landcover_catalog(str(scenes), folder, report.classification.model, model=TruthNetwork())
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+
+
+def test_a_catalog_is_mapped_by_one_model_and_what_is_missing_is_done_later(report, scenes, one_by_one, tmp_path):
+    areas = pd.read_csv(one_by_one / "areas.csv")
+    whole = areas.area_ha.sum().round(3)
+    assert areas.groupby("scene").area_ha.sum().round(3).to_dict() == dict.fromkeys("ab", whole / 2)
+    shutil.copytree(one_by_one, maps := tmp_path / "maps")
+    (maps / "b.gpkg").unlink()
+    before = (maps / "a.gpkg").stat().st_mtime_ns
+    again = landcover_catalog(str(scenes), maps, report.classification.model, model=TruthNetwork())
+    assert (again.earlier, again.done, list(again.failed)) == (["a"], ["b"], ["c"])
+    assert (maps / "a.gpkg").stat().st_mtime_ns == before
+    assert contents(maps) == contents(one_by_one)
+    other = replace(report.classification.model, min_margin=0.5)
+    assert landcover_catalog(str(scenes), maps, other, model=TruthNetwork()).done == ["a", "b"]
+
+
+@pytest.mark.parametrize("where", [{"threads": 2}, pytest.param({"workers": 2}, marks=pytest.mark.slow)])
+def test_a_catalog_has_the_same_bytes_wherever_it_is_mapped(report, scenes, one_by_one, tmp_path, where):
+    run = landcover_catalog(str(scenes), tmp_path, report.classification.model, model=TruthNetwork(), **where)
+    assert (run.done, list(run.failed)) == (["a", "b"], ["c"])
+    assert contents(tmp_path) == contents(one_by_one)
+
+
+def test_a_catalog_of_maps_is_not_shared_out_by_pieces(report, scenes, tmp_path):
+    with pytest.raises(OptionError, match="'split' over a catalog"):
+        landcover_catalog(str(scenes), tmp_path, report.classification.model, split=4)
 
 
 def test_segments_are_measured_where_a_scene_is_given(scene, segments, samples, truth):

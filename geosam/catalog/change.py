@@ -1,9 +1,7 @@
 """What became of each known object at every date after an event, out of a catalog: pair by pair, one id per object."""
 
 import os
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,9 @@ import geopandas as gpd
 import pandas as pd
 
 from geosam import sinks
-from geosam.catalog.execution import Execution, work_on
-from geosam.catalog.folder import check_apart, digest_of, key_of, made
+from geosam.catalog.execution import Execution, do_missing
+from geosam.catalog.folder import check_apart, digest_of, made
 from geosam.catalog.job import Job, ModelSpec, PromptFile, View
-from geosam.catalog.manifest import FAILED
 from geosam.catalog.pairs import PAIRS, DatePair, pair_items, pair_path
 from geosam.catalog.selection import Selection
 from geosam.catalog.sources import find_items
@@ -25,7 +22,6 @@ from geosam.change.options import CompareOptions
 from geosam.change.schemas import to_degrees
 from geosam.errors import OptionError, PromptError
 from geosam.execute import Progress
-from geosam.locks import Lock
 from geosam.paths import check_regular
 from geosam.pipeline.publish import styles
 from geosam.sinks.layers import write_layers
@@ -138,7 +134,9 @@ def change_catalog(
         retries=execution.retries,
         change=asked,
     )
-    _compare(run, [task_of(pair, job) for pair in pairs], (execution, job), progress or Progress())
+    shown = {"name": "pairs", "unit": "pairs", "progress": progress or Progress()}
+    settled = do_missing(execution, job, [task_of(pair, job) for pair in pairs], path_of=pair_path, **shown)
+    run.earlier, run.done, run.failed = settled.earlier, settled.done, settled.failed
     if compared := [_dated(run.folder, pair) for pair in pairs if pair.name not in run.failed]:
         run.objects = over_dates(compared)
         write_dates(run.objects, run.folder / LAYER, schema=schema)
@@ -157,23 +155,6 @@ def task_of(pair: DatePair, job: Job) -> Task:
     return Task(pair.after, job.key(identity), identity, before=pair.before)
 
 
-def _compare(run: ChangeRun, tasks: Sequence[Task], where: tuple[Execution, Job], progress: Progress) -> None:
-    """Compare the pairs that are not compared yet, and take note of what became of each, in the order of the pairs."""
-    with Lock(run.folder / ".lock", str(run.folder)):
-        run.earlier = [task.name for task in tasks if key_of(pair_path(run.folder, task.name)) == task.key]
-        todo, reasons = [task for task in tasks if task.name not in run.earlier], {}
-        with (
-            progress.stage("pairs", len(tasks), unit="pairs", done=len(run.earlier)) as stage,
-            closing(work_on(*where, todo)) as rows,
-        ):
-            for row in rows:
-                if row.status == FAILED:
-                    reasons[row.name] = row.reason
-                stage.advance()
-    run.done = [task.name for task in todo if task.name not in reasons]
-    run.failed = {task.name: reasons[task.name] for task in todo if task.name in reasons}
-
-
 def write_dates(objects: gpd.GeoDataFrame, path: Path, *, schema: str | None = None) -> Path:
     """Write the rows of all dates, and the latest of each object, as layers of a GeoPackage."""
     layers: dict[str, pd.DataFrame] = {"latest": latest(objects), "change": objects}
@@ -187,7 +168,7 @@ def write_dates(objects: gpd.GeoDataFrame, path: Path, *, schema: str | None = N
 
 def _chosen(given: dict[str, Any]) -> tuple[Execution, CompareOptions]:
     """Where the work is done, and how pairs are compared; models are read here, so that workers need no files."""
-    where = {each.name for each in fields(Execution)} - {"split"}
+    where = Execution.names()
     if odd := sorted(set(given) - set(_OPTIONS) - where):
         raise OptionError(f"{odd[0]!r} over a catalog", expected=", ".join((*_OPTIONS, *sorted(where))))
     asked = CompareOptions(find_new=False, **{name: given[name] for name in _OPTIONS if name in given})

@@ -282,3 +282,8 @@ def key_of(path: Path) -> object:
     with suppress(SinkError, OSError):
         return read_metadata(path).get("key")
     return None
+
+
+def map_path(folder: Path, name: str) -> Path:
+    """Where the land-cover map of a scene of that name lies, in the folder of the maps."""
+    return folder / f"{name}.gpkg"

@@ -18,6 +18,7 @@ from geosam.catalog.footprints import to_lonlat
 from geosam.change.options import CompareOptions
 from geosam.display import shown
 from geosam.errors import ModelError, OptionError
+from geosam.landcover import LandcoverModel
 from geosam.models import SPECS, load_model, weights_path
 from geosam.models.downloads import hash_file
 from geosam.pipeline import SegmentOptions
@@ -177,6 +178,37 @@ class PromptFile:
         return {name: getattr(self, name) for name in names}
 
 
+@dataclass(frozen=True, eq=False)
+class LandcoverSpec:
+    """Land-cover maps by a trained model.
+
+    Attributes
+    ----------
+    trained
+        What was learned elsewhere.
+    mmu
+        Minimum mapping unit in m².
+    digest
+        Changes with the trained model.
+    """
+
+    trained: LandcoverModel
+    mmu: float
+    digest: str
+
+    @classmethod
+    def of(cls, trained: LandcoverModel | str | PathLike[str], mmu: float | int = 0.0) -> "LandcoverSpec":
+        """The spec of a trained model, or of the file of one.
+
+        Raises
+        ------
+        LandcoverError
+            If the model cannot be read.
+        """
+        learned = trained if isinstance(trained, LandcoverModel) else LandcoverModel.load(trained)
+        return cls(learned, float(mmu), sha256(learned.to_bytes()).hexdigest()[:32])
+
+
 @dataclass(frozen=True)
 class Job:
     """What is done with every scene.
@@ -198,7 +230,9 @@ class Job:
     split
         Windows above which a scene is shared out among processes; 0 for never.
     change
-        How pairs of dates are compared; None where single scenes are segmented.
+        How pairs of dates are compared; None where single scenes are worked on.
+    landcover
+        By what model land cover is mapped; None where it is not.
     """
 
     folder: Path
@@ -212,6 +246,7 @@ class Job:
     retries: int = 2
     split: int = 0
     change: CompareOptions | None = None
+    landcover: LandcoverSpec | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -222,9 +257,15 @@ class Job:
             "view": self.view.to_dict(),
             "options": self.options.to_dict(),
             "prompts": {**asdict(self.prompts), "path": shown(self.prompts.path)} if self.prompts else None,
-            "task": "encode" if self.encode else "segment" if self.change is None else repr(self.change),
+            "task": self._task,
             **({"words": reader_key(self.options)} if self.options.text is not None else {}),
         }
+
+    @property
+    def _task(self) -> str:
+        if self.landcover is not None:
+            return f"landcover {self.landcover.digest} {self.landcover.mmu}"
+        return "encode" if self.encode else "segment" if self.change is None else repr(self.change)
 
     def seen(self, scene: Scene) -> Scene:
         """A scene at the working pixel that suits the words, unless the view says which one."""

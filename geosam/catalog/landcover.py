@@ -1,8 +1,7 @@
 """Land-cover maps of all scenes of a catalog, by a model that was trained on one of them or elsewhere."""
 
-import hashlib
-import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,15 @@ from typing import Any
 import pandas as pd
 
 from geosam import sinks
-from geosam.catalog.folder import check_apart, key_of, made
-from geosam.catalog.items import Item
-from geosam.catalog.job import View
+from geosam.catalog.execution import Execution, do_missing
+from geosam.catalog.folder import check_apart, made, map_path
+from geosam.catalog.job import Job, LandcoverSpec, ModelSpec, View
 from geosam.catalog.sources import find_items
-from geosam.catalog.stack import open_item
-from geosam.errors import CatalogError, GeosamError
+from geosam.catalog.tasks import Task
+from geosam.errors import CatalogError, OptionError
 from geosam.execute import Progress
 from geosam.landcover import LandcoverModel
 from geosam.landcover.outputs import area_table
-from geosam.pipeline.landcover import LandcoverFiles, map_landcover
 
 AREAS = "areas.csv"
 
@@ -57,6 +55,7 @@ def landcover_catalog(
     model: Any = "nano",
     store: Any = None,
     progress: Progress | None = None,
+    **where: Any,
 ) -> LandcoverRun:
     """Make a land-cover map of every scene; the same call again does what is missing.
 
@@ -70,8 +69,17 @@ def landcover_catalog(
         A model, or the file of one.
     view
         How scenes are seen.
-    mmu, model, store, progress
-        As for `geosam.pipeline.landcover.map_landcover`.
+    mmu
+        Minimum mapping unit in m², as for `geosam.pipeline.landcover.map_landcover`.
+    model
+        Name of a network or path of a weights file; each process loads it once.
+    store
+        Folder of embeddings and features, ``"auto"`` for the one in the cache folder, None for none.
+    progress
+        Shows how far the run is.
+    where
+        ``workers, scheduler, threads, resources, retries`` of `geosam.catalog.Execution`. What is written is the same
+        wherever the work is done.
 
     Returns
     -------
@@ -83,41 +91,40 @@ def landcover_catalog(
     CatalogError
         If the source names no scenes.
     LandcoverError
-        If the model cannot be read.
-    SinkError
-        If the folder cannot be written.
+        If the trained model cannot be read.
+    OptionError, ModelError, SinkError
+        If an option, a network or the folder cannot be used, or another run is at work in the folder.
+    ClusterError
+        If the workers or the scheduler are lost.
     """
     items = find_items(source)
     if not items:
         raise CatalogError(f"{source}", expected="at least one scene")
     check_apart(folder, items)
-    seen = (view or View()).resolved()
-    learned = trained if isinstance(trained, LandcoverModel) else LandcoverModel.load(trained)
+    if odd := sorted(set(where) - Execution.names()):
+        raise OptionError(f"{odd[0]!r} over a catalog", expected=", ".join(sorted(Execution.names())))
+    execution, asked = Execution(**where), LandcoverSpec.of(trained, mmu)
     run = LandcoverRun(made(folder))
-    what = hashlib.sha256(learned.to_bytes() + json.dumps([seen.to_dict(), float(mmu)]).encode()).hexdigest()
-    tables: list[pd.DataFrame] = []
-    how = {"trained": learned, "mmu": mmu, "model": model, "store": store}
-    for item in (progress or Progress()).track(items, "landcover", total=len(items)):
-        target = run.folder / f"{item.name}.gpkg"
-        key = hashlib.sha256(f"{what} {item.identity}".encode()).hexdigest()[:32]
-        try:
-            if key_of(target) == key:
-                run.earlier.append(item.name)
-                areas = area_table(sinks.read_layer(target), learned.legend)
-            else:
-                areas = _mapped(item, LandcoverFiles(target, overwrite=True, metadata={"key": key}), seen, how)
-                run.done.append(item.name)
-        except GeosamError as error:
-            run.failed[item.name] = str(error)
-            continue
-        tables.append(areas.reset_index().assign(scene=item.name))
-    if tables:
-        run.areas = pd.concat(tables, ignore_index=True).set_index(["scene", "class"])
+    job = Job(
+        run.folder,
+        ModelSpec.of(model),
+        (view or View()).resolved(),
+        store=store if store in {None, "auto"} else str(Path(store).absolute()),
+        retries=execution.retries,
+        landcover=asked,
+    )
+    tasks = [Task(item, job.key(item.identity), item.identity) for item in items]
+    shown = {"name": "landcover", "unit": "scenes", "progress": progress or Progress()}
+    settled = do_missing(execution, job, tasks, path_of=map_path, **shown)
+    run.earlier, run.done, run.failed = settled.earlier, settled.done, settled.failed
+    if mapped := [task.name for task in tasks if task.name not in run.failed]:
+        run.areas = _areas(run.folder, mapped, asked.trained)
         sinks.write_text(run.areas.to_csv(lineterminator="\n"), run.folder / AREAS)
     return run
 
 
-def _mapped(item: Item, files: LandcoverFiles, view: View, how: dict[str, Any]) -> pd.DataFrame:
-    """Map one scene; its areas."""
-    scene = open_item(item, view, Path(files.output).parent)
-    return map_landcover(scene, files, **how).areas
+def _areas(folder: Path, names: Sequence[str], trained: LandcoverModel) -> pd.DataFrame:
+    """Areas of the classes in some maps, one below the other."""
+    tables = (area_table(sinks.read_layer(map_path(folder, name)), trained.legend) for name in names)
+    each = [table.reset_index().assign(scene=name) for name, table in zip(names, tables, strict=True)]
+    return pd.concat(each, ignore_index=True).set_index(["scene", "class"])

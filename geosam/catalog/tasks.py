@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from rasterio.errors import RasterioError
 
-from geosam.catalog.folder import RunFolder, digest_of
+from geosam.catalog.folder import RunFolder, digest_of, map_path
 from geosam.catalog.footprints import footprint_of
 from geosam.catalog.items import Item
+from geosam.catalog.job import LandcoverSpec
 from geosam.catalog.manifest import DONE, FAILED, OUTSIDE, Row
 from geosam.catalog.pairs import pair_name, pair_path, taken
 from geosam.catalog.pieces import fill_piece, gather_pieces, pieces_of
@@ -28,6 +29,7 @@ from geosam.errors import GeosamError, SceneError, SceneReadError
 from geosam.paths import is_remote
 from geosam.pipeline import Report, encode, segment_to_file
 from geosam.pipeline.compare import compare
+from geosam.pipeline.landcover import LandcoverFiles, map_landcover
 from geosam.pipeline.publish import check_outputs, publish
 from geosam.scene import Scene
 
@@ -202,6 +204,8 @@ def _carry_out(station: Station, task: Task) -> Outcome:
     job = station.job
     if task.before is not None:
         return _compare(station, task, task.before)
+    if job.landcover is not None:
+        return _map(station, task, job.landcover)
     folder = RunFolder(job.folder)
     whole = job.seen(open_whole(task.item, job.view, folder.stacks))
     place = {"footprint": footprint_of(whole, job.view.area), "crs": _told_crs(whole)}
@@ -236,6 +240,17 @@ def _compare(station: Station, task: Task, before: Item) -> Row:
     target = pair_path(folder, task.name)
     publish(replace(result, facts={**result.facts, "key": task.key}), check_outputs(target))
     return row_of(task, DONE, objects=len(result.change))
+
+
+def _map(station: Station, task: Task, asked: LandcoverSpec) -> Row:
+    """Map the land cover of a scene, and write it."""
+    job = station.job
+    scene = open_item(task.item, job.view, job.folder)
+    files = LandcoverFiles(map_path(job.folder, task.name), overwrite=True, metadata={"key": task.key})
+    how = {"model": station.network, "store": job.store, "progress": station.progress}
+    found = map_landcover(scene, files, trained=asked.trained, mmu=asked.mmu, **how)
+    task.check_same()
+    return row_of(task, DONE, objects=len(found.segments))
 
 
 def _result(station: Station, scene: Scene, part: Path) -> dict[str, Any]:

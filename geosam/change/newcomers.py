@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 from jaxtyping import Float32, Float64
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from geosam.change.status import free_of
 
@@ -28,6 +28,9 @@ MOST_KNOWN = 1500
 
 OVERLAP = 0.2
 """Share of a new object that a known one may cover: outlines are a pixel or two off."""
+
+EDGE = 1e-4
+"""Probabilities nearer to 0 and 1 say no more."""
 
 SURE = 0.9
 """Probability from which a candidate counts. It is learned at even odds, and about one candidate in ten is new: at 0.9
@@ -83,6 +86,22 @@ def learn_likeness(known: Float32[np.ndarray, "n d"], other: Float32[np.ndarray,
 
     best = minimize(loss, np.zeros(z.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 300})
     return Likeness(centre, scale, best.x[:-1], float(best.x[-1]))
+
+
+def arrived(now: Float64[np.ndarray, "n"], then: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Probability that something looks like the known objects after, and did not before.
+
+    It is at most that of after. What looked a little like them before (new houses stand beside others, and bare plots
+    look like roofs) may have arrived as well, if it looks so much more like them now: by both odds, the mean of their
+    logarithms.
+
+    Examples
+    --------
+    >>> arrived(np.array([0.9, 0.99, 0.9]), np.array([0.1, 0.4, 0.4])).round(2).tolist()
+    [0.9, 0.92, 0.79]
+    """
+    now, then = (np.clip(each, EDGE, 1 - EDGE) for each in (now, then))
+    return np.minimum(now, expit((logit(now) - logit(then)) / 2))
 
 
 def ground_beside(known_px: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Float64
 
 from geosam.change.damage import FATES, OrdinalModel, level_of
 from geosam.change.measures import Measured
+from geosam.change.prevalence import with_prevalence
 from geosam.errors import OptionError
 
 STATUSES = (*FATES, "new", "unseen")
@@ -43,7 +44,7 @@ class Fates:
 
 
 def tell_fates(measured: Measured, model: OrdinalModel) -> Fates:
-    """Tell from measures what became of objects.
+    """Tell from measures what became of objects of a pair; how many have changed is found out from all of them.
 
     Parameters
     ----------
@@ -60,12 +61,21 @@ def tell_fates(measured: Measured, model: OrdinalModel) -> Fates:
     if model.levels != FATES:
         raise OptionError(f"a model of {', '.join(model.levels)}", expected=f"one of {', '.join(FATES)}")
     hidden = is_hidden(measured)
-    probabilities = model.probabilities(measured.values)
+    probabilities = probabilities_of(measured.values, ~hidden, model)
     level = level_of(probabilities)
     status = np.array(FATES, object)[level]
     score = np.take_along_axis(probabilities, level[:, None], axis=1)[:, 0].astype(np.float32)
     status[hidden], score[hidden], probabilities[hidden] = "unseen", measured.unseen[hidden], np.nan
     return Fates(status, score, probabilities)
+
+
+def probabilities_of(
+    values: Float32[np.ndarray, "n m"], seen: np.ndarray, model: OrdinalModel
+) -> Float64[np.ndarray, "n k"]:
+    """Probabilities of a model's levels; those of objects that were seen by the share of them that is damaged."""
+    found = model.probabilities(values)
+    found[seen], _ = with_prevalence(found[seen], model)
+    return found
 
 
 def is_hidden(measured: Measured) -> np.ndarray:

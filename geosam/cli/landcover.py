@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from geosam.cli.catalog import Place
 from geosam.cli.groups import flat
 from geosam.cli.machine import Machine, Model
 from geosam.cli.scenes import Ground, Quiet, SceneArgument, Store, Stretch, read_stretch
@@ -162,7 +163,7 @@ def landcover_catalog(
     model: Model = "nano",
     ground: Ground,
     store: Store = "auto",
-    machine: Machine,
+    place: Place,
     quiet: Quiet = False,
 ) -> None:
     """Map the land cover of all scenes by one model; the same command again does what is missing."""
@@ -173,11 +174,10 @@ def landcover_catalog(
     from geosam.execute import progress_bar
 
     view = View(**ground.named())
-    network = machine.load(model)
     kept = None if store == "none" else store
     with progress_bar(quiet=quiet) as progress:
-        how = {"view": view, "mmu": mmu, "model": network, "store": kept, "progress": progress}
-        run = landcover_catalog(source, output, use_model, **how)
+        how = {"view": view, "mmu": mmu, "model": model, "store": kept, "progress": progress}
+        run = landcover_catalog(source, output, use_model, **how, **place.named())
     console = Console(soft_wrap=True)
     console.print(f"{len(run.done)} scenes mapped, {len(run.earlier)} before, {len(run.failed)} failed")
     for name, why in run.failed.items():

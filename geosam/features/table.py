@@ -42,6 +42,7 @@ from geosam.features.shape import shape_columns
 from geosam.features.statistics import QUANTILES, Statistics
 from geosam.features.texture import Texture
 from geosam.scene import Scene
+from geosam.store import EmbeddingStore
 
 RECOGNITION = ("s4_", "s8_", "s16_")
 """How columns of the recognition network begin."""
@@ -75,7 +76,9 @@ class FeatureOptions:
             raise OptionError(f"strip_rows={self.strip_rows}", expected="at least one row")
 
 
-def measure_features(segments: Any, scene: Scene, options: FeatureOptions | None = None) -> pd.DataFrame:
+def measure_features(
+    segments: Any, scene: Scene, options: FeatureOptions | None = None, *, store: EmbeddingStore | None = None
+) -> pd.DataFrame:
     """Measure what segments look like.
 
     Parameters
@@ -87,6 +90,9 @@ def measure_features(segments: Any, scene: Scene, options: FeatureOptions | None
         What they lie on: all bands but alpha are measured, by their raw values.
     options
         Roles of bands.
+    store
+        Keeps what the recognition network sees of the scene: a window that it holds is not encoded again. None keeps
+        nothing. It changes no value.
 
     Returns
     -------
@@ -123,13 +129,13 @@ def measure_features(segments: Any, scene: Scene, options: FeatureOptions | None
     columns = measured.columns() | shape_columns(geometries, scene.resolution_m)
     columns["neighbours"] = measured.degree()
     if options.recognition:
-        columns |= recognized(geometries, scene)
+        columns |= recognized(geometries, scene, store)
     index = segments.index if isinstance(segments, pd.DataFrame | pd.Series) else None
     table = pd.DataFrame({name: np.asarray(values, float) for name, values in columns.items()}, index=index)
     return table.where(table.abs() <= LARGEST)
 
 
-def recognized(geometries_px: np.ndarray, scene: Scene) -> dict[str, np.ndarray]:
+def recognized(geometries_px: np.ndarray, scene: Scene, store: EmbeddingStore | None = None) -> dict[str, np.ndarray]:
     """What the recognition network sees of each segment; NaN where it sees nothing.
 
     The coarsest of its strides, 32, is left out: its 320 columns are more about what surrounds a segment.
@@ -137,7 +143,7 @@ def recognized(geometries_px: np.ndarray, scene: Scene) -> dict[str, np.ndarray]
     from geosam.recognition.description import names
     from geosam.recognition.scenes import Describer
 
-    found = Describer().describe(gpd.GeoSeries(scene.to_world(geometries_px), crs=scene.crs), scene)
+    found = Describer(store=store).describe(gpd.GeoSeries(scene.to_world(geometries_px), crs=scene.crs), scene)
     values = np.where(found.area_px[:, None] > 0, found.values, np.nan)
     return {name: values[:, k] for k, name in enumerate(names()) if name.startswith(RECOGNITION)}
 

@@ -62,16 +62,22 @@ class Accuracy:
 
     def table(self) -> pd.DataFrame:
         """A short table for people: percentages, areas and half widths of intervals, a row for each class."""
-        z = Sample(np.zeros(2, int), np.ones(1), "simple", self.confidence).z
         out = pd.DataFrame(index=self.classes.index)
         out["places"] = self.classes["n_map"]
         for name in ("users", "producers"):
             out[f"{name} %"] = (100 * self.classes[name]).round(1)
-            out[f"± {name}"] = (100 * z * self.classes[f"{name}_se"]).round(1)
+            out[f"± {name}"] = (100 * self._half(name)).round(1)
         out[f"mapped {self.unit}"] = self.classes["mapped_area"].round(2)
         out[f"area {self.unit}"] = self.classes["area"].round(2)
-        out[f"± {self.unit}"] = (z * self.classes["area_se"]).round(2)
+        out[f"± {self.unit}"] = self._half("area").round(2)
         return out
+
+    def _half(self, name: str) -> pd.Series:
+        """So many standard errors; where all places agree, which is no certainty, half of Wilson's interval."""
+        z = Sample(np.zeros(2, int), np.ones(1), "simple", self.confidence).z
+        wilson = (self.classes[f"{name}_high"] - self.classes[f"{name}_low"]) / 2
+        se = self.classes[f"{name}_se"]
+        return (z * se).where(se > 1e-12 * self.classes[f"{name}_high"], wilson)
 
 
 def accuracy(

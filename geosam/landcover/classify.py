@@ -49,6 +49,9 @@ class ClassifyOptions:
         Roles of the bands, as in `geosam.features.FeatureOptions`.
     recognition
         Whether the recognition network looks at the scene as well, which tells bare fields from roofs.
+    scene_shares
+        Whether probabilities are told by the shares that classes have in the scene, found out from the scene
+        (`geosam.landcover.priors`); with the default estimator alone, which takes all classes for as likely.
     validate
         Whether to cross-validate, which takes five times the learning.
     """
@@ -57,6 +60,7 @@ class ClassifyOptions:
     block: float | int | None = None
     bands_as: str | None = None
     recognition: bool = True
+    scene_shares: bool = True
     validate: bool = True
 
     def __post_init__(self) -> None:
@@ -170,7 +174,8 @@ def classify(
     facts = {"samples": labelled.counts, "estimator": type(blank).__name__}
     if checked is not None:
         facts |= {"cross_validation": checked.overall, "block": checked.block}
-    model = LandcoverModel(fitted, columns, labelled.legend, float(options.min_margin), options.bands_as, facts)
+    least, shares = float(options.min_margin), options.scene_shares and estimator is None
+    model = LandcoverModel(fitted, columns, labelled.legend, least, options.bands_as, facts, shares)
     importance = pd.Series(importance_of(grown, columns, rows, labelled.codes), name="importance")
     return Classification(with_classes(segments, table, model, labelled), model, table, labelled, checked, importance)
 

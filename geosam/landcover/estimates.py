@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from geosam.errors import LandcoverError
 
@@ -92,7 +92,7 @@ class Sample:
     @property
     def z(self) -> float:
         """Standard errors on either side of a value that its interval reaches; 1.96 for 95 %, as the papers have it."""
-        return 1.96 if self.confidence == 0.95 else float(norm.ppf(0.5 + self.confidence / 2))
+        return 1.96 if self.confidence == 0.95 else float(ndtri(0.5 + self.confidence / 2))
 
     def share(self, y: np.ndarray) -> Estimate:
         """The share of the whole area where `y` is true."""

@@ -19,6 +19,7 @@ from geosam.features import RECOGNITION, FeatureOptions
 from geosam.landcover.forest import Forest
 from geosam.landcover.learning import require_sklearn
 from geosam.landcover.legend import Legend
+from geosam.landcover.priors import with_shares
 from geosam.paths import check_regular
 
 MODEL_FORMATS = (".geosam",)
@@ -67,6 +68,9 @@ class LandcoverModel:
         Roles of bands that were given, for other scenes of the same kind.
     facts
         What is worth knowing: numbers of samples, cross-validation, version.
+    scene_shares
+        Whether probabilities are told by the shares that classes have in the scene that is classified, see
+        `geosam.landcover.priors`.
     """
 
     estimator: Any
@@ -75,6 +79,7 @@ class LandcoverModel:
     min_margin: float = 0.0
     bands_as: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    scene_shares: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_margin < 1:
@@ -107,6 +112,8 @@ class LandcoverModel:
         best, second = np.zeros(len(X)), np.zeros(len(X))
         if known.any():
             chances = np.asarray(self.estimator.predict_proba(X[known]), float)
+            if self.scene_shares:
+                chances, _ = with_shares(chances, _area(features)[known])
             order = np.sort(chances, axis=1)
             best[known] = order[:, -1]
             second[known] = order[:, -2] if order.shape[1] > 1 else 0
@@ -144,6 +151,7 @@ class LandcoverModel:
             "legend": asdict(self.legend),
             "min_margin": self.min_margin,
             "bands_as": self.bands_as,
+            "scene_shares": self.scene_shares,
             "facts": dict(self.facts),
         }
         is_forest = isinstance(self.estimator, Forest)
@@ -177,11 +185,17 @@ class LandcoverModel:
             codes, names, colours = (tuple(said[part]) for part in ("codes", "names", "colours"))
             legend = Legend(codes, names, colours, str(said["name"]))
             rest = {part: facts[part] for part in ("min_margin", "bands_as", "facts")}
+            rest["scene_shares"] = bool(facts.get("scene_shares", False))  # models of earlier versions had none
             return cls(fitted, tuple(facts["columns"]), legend, **rest)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, LandcoverError):
                 raise
             raise LandcoverError(f"{path} is damaged ({error})", expected="a model that geosam saved") from None
+
+
+def _area(features: pd.DataFrame) -> np.ndarray:
+    """Sizes of segments; all alike where they were not measured."""
+    return 10.0 ** features["log_area"].to_numpy(float) if "log_area" in features else np.ones(len(features))
 
 
 def _parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str, bytes]:

@@ -6,19 +6,24 @@ changed ground → new objects → extent of the event → summary.
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from geopandas import GeoDataFrame
 
+from geosam.change.damage import FATES, OrdinalModel
 from geosam.change.objects import Objects, read_objects
 from geosam.change.options import CompareOptions, with_changes
 from geosam.change.pair import open_pair
 from geosam.change.radiometry import match
 from geosam.change.registration import register
 from geosam.change.result import Comparison, sources
-from geosam.change.status import tell_fates
+from geosam.change.status import probabilities_of, tell_fates
 from geosam.change.summary import summarise, unit_shapes
 from geosam.change.unseen import mask_pair, unseen_frame
 from geosam.pipeline.newcomers import with_new
+from geosam.pipeline.run import feature_store, open_store
 from geosam.pipeline.two_dates import Look
+from geosam.recognition import Describer
 
 
 def compare(
@@ -69,15 +74,12 @@ def compare(
         pair = pair.shifted(registration.shift_px)
     pair = mask_pair(mask_pair(pair, asked.masks_before), asked.masks_after, after=True)
     radiometry = match(pair)
-    look = Look(pair, radiometry, model=model, store=store, progress=progress)
-    units = unit_shapes(asked.units, look.frame_polygon, pair.before.crs, asked.units_crs)
-    event = look.read_event(asked.extent)
-    objects = known_objects(prompts, look, asked)
-    measured, outlines = look.measured(objects, decode=asked.decode)
-    fate = tell_fates(measured, fates)
-    if asked.find_new:
-        objects, measured, outlines, fate = with_new(look, (objects, measured, outlines, fate))
-    frames = look.frames(objects, measured, outlines, (fate, grades.probabilities(measured.values)))
+    kept = open_store(store)
+    with feature_store(kept) as seen:
+        look = Look(pair, radiometry, Describer(store=seen), model=model, store=kept, progress=progress)
+        units = unit_shapes(asked.units, look.frame_polygon, pair.before.crs, asked.units_crs)
+        event = look.read_event(asked.extent)
+        frames = told_objects(look, prompts, asked, (grades, fates))
     extent = look.extent(asked.extent, event) if asked.extent else None
     return Comparison(
         *frames,
@@ -98,6 +100,20 @@ def compare(
             "extent": dict(extent.facts) if extent else None,
         },
     )
+
+
+def told_objects(
+    look: Look, prompts: Any, asked: CompareOptions, models: tuple[OrdinalModel, OrdinalModel]
+) -> tuple[GeoDataFrame, GeoDataFrame, GeoDataFrame]:
+    """The tables of what became of the objects, and of their outlines on both dates; models of grades and of fates."""
+    grades, fates = models
+    objects = known_objects(prompts, look, asked)
+    measured, outlines = look.measured(objects, decode=asked.decode)
+    fate = tell_fates(measured, fates)
+    if asked.find_new:
+        objects, measured, outlines, fate = with_new(look, (objects, measured, outlines, fate))
+    graded = probabilities_of(measured.values, np.isin(fate.status, FATES), grades)
+    return look.frames(objects, measured, outlines, (fate, graded))
 
 
 def known_objects(prompts: Any, look: Look, asked: CompareOptions) -> Objects:

@@ -1,6 +1,5 @@
 """What the polygons of a run show, on request: the columns `kind` and `kind_score`."""
 
-import tempfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,15 +8,10 @@ from geopandas import GeoDataFrame
 from rasterio.windows import Window
 
 from geosam.pipeline import calibration
-from geosam.pipeline.run import Run
+from geosam.pipeline.run import Run, feature_store
 from geosam.recognition import Describer, recognise
 from geosam.scene import Scene
-from geosam.store import EmbeddingStore
 from geosam.windows import WindowPlan
-
-ROOM = 4 << 30
-"""Bytes of windows' features that are kept on disk meanwhile, where a run has no store."""
-
 
 SQUARE_PX = 64
 """Side of the squares that stand for polygons where time is measured."""
@@ -61,7 +55,7 @@ def _squares(window: Window, scene: Scene) -> GeoDataFrame:
 
 def with_kinds(run: Run, frames: Iterator[GeoDataFrame]) -> Iterator[GeoDataFrame]:
     """The same polygons with their kinds; a window is encoded once, however many batches lie on it."""
-    with tempfile.TemporaryDirectory(prefix="geosam-kinds-") as folder:
-        describer = Describer(store=run.store or EmbeddingStore(folder, ROOM))
+    with feature_store(run.store) as store:
+        describer = Describer(store=store)
         for frame in frames:
             yield recognise(frame, run.scene, describer)

@@ -28,6 +28,7 @@ from geosam.landcover.legend import UNKNOWN_COLOUR
 from geosam.landcover.model import MODEL_FORMATS
 from geosam.landcover.outputs import area_table, class_strips, dissolve
 from geosam.landcover.samples import legend_of, read_samples
+from geosam.pipeline.run import open_store
 from geosam.scene import Scene, open_scene
 from geosam.sheets import area_chart, landcover_page
 from geosam.vectors import Purpose
@@ -192,7 +193,7 @@ def map_landcover(
     options
         How segments are classified.
     model, store, progress
-        As for `geosam.segment`.
+        As for `geosam.segment`; the store also keeps what the recognition network sees for the features.
 
     Returns
     -------
@@ -218,7 +219,7 @@ def map_landcover(
     targets = files.checked([opened, scene, *named, *given.files])
     places, known = (None, None) if samples is None else given.read()
     loaded = LandcoverModel.load(trained) if isinstance(trained, str | PathLike) else trained
-    clock = Clock()
+    clock, kept = Clock(), open_store(store)
     if segments is not None:
         segments = read_polygons(segments, SEGMENTS)
     else:
@@ -226,12 +227,12 @@ def map_landcover(
 
         segments = clock.timed(
             "segment",
-            lambda: segment(opened, coverage=True, min_area=mmu, model=model, store=store, progress=progress),
+            lambda: segment(opened, coverage=True, min_area=mmu, model=model, store=kept, progress=progress),
         )
     wanted = (options or ClassifyOptions()).features if loaded is None else loaded.features
     if loaded is not None and options is not None and options.bands_as is not None:
         wanted = replace(wanted, bands_as=options.bands_as)
-    features = clock.timed("features", lambda: measure_features(segments, opened, wanted))
+    features = clock.timed("features", lambda: measure_features(segments, opened, wanted, store=kept))
     found = None
     if loaded is not None:
         mapped = clock.timed("classify", lambda: with_classes(segments, features, loaded))

@@ -8,7 +8,7 @@ import pandas as pd
 import shapely
 
 from geosam.change.measures import Measured, measure_objects
-from geosam.change.newcomers import LEAST_KNOWN, SURE, ground_beside, learn_likeness, plausible, spread
+from geosam.change.newcomers import LEAST_KNOWN, SURE, arrived, ground_beside, learn_likeness, plausible, spread
 from geosam.change.objects import Objects
 from geosam.change.outlines import Outlines
 from geosam.change.status import MOST_UNSEEN, Fates
@@ -47,9 +47,10 @@ def with_new(look: Look, told: Told) -> Told:
     now = look.describer.describe(gpd.GeoSeries(list(world), crs=scene.crs), look.pair.after).values
     n, m = len(sample), len(sample) + len(beside)
     like = learn_likeness(then[:n], then[n:m])
+    chance = arrived(like.probability(now), like.probability(then[m:]))
+    candidates, chance = candidates[chance >= SURE], chance[chance >= SURE]
     seen = measure_objects(candidates, look.pair, look.radiometry)
-    chance = np.minimum(like.probability(now), 1 - like.probability(then[m:]))
-    new = (chance >= SURE) & (seen.unseen <= MOST_UNSEEN)
+    new = seen.unseen <= MOST_UNSEEN
     return joined_new(told, look.redrawn(candidates[new]), (seen, new, chance))
 
 

@@ -1,7 +1,9 @@
 """One run: a request, and where its results are kept while it goes on."""
 
 import logging
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -24,6 +26,9 @@ _log = logging.getLogger(__name__)
 
 AHEAD = 2
 """Windows that are read before they are asked for."""
+
+ROOM = 4 << 30
+"""Bytes of windows' features that are kept on disk meanwhile, where a run has no store."""
 
 AUTO_STORE_BYTES = 4 << 30
 """Limit of the store in the cache folder."""
@@ -121,6 +126,19 @@ class Run:
             arrays = make()
             self.journal.put(name, arrays)
         return arrays
+
+
+@contextmanager
+def feature_store(store: Any) -> Iterator[EmbeddingStore]:
+    """The store that `open_store` gives; a temporary one, removed afterwards, where there is none.
+
+    What the recognition network sees of a window is so kept as long as a run may ask for it again.
+    """
+    if (kept := open_store(store)) is not None:
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="geosam-features-") as folder:
+        yield EmbeddingStore(folder, ROOM)
 
 
 def open_store(store: Any, *, needed: bool = False) -> EmbeddingStore | None:

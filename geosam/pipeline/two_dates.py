@@ -21,7 +21,6 @@ from geosam.change.status import Fates
 from geosam.pipeline.options import SegmentOptions
 from geosam.pipeline.reading import read_words
 from geosam.pipeline.request import to_network
-from geosam.pipeline.run import open_store
 from geosam.prompts import Prompts
 from geosam.recognition import Describer
 
@@ -40,13 +39,24 @@ class Event:
 
 
 class Look:
-    """A pair that is looked at with a model: decoded outlines, features, tables."""
+    """A pair that is looked at with a model: decoded outlines, features, tables.
 
-    def __init__(self, pair: Pair, radiometry: Radiometry, *, model: Any, store: Any, progress: Any) -> None:
-        self.pair, self.radiometry, self.progress = pair, radiometry, progress
-        self.store = open_store(store)
+    Attributes
+    ----------
+    pair, radiometry
+        The dates, and what brings their colours together.
+    model, store, progress
+        As for `geosam.segment`.
+    describer
+        What the recognition network sees of both dates, each window once.
+    """
+
+    def __init__(
+        self, pair: Pair, radiometry: Radiometry, describer: Describer, *, model: Any, store: Any, progress: Any
+    ) -> None:
+        self.pair, self.radiometry, self.describer, self.progress = pair, radiometry, describer, progress
+        self.store = store
         self.model = to_network(model)
-        self.describer = Describer(store=self.store)
 
     @property
     def frame_polygon(self) -> Any:
