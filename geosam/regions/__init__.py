@@ -22,7 +22,7 @@ coverage     the cut as a partition of the valid pixels; the mapping unit
 ===========  ==================================================================================
 """
 
-from geosam.regions.block import Block, Place, empty_block, make_block
+from geosam.regions.block import Block, Place, empty_block, make_block, window_strength
 from geosam.regions.choice import Growth
 from geosam.regions.coverage import Coverage, cover
 from geosam.regions.cuts import DETAILS, CutOptions
@@ -61,4 +61,5 @@ __all__ = [
     "measure_nodes",
     "measure_scale",
     "merge",
+    "window_strength",
 ]
