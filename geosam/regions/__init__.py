@@ -18,6 +18,7 @@ tree         one step up: the regions of a tile merged
 scene_tree   the tree of a scene, tile by tile
 choice       which nodes are taken: scored from the top down, weighed from the bottom up
 segments     what is known of the segments of a cut
+redrawing    masks in the place of segments
 coverage     the cut as a partition of the valid pixels; the mapping unit
 ===========  ==================================================================================
 """
