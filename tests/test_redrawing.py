@@ -6,11 +6,16 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio.windows import Window
 from scipy import ndimage
 
 import geosam
+from geosam.embeddings import embed
+from geosam.masks import segment_boxes, segment_prompts
 from geosam.pipeline import redraw
+from geosam.prompts import Prompt, WindowPrompts
 from geosam.regions.redrawing import Redrawn, redraw_block
+from geosam.scene import open_scene
 from geosam.testing import TruthNetwork, blob_labels, label_scene
 
 SHAPE = (170, 230)
@@ -122,3 +127,18 @@ def test_redrawn_levels_are_nested(scene):
         above = found.set_index("object_id").geometry[rows.parent_id.astype(int)].to_numpy()
         assert shapely.coverage_is_valid(rows.geometry.to_numpy())
         assert shapely.area(shapely.difference(rows.geometry.to_numpy(), above)).max() < 1e-6
+
+
+def test_many_boxes_together_are_answered_as_each_alone(scene, truth):
+    opened = open_scene(scene)
+    chip = opened.read(Window(0, 0, 128, 128))
+    embedding = embed(chip, NETWORK)
+    objects = ndimage.find_objects(truth[:128, :128])
+    boxes = [(s[1].start, s[0].start, s[1].stop, s[0].stop) for s in objects if s]
+    prompts = [Prompt(row, row, box_px=np.array(box, np.float64)) for row, box in enumerate(boxes)]
+    shape = NETWORK.logits_shape(embedding.shape)
+    (group,) = WindowPrompts.for_window(prompts, chip.window, logits_shape=shape)
+    together, alone = (ask(embedding, NETWORK, group, chip.valid) for ask in (segment_boxes, segment_prompts))
+    assert together.prompt_ids.tolist() == alone.prompt_ids.tolist()
+    assert np.array_equal(together.boxes, alone.boxes)
+    assert all(np.array_equal(one, other) for one, other in zip(together.crops, alone.crops, strict=True))

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from geosam.embeddings import Embedding
-from geosam.masks import segment_prompts
+from geosam.masks import segment_boxes
 from geosam.pipeline.run import Run
 from geosam.prompts import Prompt, WindowPrompts
 from geosam.regions import Coverage, Extents, Spot
@@ -78,7 +78,7 @@ def ask(
     shape = run.network.logits_shape(embedding.shape)
     found: list[tuple[float, int, Redrawn]] = []
     for group in WindowPrompts.for_window(prompts, chip.window, logits_shape=shape):
-        masks = segment_prompts(embedding, run.network, group, chip.valid)
+        masks = segment_boxes(embedding, run.network, group, chip.valid)
         answers = zip(masks.prompt_ids.tolist(), masks.boxes.tolist(), masks.crops, masks.score.tolist(), strict=True)
         for row, (x0, y0, x1, y1), crop, score in answers:
             box = x0 - place.left, y0 - place.top, x1 - place.left, y1 - place.top
