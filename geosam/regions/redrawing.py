@@ -76,7 +76,7 @@ def _without_specks(painted: Labels, least_px: float | int) -> Labels:
     kept = (painted > 0) & ~speck
     if not speck.any() or not kept.any():
         return painted
-    rows, cols = ndimage.distance_transform_edt(~kept, return_distances=False, return_indices=True)
+    rows, cols = np.asarray(ndimage.distance_transform_edt(~kept, return_distances=False, return_indices=True))
     filled = painted.copy()
     filled[speck] = painted[rows[speck], cols[speck]]
     return filled
