@@ -1,6 +1,6 @@
 """What is seen of the windows in the objects of a scene: labels that change at seams, straight cuts, objects lost.
 
-    python benchmarks/seams.py [SCENE …] [--model nano] [--window 512] [--keep FOLDER]
+    python benchmarks/seams.py [SCENE …] [--coverage] [--model nano] [--window 512] [--keep FOLDER]
 
 Seams are the lines where a window ends (``edge``) and where the ground of two windows is parted (``core``).
 
@@ -11,6 +11,8 @@ Seams are the lines where a window ends (``edge``) and where the ground of two w
 - **one window** (scenes that the model can take at once): F1 at an IoU of one half between the objects found through
   windows and those that one window finds, for objects that cross a core seam and for those that touch no seam.
 
+With ``--coverage`` the segments of the region tree are looked at, whose blocks are the cores of windows of that size.
+
 ``--keep`` holds what the network saw, so that another rule of stitching is measured on the same masks.
 """
 
@@ -19,6 +21,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -26,8 +29,10 @@ from scipy.sparse import coo_array
 from geosam.execute import Journal
 from geosam.instances import Load, assemble, stitch
 from geosam.pipeline.everything import segment_windows
+from geosam.pipeline.regions import OVERLAP, cover_scene
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
+from geosam.regions import TileGrid
 from geosam.windows import WindowPlan
 
 LEAST_PX = 8
@@ -161,8 +166,27 @@ class Windows:
         return painted, time.process_time() - begin
 
 
-def report(scene: Path, model: str, window: int, *, folder: Path, reference: bool) -> None:
-    windows = Windows(scene, model, window, folder)
+class Blocks:
+    """The segments of a scene's region tree, put together from blocks of windows of one size."""
+
+    def __init__(self, scene: Path, model: str, window: int, folder: Path) -> None:
+        request = Request.of(scene, None, model=model, options=None, changes={"coverage": True})
+        self.plan, self.side = WindowPlan(request.scene.shape, size=window, overlap=OVERLAP), request.network.side
+        self.journal = Journal(folder / f"{scene.stem}-blocks-{window}", [request.key, window])
+        self.run = Run(request, self.journal)
+
+    def labels(self) -> tuple[np.ndarray, float]:
+        """The scene's segments, and the seconds of processor that they took."""
+        begin = time.process_time()
+        with patch("geosam.pipeline.regions.tree_grid", lambda _: TileGrid(self.plan)):
+            coverage = cover_scene(self.run)
+        return np.concatenate([labels for _, labels in coverage.strips()]), time.process_time() - begin
+
+
+def report(
+    scene: Path, model: str, window: int, *, folder: Path, reference: bool, kind: type[Windows | Blocks]
+) -> None:
+    windows = kind(scene, model, window, folder)
     plan, (labels, seconds) = windows.plan, windows.labels()
     ids, areas = np.unique(labels, return_counts=True)
     areas = areas[ids > 0]
@@ -174,16 +198,17 @@ def report(scene: Path, model: str, window: int, *, folder: Path, reference: boo
     if len(plan) == 1:
         return
     usual, chance, _ = found.pop("other")
-    for kind, (change, share, cut) in found.items():
+    for line, (change, share, cut) in found.items():
         print(
-            f"  {kind}: change {change / usual:5.2f}   straight {100 * share:5.1f} px / 100 px"
+            f"  {line}: change {change / usual:5.2f}   straight {100 * share:5.1f} px / 100 px"
             f"  (elsewhere {100 * chance:.1f})   {cut} objects cut"
         )
-    ious = strip_ious(plan, windows.load)
-    quartiles = ", ".join(f"{q:.2f}" for q in np.quantile(ious, [0.25, 0.5, 0.75])) if len(ious) else "-"
-    print(f"  strip IoU: quartiles {quartiles}; above one half {np.mean(ious > 0.5):.2f}")
+    if isinstance(windows, Windows):
+        ious = strip_ious(plan, windows.load)
+        quartiles = ", ".join(f"{q:.2f}" for q in np.quantile(ious, [0.25, 0.5, 0.75])) if len(ious) else "-"
+        print(f"  strip IoU: quartiles {quartiles}; above one half {np.mean(ious > 0.5):.2f}")
     if reference and max(plan.shape) <= windows.side:
-        f1 = agreement(labels, Windows(scene, model, windows.side, folder).labels()[0], plan)
+        f1 = agreement(labels, kind(scene, model, windows.side, folder).labels()[0], plan)
         print(f"  one window: F1 {f1['across']:.3f} across seams, {f1['apart']:.3f} apart from them")
     windows.journal.close()
 
@@ -191,6 +216,7 @@ def report(scene: Path, model: str, window: int, *, folder: Path, reference: boo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenes", nargs="*", type=Path)
+    parser.add_argument("--coverage", action="store_true", help="the segments of the region tree")
     parser.add_argument("--model", default="nano")
     parser.add_argument("--window", type=int, default=0, help="512, or 256 for the bundled scene")
     parser.add_argument("--keep", type=Path, help="folder for what the network saw")
@@ -199,7 +225,14 @@ def main() -> None:
     scenes, window = given.scenes or [BUNDLED], given.window or (512 if given.scenes else 256)
     with tempfile.TemporaryDirectory() as folder:
         for scene in scenes:
-            report(scene, given.model, window, folder=given.keep or Path(folder), reference=not given.no_reference)
+            report(
+                scene,
+                given.model,
+                window,
+                folder=given.keep or Path(folder),
+                reference=not given.no_reference,
+                kind=Blocks if given.coverage else Windows,
+            )
 
 
 if __name__ == "__main__":

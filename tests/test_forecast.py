@@ -209,6 +209,13 @@ def test_a_coverage_takes_its_passes_and_the_ground_that_each_window_owns(
     assert said.seconds == pytest.approx(seconds)
 
 
+def test_a_redrawn_coverage_is_forecast_to_take_more(tmp_path: Path, network: Priced):
+    path = coordinate_scene(tmp_path / "xy.tif", (200, 300))
+    fast, best = (geosam.plan(path, model=network, coverage=True, speed=speed) for speed in ("fast", "best"))
+    assert best.passes == fast.passes
+    assert best.seconds >= fast.seconds
+
+
 def test_words_are_forecast_by_the_windows_that_they_are_read_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """One word takes what a coverage takes, and its reading; a finder looks into the windows of the plan."""
     monkeypatch.setattr("geosam.pipeline.calibration.now", time.perf_counter)

@@ -267,6 +267,18 @@ def test_nodes_are_measured_alike_in_a_part_of_their_tree(seed):
     assert np.array_equal(measure_nodes(nodes, scale.colour, rows), measure_nodes(part, scale.colour, at))
 
 
+def test_no_node_is_an_object_that_is_larger_than_any_learned_from(monkeypatch):
+    """Of nodes that large the scores say anything: ground is cut by height."""
+    pixels, patch = fields((200, 200), noise=2)
+    valid = np.ones((200, 200), bool)
+    monkeypatch.setattr("geosam.regions.choice.MOST_PX", 900)
+    coverage = covered(pixels, valid, size=80)
+    area = coverage.segments.extents.area
+    assert not coverage.segments.chance[area > 900].any()
+    assert coverage.segments.chance[area <= 900].any()
+    assert len(coverage.segments) > len(np.unique(patch)) / 2
+
+
 def test_an_interrupted_run_gives_the_same():
     pixels, _ = fields((100, 100))
     valid = np.ones((100, 100), bool)

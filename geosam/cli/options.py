@@ -52,7 +52,9 @@ Hierarchy = Annotated[
 Speed = Annotated[
     str | None,
     typer.Option(
-        help="`fast`: the region tree alone; `clicks`: a grid of points.", rich_help_panel=EVERYTHING, metavar="SPEED"
+        help="`fast`: the region tree alone; `best`: its likely objects drawn again; `clicks`: a grid of points.",
+        rich_help_panel=EVERYTHING,
+        metavar="SPEED",
     ),
 ]
 Coverage = Annotated[

@@ -25,6 +25,6 @@ kept, never by prompts × pixels.
 
 from geosam.masks.everything import segment_everything
 from geosam.masks.mask_set import MaskSet
-from geosam.masks.prompted import segment_prompts
+from geosam.masks.prompted import segment_boxes, segment_prompts
 
-__all__ = ["MaskSet", "segment_everything", "segment_prompts"]
+__all__ = ["MaskSet", "segment_boxes", "segment_everything", "segment_prompts"]

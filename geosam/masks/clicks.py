@@ -77,6 +77,20 @@ def answer(
     return _answer(embedding, segmenter, prompts, None, connected=connected, multimask=multimask)
 
 
+def answer_boxes(embedding: Embedding, segmenter: Segmenter, prompts: PromptBatch) -> BestMasks:
+    """Answer many boxes in the smallest RoI crops that hold them, those of one crop together: quicker than `answer`.
+
+    Parameters
+    ----------
+    embedding, segmenter
+        The window, and the model with its recipe.
+    prompts
+        Boxes in pixels of the window.
+    """
+    found = best_of(segmenter.decode_rois(embedding.features, prompts, multimask=False, batched=True))
+    return _finished(embedding, segmenter, prompts, *found, changes=[None] * len(prompts), connected=False)
+
+
 def answer_in_turn(embedding: Embedding, segmenter: Segmenter, prompts: PromptBatch) -> BestMasks:
     """Answer the most central inside click of each prompt, then correct by each other that calls the answer wrong.
 

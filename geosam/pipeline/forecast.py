@@ -1,15 +1,17 @@
 """What a run will cost: counted on the scene, and reckoned with what this machine was measured to take."""
 
 import tempfile
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
 from rasterio.windows import Window
 
+from geosam import sinks
 from geosam.embeddings import embed
 from geosam.execute import Journal
 from geosam.masks.everything import grid_points
@@ -23,11 +25,11 @@ from geosam.pipeline.regions import LOOKS, find_regions, tree_grid
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.pipeline.words import find_words
-from geosam.regions import FineFeatures
+from geosam.regions import FineFeatures, measure_scale, window_strength
 from geosam.segmenter import WordFinder
 from geosam.windows import WindowPlan
 
-MEASURED = 3
+MEASURED = 2
 """Windows, spread over the scene, on which a region tree is timed: ground differs."""
 
 INSET_PX = 1e-3
@@ -113,27 +115,62 @@ def _everything(request: Request, plan: WindowPlan) -> dict[str, Any]:
 def _each_alike(request: Request, plan: WindowPlan, find: Callable[[Run], Iterator[Any]]) -> dict[str, Any]:
     """What windows take that all take the same, by one of them."""
     full = [planned for planned in plan if request.scene.has_data(planned.window)]
-    seconds = seconds_alone(request, full[len(full) // 2].window, find) if full else 0.0
+    seconds = [seconds_alone(request, full[len(full) // 2].window, find) for _ in range(2)][-1] if full else 0.0
     return _counted(plan, len(full), seconds * len(full), peak_bytes())
 
 
 def _grown(request: Request, plan: WindowPlan, find: Callable[[Run], Iterator[Any]]) -> dict[str, Any]:
-    """What a region tree takes, by some windows: a pass for each window, and all else by the ground it owns."""
+    """What a region tree takes, by some windows: what each window takes as a whole, and all else by its ground."""
     full = [planned for planned in plan if request.scene.has_data(planned.window)]
     chosen = [full[k].window for k in np.unique(np.linspace(0, len(full) - 1, MEASURED + 2)[1:-1].round().astype(int))]
-    passes, whole, held = [], [], 0
-    for window in chosen:
-        whole.append(seconds_alone(request, window, find))
+    if not full:
+        return _counted(plan, 0, 0.0, 0)
+    seconds_alone(request, chosen[0], find)  # warms up
+    timed = [Timed.of(request, window, find) for window in chosen]
+    owned_px = sum(planned.core.width * planned.core.height for planned in full)
+    measured_px = sum(window.width * window.height for window in chosen)
+    rest = max(sum(each.rest for each in timed), 0.0) * owned_px / measured_px
+    seen, scaled = (float(np.mean([getattr(each, name) for each in timed])) for name in ("seen", "scaled"))
+    looks = min(len(full), LOOKS)
+    held = (looks - 1) * max(each.held_bytes for each in timed)
+    return _counted(plan, len(full), seen * len(full) + scaled * looks + rest, peak_bytes() + held)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What a window of a region tree takes.
+
+    Attributes
+    ----------
+    seen
+        Seconds for the window as a whole: to read and encode it, and its boundary strength.
+    scaled
+        Seconds to measure the scene's scale on it.
+    rest
+        All other seconds.
+    held_bytes
+        Of what is held of a window on which the scale was measured.
+    """
+
+    seen: float
+    scaled: float
+    rest: float
+    held_bytes: int
+
+    @classmethod
+    def of(cls, request: Request, window: Window, find: Callable[[Run], Iterator[Any]]) -> "Timed":
+        """Segment a window alone, and look at it again."""
+        whole = seconds_alone(request, window, find)
         begin = calibration.now()
         chip = request.scene.read(window)
-        seen = embed(chip, request.network)
-        passes.append(calibration.now() - begin)
-        held = chip.pixels.nbytes + chip.valid.nbytes + FineFeatures.of(seen, request.network).values.nbytes
-    measured_px = sum(window.width * window.height for window in chosen)
-    owned_px = sum(planned.core.width * planned.core.height for planned in full)
-    rest = max(sum(whole) - sum(passes), 0.0) * owned_px / max(measured_px, 1)
-    seconds = float(np.mean(passes)) * len(full) + rest if full else 0.0
-    return _counted(plan, len(full), seconds, peak_bytes() + held * (min(len(full), LOOKS) - 1) if full else 0)
+        fine = FineFeatures.of(embed(chip, request.network), request.network)
+        encoded = calibration.now()
+        scale = measure_scale([(chip.pixels, fine, chip.valid)])
+        scaled = calibration.now()
+        window_strength(chip.pixels, fine, scale)
+        seen = calibration.now() - scaled + encoded - begin
+        held_bytes = chip.pixels.nbytes + chip.valid.nbytes + fine.values.nbytes
+        return cls(seen, scaled - encoded, whole - seen - (scaled - encoded), held_bytes)
 
 
 def _counted(plan: WindowPlan, passes: int, seconds: float, most: int) -> dict[str, Any]:
@@ -148,17 +185,14 @@ def _counted(plan: WindowPlan, passes: int, seconds: float, most: int) -> dict[s
 
 
 def seconds_alone(request: Request, window: Window, find: Callable[[Run], Iterator[Any]]) -> float:
-    """Seconds that one window takes from its pixels to its polygons, after one that warms up."""
+    """Seconds that one window takes from its pixels to its polygons in a file."""
     corner = window.col_off, window.row_off
     outline_px = shapely.box(*corner, corner[0] + window.width, corner[1] + window.height).buffer(-INSET_PX)
     alone = replace(request, scene=request.scene.within(request.scene.to_world(outline_px)[0]))
-    taken = 0.0
-    for _ in range(2):
-        begin = calibration.now()
-        with tempfile.TemporaryDirectory(prefix="geosam-calibration-") as folder, Journal(folder, "") as journal:
-            deque(find(Run(alone, journal)), maxlen=0)
-        taken = calibration.now() - begin
-    return taken
+    begin = calibration.now()
+    with tempfile.TemporaryDirectory(prefix="geosam-calibration-") as folder, Journal(folder, "") as journal:
+        sinks.write(find(Run(alone, journal)), Path(folder, "window.gpkg"), crs=alone.scene.crs)
+    return calibration.now() - begin
 
 
 def _prompted(request: Request, plan: WindowPlan) -> dict[str, Any]:

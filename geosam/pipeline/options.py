@@ -11,7 +11,7 @@ from geosam.regions import DETAILS
 from geosam.segmenter import Recipe, Segmenter
 from geosam.windows import WindowPlan
 
-SPEEDS = ("fast", "clicks")
+SPEEDS = ("fast", "best", "clicks")
 """How everything mode looks for objects."""
 
 MOST_PX, MOST_ROUNDS = 1 << 14, 100
@@ -38,8 +38,8 @@ class SegmentOptions:
         Whether everything mode looks at several views of the scene, from twice to a quarter of its resolution, and
         keeps wholes and parts, which then overlap, with the columns `level` and `parent_id`; about five times the work.
     speed
-        How everything mode looks for objects: ``"fast"``, the region tree alone (`geosam.regions`), or ``"clicks"``, a
-        grid of points as published models are asked.
+        How everything mode looks for objects: ``"fast"``, the region tree alone (`geosam.regions`); ``"best"``, the
+        tree, whose likely objects the model draws again; or ``"clicks"``, a grid of points as published models do.
     coverage
         Whether every valid pixel is to lie in exactly one segment, whatever it is; then `min_area` is the mapping unit:
         what is smaller joins the neighbour that it is most like. Needs a speed with the region tree, and takes ``fast``
@@ -108,11 +108,13 @@ class SegmentOptions:
         if self.speed not in {None, *SPEEDS}:
             raise OptionError(f"speed={self.speed!r}", expected=" or ".join(map(repr, SPEEDS)))
         if self.coverage and self.speed == "clicks":
-            raise OptionError("coverage at speed 'clicks'", expected="speed 'fast'", hint="leave the speed out")
+            raise OptionError("coverage at speed 'clicks'", expected="speed 'fast' or 'best'")
         if self.detail not in {None, *DETAILS}:
             raise OptionError(f"detail={self.detail!r}", expected=" or ".join(map(repr, DETAILS)))
         if self.detail and not self.grows_tree:
-            raise OptionError(f"detail={self.detail!r} without the region tree", expected="coverage, or speed 'fast'")
+            raise OptionError(
+                f"detail={self.detail!r} without the region tree", expected="coverage, or speed 'fast' or 'best'"
+            )
         if self.coverage and (self.outline or self.max_area < float("inf")):
             what = "an outline" if self.outline else f"max_area={self.max_area}"
             raise OptionError(f"coverage with {what}", expected="all ground in segments that share borders")
@@ -154,7 +156,7 @@ class SegmentOptions:
     @property
     def grows_tree(self) -> bool:
         """Whether everything mode stands on the region tree."""
-        return self.coverage or self.speed == "fast" or self.text is not None
+        return self.coverage or self.speed in ("fast", "best") or self.text is not None
 
     @property
     def style(self) -> Outline:

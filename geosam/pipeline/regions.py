@@ -9,6 +9,7 @@ import pandas as pd
 from geopandas import GeoDataFrame
 
 from geosam.execute import run_in_order
+from geosam.pipeline.redraw import redraw
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
 from geosam.polygons import frame, outline, polygonize
@@ -128,7 +129,8 @@ def cover_scene(run: Run) -> Coverage:
     how = Growth(scale.colour, load_head(), levels)
     grow_scene(grid, grow_blocks(run, looks, scale), scale.colour, run.journal)
     least_px = max(options.min_area / run.request.m2_per_px, LEAST_PX) if options.coverage else LEAST_PX
-    return cover(grid, run.journal, how, least_px=least_px)
+    coverage = cover(grid, run.journal, how, least_px=least_px)
+    return redraw(run, coverage, least_px) if options.speed == "best" else coverage
 
 
 class Look(NamedTuple):

@@ -18,11 +18,12 @@ tree         one step up: the regions of a tile merged
 scene_tree   the tree of a scene, tile by tile
 choice       which nodes are taken: scored from the top down, weighed from the bottom up
 segments     what is known of the segments of a cut
+redrawing    masks in the place of segments
 coverage     the cut as a partition of the valid pixels; the mapping unit
 ===========  ==================================================================================
 """
 
-from geosam.regions.block import Block, Place, empty_block, make_block
+from geosam.regions.block import Block, Place, empty_block, make_block, window_strength
 from geosam.regions.choice import Growth
 from geosam.regions.coverage import Coverage, cover
 from geosam.regions.cuts import DETAILS, CutOptions
@@ -61,4 +62,5 @@ __all__ = [
     "measure_nodes",
     "measure_scale",
     "merge",
+    "window_strength",
 ]

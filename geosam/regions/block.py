@@ -109,9 +109,7 @@ def make_block(
     h, w = valid.shape
     place = place or Place(0, 0, 0, 0, (h, w), (True, True, True, True))
     inner = slice(place.top, place.top + place.shape[0]), slice(place.left, place.left + place.shape[1])
-    gradient, values = picture_gradient(pixels), fine.values.astype(np.float32)
-    seen = visible(gradient, fine)
-    level = strength(gradient, values, fine, scale, seen)
+    level, values, seen = window_strength(pixels, fine, scale)
     leaves = find_leaves(_with_one_around(level, place, 0.0), _with_one_around(valid, place, fill=False))
     level = np.ascontiguousarray(level[inner])
     ends, borders = links(leaves.labels, level)
@@ -135,6 +133,15 @@ def make_block(
     frozen[grain[at_edge]] = True
     graph = RegionGraph(sums, np.zeros((count, PAST)), ends, borders, outlines(count, ends, borders), frozen)
     return Block(labels, graph, _edges(labels, level, leaves.outlets, place.ends))
+
+
+def window_strength(
+    pixels: UInt8[np.ndarray, "3 h w"], fine: FineFeatures, scale: Scale
+) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "c gh gw"], Float32[np.ndarray, "gh gw"]]:
+    """Boundary strength all over a window, its features, and how far these have a say."""
+    gradient, values = picture_gradient(pixels), fine.values.astype(np.float32)
+    seen = visible(gradient, fine)
+    return strength(gradient, values, fine, scale, seen), values, seen
 
 
 def empty_block(place: Place, components: int) -> Block:

@@ -19,8 +19,9 @@ from geosam.regions.scoring import ScoreHead
 from geosam.regions.tiles import Spot
 from geosam.regions.tree import Stage
 
-LEAST_PX = 32
-"""Nodes of fewer pixels are no objects: none so small were learned from."""
+LEAST_PX, MOST_PX = 32, 327_680
+"""Nodes of fewer or more pixels are no objects: none so small, or so large, were learned from (four fifths of a window
+of 640 px)."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class _Scored:
     ) -> "_Scored":
         nodes = stage.nodes if above is None else stage.nodes.under(above, stage.roots, at)
         n = len(stage.sums)
-        own = stage.sums[:, AREA] >= LEAST_PX
+        own = (stage.sums[:, AREA] >= LEAST_PX) & (stage.sums[:, AREA] <= MOST_PX)
         own[: stage.leaves] &= ~joins.whole
         rows = np.flatnonzero(own)
         chances = np.zeros((n, 2), np.float32)

@@ -18,6 +18,7 @@ from geosam.regions.choice import Growth, choose_nodes, load_choice
 from geosam.regions.cuts import follow
 from geosam.regions.graph import AREA, add_up, sum_links
 from geosam.regions.merging import MergeOptions, appearance
+from geosam.regions.redrawing import load_drawn
 from geosam.regions.scene_tree import Keep, TileGrid, load_labels, load_stage
 from geosam.regions.segments import Extents, Segments
 from geosam.regions.tiles import Spot
@@ -40,12 +41,15 @@ class Coverage:
         The segment, from 1, of each that `hand_down` had found.
     segments
         The segments, in order.
+    drawn
+        Whether the labels of blocks are kept as they were redrawn, not as grains and what these are part of.
     """
 
     grid: TileGrid
     keep: Keep
     number: Int32[np.ndarray, "m"]
     segments: Segments
+    drawn: bool = False
 
     @property
     def stops(self) -> Int64[np.ndarray, "n"]:
@@ -63,20 +67,18 @@ class Coverage:
         order = extents.from_top()
         kept = Segments(extents, chance, above, self.segments.parent_chance[depth:]).select(order)
         part_of = _ranks(order)[group] + 1
-        return Coverage(self.grid, self.keep, part_of[self.number - 1].astype(np.int32), kept), part_of
+        number = part_of[self.number - 1].astype(np.int32)
+        return Coverage(self.grid, self.keep, number, kept, self.drawn), part_of
 
     def strips(self) -> Iterator[tuple[int, np.ndarray]]:
         """``(row_off, labels)`` from top to bottom: the segment of every pixel, 0 where there is no data."""
         rows, cols = self.grid.shape(0)
-        lookup = np.concatenate([np.zeros(1, np.int32), self.number])
         for row in range(rows):
-            spots = [(row, col) for col in range(cols)]
-            grains = [load_labels(self.keep, spot) for spot in spots]
-            found = [lookup[np.concatenate([[-1], load_cut(self.keep, spot)]) + 1] for spot in spots]
-            top, height = self.grid.place((row, 0)).row, len(grains[0])
+            blocks = [self._block((row, col)) for col in range(cols)]
+            top, height = self.grid.place((row, 0)).row, len(blocks[0][0])
             step = max(1, STRIP_PX // self.grid.plan.shape[1])
             for first in range(0, height, step):
-                parts = [of[labels[first : first + step]] for of, labels in zip(found, grains, strict=True)]
+                parts = [of[labels[first : first + step]] for labels, of in blocks]
                 yield top + first, np.concatenate(parts, axis=1)
 
     def labels(self, window: Window) -> Labels:
@@ -84,18 +86,29 @@ class Coverage:
         top, left = round(window.row_off), round(window.col_off)
         bottom, right = top + round(window.height), left + round(window.width)
         found = np.zeros((bottom - top, right - left), np.int32)
-        lookup = np.concatenate([np.zeros(1, np.int32), self.number])
         for spot in self.grid.blocks():
             place = self.grid.place(spot)
             y0, x0, y1, x1 = place.row, place.col, place.row + place.shape[0], place.col + place.shape[1]
             inner_y, inner_x = slice(max(top, y0), min(bottom, y1)), slice(max(left, x0), min(right, x1))
             if inner_y.start >= inner_y.stop or inner_x.start >= inner_x.stop:
                 continue
-            of = lookup[np.concatenate([[-1], load_cut(self.keep, spot)]) + 1]
-            grains = load_labels(self.keep, spot)
+            grains, of = self._block(spot)
             part = grains[inner_y.start - y0 : inner_y.stop - y0, inner_x.start - x0 : inner_x.stop - x0]
             found[inner_y.start - top : inner_y.stop - top, inner_x.start - left : inner_x.stop - left] = of[part]
         return found
+
+    def block(self, spot: Spot) -> Labels:
+        """The segment of every pixel of a block."""
+        labels, of = self._block(spot)
+        return of[labels]
+
+    def _block(self, spot: Spot) -> tuple[np.ndarray, Int32[np.ndarray, "_"]]:
+        """Labels of a block in small numbers, and the segment that each number from 0 stands for."""
+        lookup = np.concatenate([np.zeros(1, np.int32), self.number])
+        if self.drawn:
+            drawn = load_drawn(self.keep, spot)
+            return drawn.labels, lookup[drawn.numbers]
+        return load_labels(self.keep, spot), lookup[np.concatenate([[-1], load_cut(self.keep, spot)]) + 1]
 
 
 def cover(grid: TileGrid, keep: Keep, how: Growth, *, least_px: float | int = 0.0) -> Coverage:

@@ -62,9 +62,12 @@ DETAILS = {
 class Trees(Protocol):
     """Trees that are cut, as `geosam.regions.merging.Merges` has them."""
 
-    children: Int64[np.ndarray, "m 2"]
-    rounds: tuple[int, ...]
-    roots: Int64[np.ndarray, "r"]
+    @property
+    def children(self) -> Int64[np.ndarray, "m 2"]: ...  # noqa: D102 - as there
+    @property
+    def rounds(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def roots(self) -> Int64[np.ndarray, "r"]: ...  # noqa: D102
 
 
 def best_cut(

@@ -41,7 +41,7 @@ NAMES = (
 )  # fmt: skip
 """The measures, in order."""
 
-AT_ONCE = 1 << 14
+AT_ONCE = 1 << 12
 """Nodes that are measured at a time, which bounds memory."""
 
 

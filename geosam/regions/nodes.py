@@ -71,9 +71,8 @@ class Nodes:
         parent[roots], sibling[roots] = parent[n + at], sibling[n + at]
         alone = parent[roots] < 0
         sibling[roots[alone]] = roots[alone]
-        values = ("sums", "past", "outline")
-        whole = (np.concatenate([getattr(self, name), getattr(above, name)]) for name in values)
-        return Nodes(*whole, parent, sibling)
+        sums, past = np.concatenate([self.sums, above.sums]), np.concatenate([self.past, above.past])
+        return Nodes(sums, past, np.concatenate([self.outline, above.outline]), parent, sibling)
 
     def around(self, rows: Int64[np.ndarray, "r"]) -> tuple["Nodes", Int64[np.ndarray, "r"]]:
         """Only some nodes and what is measured around them and below: their siblings and so many of their ancestors.
