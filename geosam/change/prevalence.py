@@ -16,7 +16,8 @@ from jaxtyping import Float64
 from geosam.change.damage import OrdinalModel
 
 WORTH = 3.0
-"""Objects of a pair that the share of the model's labels is worth; ablation in ``docs/experiments.md``."""
+"""Objects of a pair that the share of the model's labels is worth; see `docs/experiments.md`, "How many objects are
+damaged"."""
 
 ROUNDS = 100
 """Of expectation maximisation; the share has settled long before."""
