@@ -74,7 +74,9 @@ def cases(folder: Path) -> Iterator[Case]:
     yield bundled("village_before", "village_truth", "before")
     yield bundled("farmland", "farmland_truth", None)
     with tempfile.TemporaryDirectory() as into:
-        yield tutorial(folder / "open-geo-tutorial", Path(into))
+        part, polygons = tutorial(folder / "open-geo-tutorial", Path(into))
+        for source, bands in (("open-geo-tutorial", "3,2,1"), ("open-geo-tutorial, infrared", "4,3,2")):
+            yield by_polygons(source, geosam.open_scene(str(part), bands=bands), polygons)
 
 
 def plain_profile(file: rasterio.DatasetReader, values: np.ndarray) -> dict[str, object]:
@@ -84,8 +86,8 @@ def plain_profile(file: rasterio.DatasetReader, values: np.ndarray) -> dict[str,
     return {"driver": "GTiff", "crs": file.crs, "photometric": "minisblack", "alpha": "no", **size}
 
 
-def tutorial(folder: Path, into: Path) -> Case:
-    """Training polygons and the ground around them: half of those of each class are learned from, the others scored."""
+def tutorial(folder: Path, into: Path) -> tuple[Path, gpd.GeoDataFrame]:
+    """Training polygons, and a raster of the ground around them."""
     path = folder / "S2B_2018-10-13_B02_B03_B04_B08.tif"
     with rasterio.open(path) as file:
         polygons = gpd.read_file(folder / "rcr_landcover.shp").to_crs(file.crs)
@@ -96,13 +98,17 @@ def tutorial(folder: Path, into: Path) -> Case:
         values, place = file.read(window=window), file.window_transform(window)
         with rasterio.open(into / path.name, "w", **plain_profile(file, values), transform=place) as part:
             part.write(values)
-    scene = geosam.open_scene(str(into / path.name), bands="3,2,1")
+    return into / path.name, polygons
+
+
+def by_polygons(source: str, scene: Scene, polygons: gpd.GeoDataFrame) -> Case:
+    """Half of the polygons of each class are learned from, the others scored."""
     column = next(name for name in ("Classname", "classname", "class") if name in polygons.columns)
     names = tuple(sorted(polygons[column].unique()))
     shapes = scene.to_px(polygons)
     codes = rasterize([(s, names.index(c) + 1) for s, c in zip(shapes, polygons[column], strict=True)], scene.shape)
     groups = rasterize([(s, k + 1) for k, s in enumerate(shapes)], scene.shape, dtype="int32")
-    return Case("open-geo-tutorial", scene, codes, names, groups, bands_as="blue,green,red,nir")
+    return Case(source, scene, codes, names, groups, bands_as="blue,green,red,nir")
 
 
 def bundled(name: str, truth: str, layer: str | None) -> Case:

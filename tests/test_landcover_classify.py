@@ -12,12 +12,13 @@ import shapely
 
 pytest.importorskip("sklearn", reason="scikit-learn is an extra: geosam[landcover]")
 
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from geosam.errors import LandcoverError
 from geosam.landcover import ClassifyOptions, LandcoverModel, Legend, classify, suggest, with_classes
-from geosam.landcover.forest import Forest
+from geosam.landcover.forest import portable
 from geosam.landcover.learning import default_estimator
 from geosam.landcover.priors import with_shares
 from geosam.landcover.samples import label_segments, read_samples
@@ -167,8 +168,25 @@ def test_any_classifier_with_probabilities_is_accepted(segments, samples, featur
 
 def test_a_forest_says_what_the_one_that_was_grown_says(features, segments):
     X, y = features.to_numpy(), segments.kind.astype("category").cat.codes.to_numpy()
-    grown = default_estimator().fit(X, y)
-    assert np.abs(Forest.of(grown).predict_proba(X) - grown.predict_proba(X)).max() < 1e-9
+    for names in (["nir_mean", "red_mean"], ["s4_0", "red_mean"], ["s4_0", "s8_0"]):
+        grown = default_estimator(names).fit(X, y)
+        assert np.abs(portable(grown).predict_proba(X) - grown.predict_proba(X)).max() < 1e-9
+        assert grown.feature_importances_.sum() == pytest.approx(1)
+
+
+def test_what_the_network_sees_has_one_vote_however_many_columns_it_has(features, segments, samples):
+    rng = np.random.default_rng(3)
+    noise = pd.DataFrame(rng.normal(size=(len(features), 150)), index=features.index).add_prefix("s4_")
+    table = pd.concat([features, noise], axis=1)
+    options = ClassifyOptions(min_margin=0, validate=False)
+    found = classify(segments, samples, features=table, options=options)
+    together = classify(
+        segments, samples, features=table, options=options, estimator=ExtraTreesClassifier(200, random_state=0)
+    )
+    right, less = ((each.segments["class"] == segments.kind).mean() for each in (found, together))
+    assert right > 0.9
+    assert right > less + 0.02
+    assert found.importance["nir_mean"] > 10 * found.importance[noise.columns].max()
 
 
 def test_a_forest_whose_nodes_go_in_circles_is_refused(found):
@@ -251,7 +269,7 @@ def test_the_shares_of_a_scene_count_with_the_default_estimator_alone(segments, 
     table = features.assign(log_area=np.linspace(3, 4, len(features)))
     found = classify(segments, samples, features=table, options=options)
     even = classify(segments, samples, features=table, options=replace(options, scene_shares=False))
-    own = classify(segments, samples, features=table, options=options, estimator=default_estimator())
+    own = classify(segments, samples, features=table, options=options, estimator=default_estimator(table.columns))
     assert [each.model.scene_shares for each in (found, even, own)] == [True, False, False]
     assert np.array_equal(own.segments.probability, even.segments.probability)
     told, _ = with_shares(even.model.estimator.predict_proba(table.to_numpy()), 10.0 ** table.log_area.to_numpy())

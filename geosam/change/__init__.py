@@ -15,6 +15,7 @@ outlines       outlines decoded on both dates
 objects        known objects, each id once
 status         kept, changed, gone, new, unseen
 damage         ordinal, calibrated grades, fitted on labels of one's own or the package's
+prevalence     how many objects of a pair are damaged at all
 newcomers      what stands on the date after only, learned from the known objects
 growing        an extent that grows from outlines
 indices        spectral indices and their thresholds

@@ -3,6 +3,9 @@
 A model of damage has learned from labels of which so many were damaged; of another event's objects it may be a few or
 nearly all. Expectation maximisation (Saerens et al. 2002, *Neural Computation* 14:21–41) finds the share that agrees
 with the probabilities of a pair's objects. How the damaged ones are shared out among the levels stays the model's.
+
+A share below that of the labels is not taken: where little is damaged, what shows damage weakly would be lost, and a
+damaged building that is missed costs more than an intact one that is looked at in vain.
 """
 
 import math
@@ -13,7 +16,8 @@ from jaxtyping import Float64
 from geosam.change.damage import OrdinalModel
 
 WORTH = 3.0
-"""Objects of a pair that the share of the model's labels is worth; ablation in ``docs/experiments.md``."""
+"""Objects of a pair that the share of the model's labels is worth; see `docs/experiments.md`, "How many objects are
+damaged"."""
 
 ROUNDS = 100
 """Of expectation maximisation; the share has settled long before."""
@@ -25,7 +29,7 @@ LEAST = 1e-9
 def with_prevalence(
     probabilities: Float64[np.ndarray, "n k"], model: OrdinalModel
 ) -> tuple[Float64[np.ndarray, "n k"], float]:
-    """Probabilities of levels, by the share of damaged objects that the pair has.
+    """Probabilities of levels, by the share of damaged objects that the pair has, where it is larger than the labels'.
 
     Parameters
     ----------
@@ -37,7 +41,8 @@ def with_prevalence(
 
     Returns
     -------
-    The probabilities, rows sum to 1, and the share that was taken for it. The order of objects plays no part.
+    The probabilities, rows sum to 1, and the share that was taken for it, at least that of the labels. The order of
+    objects plays no part.
 
     Examples
     --------
@@ -54,6 +59,8 @@ def with_prevalence(
     share = before
     for _ in range(ROUNDS):
         share = (math.fsum(_at(odds, share)) + WORTH * before) / (len(odds) + WORTH)
+    if share <= before:
+        return probabilities, before
     found = probabilities.copy()
     told = _at(odds, share)
     found[:, 0] = 1 - told

@@ -10,6 +10,7 @@ accuracy       overall, user's and producer's accuracy and areas, from a probabi
 samples        places of known class, and the segments that they name
 learning       scikit-learn's estimators
 validation     cross-validation by blocks of ground
+priors         how much of a scene each class has, found out from the scene
 forest, model  what was learned, on disk without pickle
 classify       segments and samples → classes
 suggest        which segment to label next

@@ -75,9 +75,9 @@ class Accuracy:
     def _half(self, name: str) -> pd.Series:
         """So many standard errors; where all places agree, which is no certainty, half of Wilson's interval."""
         z = Sample(np.zeros(2, int), np.ones(1), "simple", self.confidence).z
-        wilson = (self.classes[f"{name}_high"] - self.classes[f"{name}_low"]) / 2
-        se = self.classes[f"{name}_se"]
-        return (z * se).where(se > 1e-12 * self.classes[f"{name}_high"], wilson)
+        low, high, se = (self.classes[f"{name}_{part}"].to_numpy() for part in ("low", "high", "se"))
+        half = np.where(se > 1e-12 * high, z * se, (high - low) / 2)
+        return pd.Series(half, index=self.classes.index)
 
 
 def accuracy(

@@ -166,7 +166,7 @@ def classify(
     columns = tuple(table.columns)
     X = table.to_numpy(float)
     labelled = _measured(labelled, np.asarray(np.isfinite(X).all(axis=1)))
-    blank = fresh(default_estimator() if estimator is None else estimator)
+    blank = fresh(default_estimator(columns) if estimator is None else estimator)
     rows = X[labelled.rows]
     checked = cross_validate(blank, rows, labelled, options.block) if options.validate else None
     grown = fresh(blank).fit(rows, labelled.codes)

@@ -1,13 +1,15 @@
 """A forest of decision trees as plain arrays: what scikit-learn has grown, to be kept and asked without it."""
 
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from geosam.errors import LandcoverError
+from geosam.landcover.learning import GroupedTrees
 
 _BLOCK = 1 << 20
 """Pairs of row and tree that are asked at a time."""
@@ -89,6 +91,27 @@ class Forest:
         return total / len(self.roots)
 
     @classmethod
+    def join(cls, forests: Sequence["Forest"]) -> "Forest":
+        """The trees of some forests of the same classes, one after another."""
+        starts = np.cumsum([0, *(len(one.feature) for one in forests[:-1])])
+        inner = [
+            np.where(one.feature[:, None] >= 0, one.children + at, 0) for one, at in zip(forests, starts, strict=True)
+        ]
+        return cls(
+            forests[0].classes,
+            np.concatenate([one.roots + at for one, at in zip(forests, starts, strict=True)]),
+            np.concatenate([one.feature for one in forests]),
+            np.concatenate([one.threshold for one in forests]),
+            np.concatenate(inner),
+            np.concatenate([one.chances for one in forests]),
+        )
+
+    def over(self, columns: Sequence[int]) -> "Forest":
+        """The same for rows of more features, of which these are the ones that it knows."""
+        at = np.append(np.asarray(columns, np.int32), -1)  # the last is what leaves ask for: none
+        return replace(self, feature=at[self.feature])
+
+    @classmethod
     def of(cls, fitted: Any) -> "Forest":
         """The trees of a fitted forest of scikit-learn's."""
         trees = [one.tree_ for one in fitted.estimators_]
@@ -135,4 +158,8 @@ def portable(fitted: Any) -> Any:
     """A fitted forest as a `Forest`; any other estimator as it is."""
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
+    if isinstance(fitted, GroupedTrees):
+        return Forest.join(
+            [Forest.of(one).over(group) for one, group in zip(fitted.forests_, fitted.groups, strict=True)]
+        )
     return Forest.of(fitted) if type(fitted) in (ExtraTreesClassifier, RandomForestClassifier) else fitted

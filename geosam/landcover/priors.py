@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 EVEN = 0.5
-"""What part of the belief in shares stays even; ablation in ``docs/experiments.md``."""
+"""What part of the belief in shares stays even; see `docs/experiments.md`, "How classes are learned from ten
+samples"."""
 
 ROUNDS = 50
 """Of expectation maximisation; shares have settled long before."""
