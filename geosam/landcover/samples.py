@@ -1,5 +1,6 @@
 """Samples: places whose class is known, and the segments that they lie in."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,15 +188,15 @@ def _named(segments: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.concatenate([at[first], segment[flat][names]]), np.concatenate([points[first], sample[flat][names]])
 
 
-def spellings(labels: pd.Series) -> list[str]:
+def spellings(labels: Iterable[Any]) -> list[str]:
     """Names of classes that differ from another in capitals or blanks alone, in alphabetical order.
 
     Examples
     --------
-    >>> spellings(pd.Series(["Wood", "wood", "water", "wood ", None]))
+    >>> spellings(["Wood", "wood", "water", "wood ", None])
     ['Wood', 'wood']
     """
-    names = pd.Series(sorted({class_text(one) for one in labels[labels.notna()]}), dtype=object)
+    names = pd.Series(sorted({class_text(one) for one in labels if not pd.isna(one)}), dtype=object)
     return names[names.map(plain).duplicated(keep=False)].tolist()
 
 

@@ -33,8 +33,8 @@ REMOTE = {
 }
 """GDAL's options for remote files; those that the user has set stay."""
 
-FORGETFUL = {"CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/:/vsioss/:/vsiswift/:/vsiadls/"}
-"""GDAL remembers, as long as the process lives, that an address could not be opened; with this it asks again."""
+ASKED_AGAIN = "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/:/vsioss/:/vsiswift/:/vsiadls/"
+"""GDAL remembers, as long as the process lives, that an address could not be opened; of these it does not."""
 
 SHUT = {
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",
@@ -114,7 +114,7 @@ def open_level(origin: Origin, level: int) -> DatasetReader:
     except RAISED:
         if not is_remote(origin.address):
             raise
-    with rasterio.Env(**FORGETFUL):
+    with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=ASKED_AGAIN):
         return _open(origin, level)
 
 
