@@ -174,6 +174,19 @@ def test_a_name_is_a_name(tmp_path: Path, folder: str, names: list[str]):
     assert neighbour.read_bytes() == before
 
 
+def test_other_outputs_have_any_name_too(tmp_path: Path, scene: Path):
+    for name in ("b.tif", "b.png", "b.parquet", "b.geojson"):
+        (tmp_path / name).write_bytes(b"mine")
+    for suffix in (".parquet", ".geojson"):
+        place = {"labels": tmp_path / f"a!b{suffix}.tif", "picture": tmp_path / f"a;b\n{suffix}.png"}
+        geosam.segment_to_file(scene, tmp_path / f"a!b{suffix}", **place, **SMALL)
+        assert len(sinks.read_layer(tmp_path / f"a!b{suffix}")) > 0
+        with rasterio.open(place["labels"]) as labels:
+            assert labels.read().any()
+        assert place["picture"].stat().st_size > 0
+    assert {(tmp_path / name).read_bytes() for name in ("b.tif", "b.png", "b.parquet", "b.geojson")} == {b"mine"}
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -203,19 +216,6 @@ def test_layer_names_that_are_kept_are_refused_before_the_work(tmp_path: Path, n
 
 
 @pytest.mark.parametrize("name", ["select", 'a"b', "a'b", "a b", "a\nb", "n" * 255, "é名", "fid", "a.b"])
-def test_other_outputs_have_any_name_too(tmp_path: Path, scene: Path):
-    for name in ("b.tif", "b.png", "b.parquet", "b.geojson"):
-        (tmp_path / name).write_bytes(b"mine")
-    for suffix in (".parquet", ".geojson"):
-        place = {"labels": tmp_path / f"a!b{suffix}.tif", "picture": tmp_path / f"a;b\n{suffix}.png"}
-        geosam.segment_to_file(scene, tmp_path / f"a!b{suffix}", **place, **SMALL)
-        assert len(sinks.read_layer(tmp_path / f"a!b{suffix}")) > 0
-        with rasterio.open(place["labels"]) as labels:
-            assert labels.read().any()
-        assert place["picture"].stat().st_size > 0
-    assert {(tmp_path / name).read_bytes() for name in ("b.tif", "b.png", "b.parquet", "b.geojson")} == {b"mine"}
-
-
 def test_all_other_layer_names_hold(tmp_path: Path, name: str):
     path = sinks.write(fields(), tmp_path / "a.gpkg", layer=name)
     assert layers(path) == {name}
