@@ -279,6 +279,14 @@ class TestUnsound:
     def test_an_item_from_afar_names_what_lies_afar(self, href, address):
         assert resolve(href, "https://host/items/one.json") == address
 
+    def test_a_local_name_is_a_name_and_may_be_written_as_in_a_url(self, tmp_path):
+        item = str(tmp_path / "item.json")
+        (tmp_path / "a b.tif").touch()
+        assert resolve("a%20b.tif", item) == resolve("./a b.tif", item) == str(tmp_path / "a b.tif")
+        (tmp_path / "a%20b.tif").touch()
+        assert resolve("a%20b.tif", item) == str(tmp_path / "a%20b.tif")
+        assert resolve("gone%20.tif", item) == str(tmp_path / "gone%20.tif")
+
     def test_a_pipe_is_no_catalog(self, tmp_path):
         os.mkfifo(tmp_path / "items.json")
         with pytest.raises(CatalogError, match="pipe"):

@@ -333,6 +333,45 @@ def signalled(process: subprocess.Popen, how: signal.Signals, when: Callable[[],
         process.kill()
 
 
+INTERRUPTED = """
+import os, signal, sys
+import geosam.pipeline.request as request
+from geosam.cli import main
+from geosam.sinks.table import Spool
+from geosam.testing import TruthNetwork
+
+def batches(self, real=Spool.batches):
+    for number in map(int, os.environ["SIGNALS"].split()):
+        os.kill(os.getpid(), number)
+    yield from real(self)
+
+Spool.batches = batches
+request.load_model = lambda name, **how: TruthNetwork(side={side})
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_layer_is_written_is_an_interruption(scene, tmp_path, name):
+    outputs = ("-o", "out.gpkg", "--labels", "out.tif")
+    words = [sys.executable, "-c", INTERRUPTED.format(side=SIDE), "segment", scene, *outputs, "--store", "none"]
+
+    def ends(signals: str) -> subprocess.CompletedProcess:
+        told = {**os.environ, "SIGNALS": signals, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, env=told, timeout=300)
+
+    done = ends(str(getattr(signal, name).value))
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.splitlines()[-1].startswith("interrupted: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} - {scene.name, "cache"} == {".out.gpkg.geosam-journal"}
+    done = ends("")
+    assert done.returncode == 0, done.stderr
+    assert "from an interrupted run" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} - {scene.name, "cache"} == {"out.gpkg", "out.tif"}
+
+
 CLICKS = ["--prompts-crs", "px", "--point", "40,40", "--point", "150,100", "--point", "280,40", "--point", "280,180"]
 
 

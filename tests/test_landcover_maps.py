@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 
 from geosam.cli import app
 from geosam.errors import LandcoverError
-from geosam.landcover import Legend, assess, class_areas, draw_points
+from geosam.landcover import DesignOptions, Legend, assess, class_areas, draw_points, sample_design
 from geosam.landcover.legend import known
+from geosam.landcover.rasters import read_map
 from geosam.landcover.remap import Remap
+from geosam.landcover.samples import read_samples
 from geosam.sinks import Outputs
 
 CRS, PLACES = "EPSG:32633", 8
@@ -75,6 +77,33 @@ def test_a_class_is_known_however_it_is_capitalized():
     mapped = a_map(["Tree cover", "water", "Water"])
     found, notes = assess(mapped, labelled(mapped, ["tree  Cover", "water", "Water"]))
     assert (found.overall.value, notes) == (1.0, ())
+
+
+def test_two_spellings_of_a_class_are_told_or_refused(tmp_path, caplog):
+    mapped = a_map(["Wood", "wood", "water"])
+    mapped.to_file(tmp_path / "map.gpkg")
+    assert read_map(tmp_path / "map.gpkg")["class"].tolist() == ["Wood", "wood", "water"]
+    assert "the map has the classes 'Wood', 'wood', which are told apart" in caplog.text
+    samples = labelled(mapped, ["Wood", "wood", "water"])
+    with pytest.raises(LandcoverError, match="samples of 'Wood', 'wood': expected one spelling of each class"):
+        read_samples(samples, "reference")
+
+
+def test_places_that_are_there_twice_are_told():
+    mapped = a_map(["water", "wood"])
+    places = labelled(mapped, ["water", "wood"])
+    assert assess(mapped, places)[1] == ()
+    (note,) = assess(mapped, pd.concat([places, places[:3]]))[1]
+    assert note.startswith("3 places lie exactly on another")
+
+
+def test_a_total_that_is_too_small_for_all_classes_is_told(caplog):
+    design = sample_design({"water": 1.0, "wood": 2.0, "bog": 3.0}, DesignOptions(total=3))
+    assert design.n.tolist() == [2, 2, 2]
+    assert "total=3 gives 6 places" in caplog.text
+    caplog.clear()
+    assert sample_design({"water": 1.0, "wood": 2.0}, DesignOptions(total=30)).n.sum() == 30
+    assert not caplog.records
 
 
 def test_classes_that_the_map_does_not_have_are_told_and_wrong():

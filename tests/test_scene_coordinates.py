@@ -169,6 +169,18 @@ def test_a_crs_by_name_code_and_grid_mapping() -> None:
         assert crs.equals(CRS(32633)) or crs.to_dict() == CRS(32633).to_dict()
 
 
+def test_crss_that_contradict_each_other_are_refused() -> None:
+    mapped = stack().assign_coords(spatial_ref=((), 0, CRS(32633).to_cf()))
+    for agreeing in (stack(crs="epsg:32633"), mapped, stack(crs="+proj=utm +zone=33 +datum=WGS84 +units=m")):
+        crs = open_scene(agreeing).crs
+        assert crs is not None
+        assert crs.to_epsg(min_confidence=20) == 32633
+    swapped = mapped.drop_vars("epsg").assign_attrs(crs="EPSG:4326")
+    for array in (stack(crs="epsg:32634"), mapped.assign_coords(epsg=32634), swapped):
+        with pytest.raises(SceneError, match=r"declares the CRSs WGS 84 / UTM zone 3.* and .*: expected one CRS"):
+            open_scene(array)
+
+
 def test_control_points_of_a_cut_array_are_said(tmp_path: Path) -> None:
     points = [GroundControlPoint(r, c, *(GRID @ (c, r))) for r in (0, H) for c in (0, W)]
     path = written(tmp_path, gcps=points, transform=None)

@@ -8,11 +8,13 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 from rasterio.windows import Window
 
 import geosam
+from geosam.catalog import Item
 from geosam.errors import SceneReadError
 from geosam.scene import open_scene
 from geosam.scene.fingerprint import lasting
@@ -75,6 +77,18 @@ def test_it_follows_what_gdal_reads(folder: Path):
     (folder / "a.tif.aux.xml").write_text("<PAMDataset><Metadata><MDI key='a'>b</MDI></Metadata></PAMDataset>")
     beside = {name: known(folder, name) for name in names}
     assert {name for name in names if beside[name] != packed[name]} == {*NAMES, "{}/a.png"} - {"GTIFF_DIR:1:{}/a.tif"}
+
+
+def test_it_follows_the_crs_beside_a_grid(tmp_path: Path):
+    grid, crs = tmp_path / "a.asc", tmp_path / "a.prj"
+    grid.write_text("ncols 2\nnrows 2\nxllcorner 500000\nyllcorner 5000000\ncellsize 10\n1 2\n3 4\n")
+    seen = []
+    for code in (None, 32633, 32634):
+        crs.write_text(pyproj.CRS(code).to_wkt("WKT1_ESRI")) if code else None
+        scene = open_scene(grid, stretch=(0, 5))
+        assert (scene.crs and scene.crs.to_epsg()) == code
+        seen.append((scene.raster.info.fingerprint, Item("a", (str(grid),)).identity))
+    assert len({one for one, _ in seen}) == len({two for _, two in seen}) == 3
 
 
 def test_files_of_one_archive_are_told_apart(folder: Path):

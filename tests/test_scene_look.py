@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
@@ -118,6 +119,27 @@ def test_info_of_odd_rasters(tmp_path: Path) -> None:
         "POLYGON ((400100 4999900, 400600 4999900, 400600 4999500, 400100 4999500, 400100 4999900))",
     )
     assert "50 x 40 px are segmented" in cut
+
+
+def test_info_tells_sides_and_turn_of_pixels_masks_and_bands_of_other_names(tmp_path: Path) -> None:
+    grey = picture()[:1]
+    turned = Affine.translation(500_000, 5_000_000) @ Affine.rotation(-30) @ Affine.scale(10, -20)
+    assert "pixels of 10 x 20 (" in (said := info(write(tmp_path / "a.tif", grey, transform=turned)))
+    assert "rows 30° right of east" in said
+    assert "pixels of 10 (" in (said := info(write(tmp_path / "b.tif", grey, transform=Affine(10, 0, 0, 0, -10, 0))))
+    assert "of east" not in said
+    far = {"crs": "+proj=geos +lon_0=0 +h=35785831", "transform": from_origin(-3e6, 2e6, 20_000, 20_000)}
+    said = info(write(tmp_path / "c.tif", grey, **far))
+    assert "pixels of 20000 (2" in said
+    assert "e+0" not in said
+    assert "a CRS without a name, Geostationary Satellite" in info(tmp_path / "c.tif")
+    with rasterio.open(write(tmp_path / "d.tif", picture()), "r+") as file:
+        file.write_mask((np.arange(file.width) < 150) & np.ones(file.shape, bool))
+    assert "50.0% of the pixels (decimated), as its mask says" in info(tmp_path / "d.tif")
+    with rasterio.open(write(tmp_path / "e.tif", picture()), "r+") as file:
+        file.descriptions = ("B02", "B03", "B04")
+    assert "its bands B02, B03, B04 are seen as red, green and blue" in info(tmp_path / "e.tif")
+    assert info(tmp_path / "e.tif", "--bands", "B04,B03,B02").rstrip().endswith("nothing")
 
 
 def test_info_shows_no_secrets_and_one_line_for_what_is_no_scene(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import os
 import shutil
 import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -182,6 +183,27 @@ def test_what_never_ends_is_no_scene(scene: Path, tmp_path: Path):
     ):
         with pytest.raises(SceneError):
             open_scene(str(name))
+
+
+def test_an_address_that_failed_is_asked_again(scene: Path, tmp_path: Path):
+    """GDAL itself would remember the failure as long as the process lives."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=tmp_path))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/late.tif"
+    try:
+        for _ in range(2):
+            with pytest.raises(SceneError, match="cannot be opened"):
+                open_scene(address)
+        shutil.copy(scene, tmp_path / "late.tif")
+        assert open_scene(address).shape == open_scene(scene).shape
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_addresses_keep_their_secrets_to_themselves(stub):

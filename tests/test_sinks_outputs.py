@@ -20,6 +20,7 @@ import shapely
 import geosam
 from geosam import sinks
 from geosam.errors import OptionError, SinkError
+from geosam.locks import LockedFolder
 from geosam.sinks import Outputs
 from geosam.sinks.commit import RECORD, Commit
 from geosam.sinks.places import check_inputs, check_path
@@ -171,6 +172,19 @@ def test_a_name_is_a_name(tmp_path: Path, folder: str, names: list[str]):
             expected.add(path.name)
     assert set(os.listdir(place)) == expected
     assert neighbour.read_bytes() == before
+
+
+def test_other_outputs_have_any_name_too(tmp_path: Path, scene: Path):
+    for name in ("b.tif", "b.png", "b.parquet", "b.geojson"):
+        (tmp_path / name).write_bytes(b"mine")
+    for suffix in (".parquet", ".geojson"):
+        place = {"labels": tmp_path / f"a!b{suffix}.tif", "picture": tmp_path / f"a;b\n{suffix}.png"}
+        geosam.segment_to_file(scene, tmp_path / f"a!b{suffix}", **place, **SMALL)
+        assert len(sinks.read_layer(tmp_path / f"a!b{suffix}")) > 0
+        with rasterio.open(place["labels"]) as labels:
+            assert labels.read().any()
+        assert place["picture"].stat().st_size > 0
+    assert {(tmp_path / name).read_bytes() for name in ("b.tif", "b.png", "b.parquet", "b.geojson")} == {b"mine"}
 
 
 @pytest.mark.parametrize(
@@ -402,6 +416,27 @@ def test_killed_at_any_change_of_the_disk_all_outputs_appear_after_the_rerun_or_
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 50
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.tif"])
+def test_the_folder_of_a_run_that_was_killed_after_its_last_move_goes(tmp_path: Path, name: str):
+    def refused() -> None:
+        with pytest.raises(SinkError, match="exists"):
+            sinks.check_writable(tmp_path / name, formats=(".gpkg", ".tif"), overwrite=False)
+
+    folder = tmp_path / f".{name}.geosam"
+    if name == "a.gpkg":
+        sinks.write(fields(), tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(b"whole")
+    folder.mkdir()
+    (folder / "lock").touch()
+    held = LockedFolder(folder, name)
+    refused()
+    assert folder.is_dir()
+    held.release()
+    refused()
+    assert os.listdir(tmp_path) == [name]
 
 
 def committed_then_killed(scene: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, **how: object) -> dict[str, Path]:

@@ -5,6 +5,7 @@ import logging
 import os
 import sqlite3
 import struct
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geosam.errors import CatalogError, PromptError, SceneError
-from geosam.vectors import AREA, NOTES, SCENES, read_vector
+from geosam.vectors import AREA, NOTES, SCENES, Purpose, read_vector
 from geosam.vectors.geometry import geometries_from_wkb
 from geosam.vectors.repair import crossings, repaired, thinned
 from geosam.vectors.text import recognized
@@ -286,6 +287,43 @@ def test_a_scribble_is_refused_and_a_few_crossings_are_repaired():
     assert sound[1].area == pytest.approx(shapely.make_valid(shapes[1]).area)
     assert sound[2] is shapes[2]
     assert crossings(shapes[1]) > 200
+
+
+def noise(count: int) -> shapely.Polygon:
+    """A ring whose corners lie far closer to each other along it than across it."""
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    radius = 20 + np.random.default_rng(0).random(count)
+    return shapely.Polygon(np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]))
+
+
+def test_what_would_take_for_ever_is_left_out_before_anything_is_asked_of_it(caplog):
+    scribble = shapely.Polygon(np.random.default_rng(0).random((3000, 2)))
+    shore = shapely.Point(0, 0).buffer(100, quad_segs=25_000)
+    frame = gpd.GeoDataFrame({"n": range(5)}, geometry=[scribble, noise(400_000), shore, noise(5000), None], crs=32633)
+    begin = time.process_time()
+    read = read_vector(frame, purpose=Purpose.bare(PromptError, "examples"))
+    assert time.process_time() - begin < 20
+    assert read.geometry.isna().tolist() == [True, True, False, False, True]
+    assert read.geometry.iloc[2] is frame.geometry.iloc[2]
+    assert frame.geometry.iloc[0] is not None
+    assert "2 of 5 examples are left out (row 0: its outline crosses itself some 1,0" in caplog.text
+    assert "row 1: its outline has 400,001 vertices, which lie too close" in caplog.text
+    caplog.clear()
+    assert set(read_vector(frame).attrs[NOTES]["reasons"]) == {0, 1}
+    assert not caplog.records
+    for both in (frame.iloc[[0, 2]], frame.geometry.iloc[[2, 1]]):
+        with pytest.raises(SceneError, match="the area of interest: its outline"):
+            read_vector(both, purpose=AREA)
+
+
+def test_rows_that_count_together_are_all_needed(tmp_path, caplog):
+    rows = 'name,wkt\na,"POLYGON ((0 0, 1 0, 1 1, 0 0))"\nb,"POLYGON ((0 0, 1 0"\n'
+    (tmp_path / "a.csv").write_text(rows)
+    read = read_vector(tmp_path / "a.csv", purpose=Purpose.bare(PromptError, "units"), needs_crs=False)
+    assert len(read) == 2
+    assert "1 of 2 units are left out (row 1: " in caplog.text
+    with pytest.raises(SceneError, match=r"clouds .*a\.csv: "):
+        read_vector(tmp_path / "a.csv", purpose=Purpose.bare(SceneError, "clouds", together=True), needs_crs=False)
 
 
 def test_a_million_vertices_become_what_can_be_seen():

@@ -177,6 +177,17 @@ def test_a_word_that_is_also_built_in_is_told(checks, tmp_path):
     assert str(own_words()["house"][1]).endswith("house.safetensors")
 
 
+def test_each_word_has_a_file_of_its_own(own_folder):
+    for word in ("a/b", "a-b", "a.b", "..", "...", "プール"):
+        keep(learned(word))
+    with pytest.raises(SinkError, match="exists"):
+        keep(learned("A b"))
+    assert set(own_words()) == {"a/b", "a-b", "a.b", "..", "...", "プール"}
+    assert len(list(own_folder.iterdir())) == 6
+    forget("a.b")
+    assert "a/b" in own_words()
+
+
 def test_a_damaged_file_in_the_own_folder_is_passed_over(own_folder, caplog):
     keep(learned())
     (own_folder / "bad.safetensors").write_bytes(b"?")

@@ -160,6 +160,8 @@ def item_from_dict(item: Any, selection: Selection, *, base: str, name: str = "i
 def resolve(href: Any, base: str) -> str:
     """An address as rasterio opens it: relative ones count from the item, ``file:`` becomes a path.
 
+    The name of a local file may be written as in a URL, ``a%20b.tif``; a file that is called just so goes first.
+
     Raises
     ------
     CatalogError
@@ -182,7 +184,9 @@ def resolve(href: Any, base: str) -> str:
         return unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", href, flags=re.IGNORECASE))
     if "://" in href or href.startswith("/vsi") or Path(href).is_absolute():
         return href
-    return str((Path(base).absolute().parent / href).resolve())
+    folder = Path(base).absolute().parent
+    written, meant = folder / href, folder / unquote(href)
+    return str((meant if meant.exists() and not written.exists() else written).resolve())
 
 
 def _items_in(features: Any, selection: Selection, place: str) -> Iterator[Item]:

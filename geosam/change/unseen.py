@@ -27,7 +27,7 @@ RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png")
 
 TILE = 2048
 
-COVER = Purpose.bare(SceneError, "clouds or other cover")
+COVER = Purpose.bare(SceneError, "clouds or other cover", together=True)
 
 LEAST_GAP_PX = 4
 """Pixels of a patch that is not seen from which on it is drawn."""

@@ -9,6 +9,9 @@ import typer
 from geosam.cli.groups import flat
 from geosam.cli.scenes import SceneArgument, Seen
 
+UNEQUAL, TURNED = 1e-3, 1e-6
+"""From which share on the sides of a pixel are told apart, and from how many degrees on a turn is told."""
+
 
 @flat
 def info(
@@ -54,13 +57,20 @@ def lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         said = ", ".join(f"{scale:g} * value + {offset:g}" for scale, offset in facts["file"]["scale_offset"])
         yield "scale", f"{said}; not applied: --stretch and --nodata count in stored values"
     looked = "of some windows" if facts["sampled"] else "decimated"
-    yield "data", f"{facts['valid']:.1%} of the pixels ({looked})"
+    yield "data", f"{facts['valid']:.1%} of the pixels ({looked}){_by_mask(facts)}"
     yield "stretch", _stretch(facts["stretch"])
     yield "overviews", _overviews(facts)
     for number, note in enumerate(facts["notes"]):
         yield "" if number else "assumed", note
     if not facts["notes"]:
         yield "assumed", "nothing"
+
+
+def _by_mask(facts: dict[str, Any]) -> str:
+    """That a mask beside or inside the file says what is data, where no band shows that."""
+    bands = facts["bands"]
+    told = any(band["nodata"] is not None or band["colour"] == "alpha" or "float" in band["type"] for band in bands)
+    return ", as its mask says" if facts["file"] and facts["valid"] < 1 and not told else ""
 
 
 def _times(sides: list[int]) -> str:
@@ -84,11 +94,23 @@ def _place(place: dict[str, Any]) -> Iterator[tuple[str, str]]:
     by = "its transform"
     if place["by"] == "control points":
         by = f"{place['points']} control points, to {place['misfit_px']:g} px"
-    metres = f" ({place['resolution_m']:.4g} m)" if place["resolution_m"] is not None else ""
-    yield "place", f"{crs}, by {by}; pixels of {place['resolution']:.6g}{metres}"
+    yield "place", f"{crs}, by {by}; pixels of {_pixel(place)}"
     yield "", "from {:.10g}, {:.10g} to {:.10g}, {:.10g}".format(*place["bounds"])
     if place["centre_lonlat"]:
         yield "centre", "longitude {:.6f}, latitude {:.6f}".format(*place["centre_lonlat"])
+
+
+def _pixel(place: dict[str, Any]) -> str:
+    """The size of a pixel in CRS units, both sides where they differ, and in metres, and how it is turned."""
+    sides, metres = place.get("pixel") or [place["resolution"]], place["resolution_m"]
+    alike = max(sides) - min(sides) <= UNEQUAL * max(sides)
+    said = f"{place['resolution']:.6g}" if alike else " x ".join(f"{side:.6g}" for side in sides)
+    if metres is not None:
+        said += f" ({metres:.0f} m)" if metres >= 10_000 else f" ({metres:.4g} m)"
+    turned = place.get("turned", 0.0)
+    return said + (
+        f", rows {abs(turned):.4g}° {'left' if turned > 0 else 'right'} of east" if abs(turned) > TURNED else ""
+    )
 
 
 def _band(band: dict[str, Any]) -> str:

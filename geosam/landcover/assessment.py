@@ -96,6 +96,9 @@ def assess(
     notes = [f"{int((~said).sum())} places are not labelled and left out"] if not said.all() else []
     off = int((said & ~used).sum())
     notes += [f"{off} labelled places lie off the map and are left out"] if off else []
+    again = int(points.geometry[used].duplicated().sum())
+    if again:
+        notes.append(f"{again} places lie exactly on another: each counts, though it tells nothing new")
     notes += [f"{_listed(strange)}: no class of the map, so that such places are wrong there"] if strange else []
     result = accuracy(
         found[used].tolist(),

@@ -5,6 +5,7 @@ The size follows from the accuracies that are expected (Cochran 1977, *Sampling 
 the ± of a 95 % interval.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from geosam.errors import LandcoverError
+
+log = logging.getLogger(__name__)
 
 ALLOCATIONS = ("balanced", "proportional", "equal", "neyman")
 """How places are shared out: ``balanced`` (a least number for each class, the rest by area, as Olofsson et al. advise),
@@ -113,6 +116,8 @@ def sample_design(areas: Mapping[Any, float | int], options: DesignOptions | Non
     counts = _allocated(total, weights, spread, options)
     if options.se_users is not None:
         counts = np.maximum(counts, np.ceil((spread / options.se_users) ** 2 - 1e-9).astype(int) + 1)
+    if options.total is not None and counts.sum() > options.total:
+        log.warning("total=%d gives %d places: at least two of each class", options.total, counts.sum())
     reached = float(np.sqrt((weights**2 * spread**2 / np.maximum(counts - 1, 1)).sum()))
     table = pd.DataFrame(
         {"area": sizes, "weight": weights, "users": users, "n": counts, "se_users": spread / np.sqrt(counts - 1)},

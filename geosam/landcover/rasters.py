@@ -1,5 +1,6 @@
 """A class raster as a map: polygons with a class, named by what lies beside the raster or by a legend."""
 
+import logging
 from collections.abc import Iterator
 from os import PathLike, fspath
 from pathlib import Path
@@ -12,11 +13,14 @@ from rasterio.windows import Window
 
 from geosam.errors import LandcoverError
 from geosam.landcover.legend import Legend
+from geosam.landcover.samples import spellings
 from geosam.polygons import polygonize
 from geosam.scene import open_scene
 from geosam.scene.dataset import open_dataset
 from geosam.vectors import Purpose
 from geosam.vectors.polygons import read_polygons
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img")
 MAP = Purpose.bare(LandcoverError, "polygons of a map")
@@ -49,7 +53,10 @@ def read_map(source: str | PathLike[str], *, column: str = "class", legend: Lege
         If the file cannot be read.
     """
     if Path(source).suffix.lower() not in SUFFIXES:
-        return read_polygons(source, MAP)
+        table = read_polygons(source, MAP)
+        if column in table and (names := spellings(table[column])):
+            log.warning("the map has the classes %s, which are told apart", ", ".join(map(repr, names)))
+        return table
     with open_dataset(source) as dataset:
         _check(dataset, fspath(source))
         codes = np.unique(np.concatenate([np.unique(strip[there]) for _, strip, there in _strips(dataset)]))

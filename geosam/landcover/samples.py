@@ -1,5 +1,6 @@
 """Samples: places whose class is known, and the segments that they lie in."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import shapely
 from jaxtyping import Float64, Int64
 
 from geosam.errors import LandcoverError
-from geosam.landcover.legend import Legend
+from geosam.landcover.legend import Legend, plain
 from geosam.scene.reproject import parse_crs
 from geosam.vectors import Purpose, read_vector
 
@@ -86,6 +87,8 @@ def read_samples(
     found = found.loc[found[label].astype(str).str.strip() != ""]
     if not len(found):
         raise LandcoverError(f"samples whose column {label!r} is empty", expected="at least one place with a class")
+    if names := spellings(found[label]):
+        raise LandcoverError(f"samples of {', '.join(map(repr, names))}", expected="one spelling of each class")
     return found if into is None or found.crs is None else found.to_crs(into)
 
 
@@ -183,6 +186,18 @@ def _named(segments: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.nd
     least = np.minimum(shapely.area(samples[sample[flat]]), shapely.area(segments[segment[flat]]))
     names = shared >= ENOUGH * least
     return np.concatenate([at[first], segment[flat][names]]), np.concatenate([points[first], sample[flat][names]])
+
+
+def spellings(labels: Iterable[Any]) -> list[str]:
+    """Names of classes that differ from another in capitals or blanks alone, in alphabetical order.
+
+    Examples
+    --------
+    >>> spellings(["Wood", "wood", "water", "wood ", None])
+    ['Wood', 'wood']
+    """
+    names = pd.Series(sorted({class_text(one) for one in labels if not pd.isna(one)}), dtype=object)
+    return names[names.map(plain).duplicated(keep=False)].tolist()
 
 
 def class_text(one: Any) -> str:

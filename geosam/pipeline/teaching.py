@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -184,9 +185,18 @@ def _finite(value: float) -> float | None:
 
 
 def word_path(word: str) -> Path:
-    """Where a word lies in the user's own folder."""
-    name = re.sub(r"[^\w]+", "-", folded(word)).strip("-")
-    return words_folder() / f"{name}{SUFFIX}"
+    """Where a word lies in the user's own folder; a file of its own for each.
+
+    Examples
+    --------
+    >>> word_path("green house").name, word_path("Green-House").name, word_path("green/house").name
+    ('green-house.safetensors', 'green-house.safetensors', 'green-house-761b61.safetensors')
+    """
+    name = folded(word)
+    plain = re.sub(r"[^\w]+", "-", name).strip("-")
+    if plain.replace("-", " ") != name:
+        plain = "-".join(filter(None, (plain, sha256(name.encode()).hexdigest()[:6])))
+    return words_folder() / f"{plain}{SUFFIX}"
 
 
 def keep(word: LearnedWord, path: str | PathLike[str] | None = None, *, overwrite: bool = False) -> Path:

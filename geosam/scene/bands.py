@@ -8,6 +8,9 @@ from geosam.scene.raster import RasterInfo
 RGB = ("red", "green", "blue")
 SHORT = {"rgb": RGB, "cir": ("nir", "red", "green"), "nrg": ("nir", "red", "green")}
 
+MEANT = {"b02": "blue", "b03": "green", "b04": "red"}
+"""What Sentinel-2 calls its bands; tags of colours often do not follow."""
+
 BandsLike = str | int | Sequence[int | str]
 
 
@@ -47,7 +50,18 @@ def _default(info: RasterInfo) -> tuple[int, ...]:
 
 
 def band_notes(info: RasterInfo, bands: tuple[int, ...]) -> tuple[str, ...]:
-    """What is assumed where a raster of many bands does not say which are red, green and blue, and nobody chose."""
+    """What is assumed where a raster does not say, or not in one voice, which bands are red, green and blue."""
+    names = [info.descriptions[band - 1].strip() for band in bands]
+    meant = [MEANT.get(name.lower()) for name in names]
+    if (
+        len(bands) == 3
+        and bands == _default(info)
+        and any(known not in (None, is_) for known, is_ in zip(meant, RGB, strict=True))
+    ):
+        return (
+            f"its bands {', '.join(names)} are seen as red, green and blue, as their colour tags or their order say, "
+            "and those names mean others: choose with bands= (--bands)",
+        )
     seen = sum(colour != "alpha" for colour in info.colours)
     if len(bands) >= seen or bands != _default(info) or all(_find(info, colour) for colour in RGB):
         return ()

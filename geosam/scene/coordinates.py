@@ -7,7 +7,8 @@ cropped it is that of the whole, and the coordinates say which part is left.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from pyproj.exceptions import CRSError
 
 from geosam.errors import SceneError
 from geosam.scene.place import Place, from_points, settle
-from geosam.scene.reproject import parse_crs
+from geosam.scene.reproject import parse_crs, same_place
 
 EPSG = ("epsg", "proj:epsg")
 """Names of scalar coordinates that hold an EPSG code (stackstac)."""
@@ -75,7 +76,7 @@ def place_of_array(name: str, bands: Any) -> Place:
         If its coordinates are unevenly spaced, or contradict the transform that it declares.
     """
     grid = _grid_mapping(bands)
-    wkt, declared, shape = _wkt(bands, grid), _declared(name, bands, grid), bands.shape[1:]
+    wkt, declared, shape = _wkt(name, bands, grid), _declared(name, bands, grid), bands.shape[1:]
     told = [transform for transform in declared if not transform.is_identity]
     y, x = (_axis(name, bands, dim) for dim in bands.dims[1:])
     if "gcps" in grid and not told:
@@ -193,18 +194,36 @@ def _grid_mapping(bands: Any) -> Mapping[str, Any]:
     return found[0] if found else {}
 
 
-def _wkt(bands: Any, grid: Mapping[str, Any]) -> str:
-    """The CRS, from a grid mapping, from attributes, or from an EPSG code among the coordinates."""
-    crs = grid.get("crs_wkt") or grid.get("spatial_ref")
-    if not crs and "grid_mapping_name" in grid:
-        try:
-            return CRS.from_cf(dict(grid)).to_wkt()
-        except (CRSError, KeyError):
-            crs = None
+def _wkt(name: str, bands: Any, grid: Mapping[str, Any]) -> str:
+    """The CRS that a grid mapping, attributes and EPSG codes among the coordinates agree on; empty if none says any.
+
+    Raises
+    ------
+    SceneError
+        If they contradict each other.
+    """
+    told = [parse_crs(crs) for crs in _crs_told(bands, grid)]
+    for other in told[1:]:
+        if not same_place(told[0], other):
+            raise SceneError(
+                f"{name} declares the CRSs {told[0].name} and {other.name}",
+                expected="one CRS",
+                hint="drop what is not right, as with `array.rio.write_crs()` or `del array.attrs['crs']`",
+            )
+    return told[0].to_wkt() if told else ""
+
+
+def _crs_told(bands: Any, grid: Mapping[str, Any]) -> Iterator[Any]:
+    """Whatever an array says of its CRS, what counts most first."""
+    if crs := grid.get("crs_wkt") or grid.get("spatial_ref"):
+        yield crs
+    elif "grid_mapping_name" in grid:
+        with suppress(CRSError, KeyError):
+            yield CRS.from_cf(dict(grid))
+    if crs := bands.attrs.get("crs"):
+        yield crs
     codes = [bands.coords[key].values for key in EPSG if key in bands.coords and bands.coords[key].ndim == 0]
-    code = next((int(value) for value in codes if str(value).isdigit()), None)
-    crs = crs or bands.attrs.get("crs") or code
-    return parse_crs(crs).to_wkt() if crs else ""
+    yield from (int(code) for code in codes if str(code).isdigit())
 
 
 def _declared(name: str, bands: Any, grid: Mapping[str, Any]) -> list[Affine]:

@@ -33,6 +33,9 @@ REMOTE = {
 }
 """GDAL's options for remote files; those that the user has set stay."""
 
+ASKED_AGAIN = "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/:/vsioss/:/vsiswift/:/vsiadls/"
+"""GDAL remembers, as long as the process lives, that an address could not be opened; of these it does not."""
+
 SHUT = {
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",
     "GDAL_HTTP_PROXY": "127.0.0.1:1",
@@ -105,7 +108,18 @@ def closing_unless_failed(dataset: DatasetReader) -> Iterator[DatasetReader]:
 
 
 def open_level(origin: Origin, level: int) -> DatasetReader:
-    """Open one level of a dataset; a raster without georeferencing is nothing to warn of here."""
+    """Open one level of a dataset; an address that fails is asked once more, whatever GDAL remembers of it."""
+    try:
+        return _open(origin, level)
+    except RAISED:
+        if not is_remote(origin.address):
+            raise
+    with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=ASKED_AGAIN):
+        return _open(origin, level)
+
+
+def _open(origin: Origin, level: int) -> DatasetReader:
+    """Open a dataset; one without georeferencing is nothing to warn of here."""
     options = {"OVERVIEW_LEVEL": "NONE" if level == NO_OVERVIEWS else str(level - 1)} if level else {}
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -89,12 +89,13 @@ def _place(scene: Scene) -> dict[str, Any]:
     place: dict[str, Any] = {
         "by": _means(native),
         "crs": _crs_name(crs),
-        "crs_name": crs.name if crs else None,
+        "crs_name": _crs_title(crs),
         "transform": list(native)[:6] if isinstance(native, Affine) else None,
         "bounds": [round(float(value), 9) for value in scene.geobox.extent.boundingbox.bbox],
         "resolution": float(scene.frame.resolution),
         "resolution_m": _finite(scene.resolution_m),
         "centre_lonlat": None,
+        **_pixel(scene.frame.mapping),
     }
     if isinstance(native, ControlPoints):
         place["points"], place["misfit_px"] = len(native.pixels), round(native.misfit_px, 3)
@@ -103,6 +104,14 @@ def _place(scene: Scene) -> dict[str, Any]:
         lonlat = projection(info.wkt, CRS(4326).to_wkt())(centre)[0]
         place["centre_lonlat"] = [round(float(value), 7) for value in lonlat] if np.isfinite(lonlat).all() else None
     return place
+
+
+def _pixel(mapping: Affine | ControlPoints) -> dict[str, Any]:
+    """Sides of a pixel, along its row and its column, and the direction of the row, in degrees to the left."""
+    if isinstance(mapping, ControlPoints):
+        return {}
+    a, b, _, d, e, *_ = mapping
+    return {"pixel": [float(np.hypot(a, d)), float(np.hypot(b, e))], "turned": float(np.degrees(np.arctan2(d, a)))}
 
 
 def _means(native: Affine | ControlPoints) -> str:
@@ -117,6 +126,14 @@ def _crs_name(crs: CRS | None) -> str | None:
         return None
     authority = crs.to_authority()
     return ":".join(authority) if authority else crs.name
+
+
+def _crs_title(crs: CRS | None) -> str | None:
+    """The name, or of what kind one without a name is."""
+    if crs is None or crs.name.lower() not in ("unnamed", "unknown"):
+        return crs.name if crs else None
+    how = crs.coordinate_operation.method_name if crs.coordinate_operation else crs.type_name
+    return f"a CRS without a name, {how}"
 
 
 def _bands(scene: Scene, values: BandValues, valid: BandValid) -> list[dict[str, Any]]:

@@ -48,6 +48,10 @@ def as_shapes(geometries: Any) -> np.ndarray:
     return shapes
 
 
+LIKELY = 20
+"""Confidence, of 100, from which on PROJ's guess of a code counts: names differ, numbers do not."""
+
+
 def parse_crs(crs: Any) -> CRS:
     """A `pyproj.CRS` from anything that names one.
 
@@ -121,6 +125,20 @@ def metres_per_unit(crs: CRS) -> float:
 def _flat(crs: CRS) -> bool:
     """Whether two coordinates are a place: not where there are only heights, nor where the third is missing."""
     return not crs.is_geocentric and (not crs.is_vertical or crs.is_geographic or crs.is_projected)
+
+
+def same_place(one: CRS, other: CRS) -> bool:
+    """Whether coordinates mean the same place in two CRSs, however these were written down.
+
+    Examples
+    --------
+    >>> same_place(CRS(32633), CRS("+proj=utm +zone=33 +datum=WGS84")), same_place(CRS(32633), CRS(32634))
+    (True, False)
+    """
+    if one.equals(other, ignore_axis_order=True) or _same_plane(one, other):
+        return True
+    codes = [crs.to_epsg(min_confidence=LIKELY) for crs in (one, other)]
+    return codes[0] is not None and codes[0] == codes[1]
 
 
 def _same_plane(source: CRS, target: CRS) -> bool:

@@ -11,6 +11,7 @@
 What is said of features beside the table itself is in its `attrs`, under `NOTES`.
 """
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
@@ -23,6 +24,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from shapely.geometry.base import BaseGeometry
 
+from geosam.display import shown
 from geosam.paths import check_regular, is_address, is_remote
 from geosam.vectors import columns, text
 from geosam.vectors.file import Bounds, FileRequest, Layer, layer_to_frame, named_for_gdal, read_json, read_layer
@@ -30,11 +32,17 @@ from geosam.vectors.purpose import AREA as AREA
 from geosam.vectors.purpose import PROMPTS as PROMPTS
 from geosam.vectors.purpose import SCENES as SCENES
 from geosam.vectors.purpose import Purpose as Purpose
+from geosam.vectors.repair import endless
 from geosam.vectors.signature import KINDS, check_signature
 from geosam.vectors.table import table_to_features
 
+log = logging.getLogger(__name__)
+
 NOTES = "geosam"
 """Key of `attrs`: ``reasons`` (label of a row → why it has no geometry), ``assumed`` (what the CRS rests on)."""
+
+NAMED = 5
+"""Rows that are named, of those that are left out."""
 
 PARQUET = (".parquet", ".geoparquet")
 _JSON = tuple(suffix for suffix, (what, _) in KINDS.items() if what == "JSON")
@@ -81,7 +89,7 @@ def read_vector(
     ------
     GeosamError
         Of the purpose's kind: if the file cannot be read, is not what its name says, has several layers and none is
-        named, or no geometries.
+        named, or no geometries; or if the rows count together and one of them cannot be built.
 
     Examples
     --------
@@ -96,8 +104,8 @@ def read_vector(
     if isinstance(source, str | PathLike):
         path, named = split_layer(fspath(source))
         asked = FileRequest(path, purpose, named if layer is None else layer, bounds, needs_crs)
-        return _read_path(path, asked, plain=plain)
-    return _read_objects(source, purpose, plain=plain)
+        return _usable(_read_path(path, asked, plain=plain), purpose, path)
+    return _usable(_read_objects(source, purpose, plain=plain), purpose)
 
 
 def split_layer(path: str) -> tuple[str, str | None]:
@@ -118,6 +126,33 @@ def notes(frame: pd.DataFrame) -> Mapping[str, Any]:
     """What was noted of features when they were read."""
     found = frame.attrs.get(NOTES)
     return found if isinstance(found, Mapping) else {}
+
+
+def _usable(frame: Any, purpose: Purpose, path: str = "") -> Any:
+    """Features without outlines that nothing can be done with; rows that have no geometry for a reason are told.
+
+    Raises
+    ------
+    GeosamError
+        Of the purpose's kind, if the rows count together and one cannot be used.
+    """
+    if not isinstance(frame, gpd.GeoDataFrame) or frame.active_geometry_name is None:
+        return frame
+    if found := endless(np.asarray(frame.geometry.array, object)):
+        known, assumed = notes(frame).get("reasons", {}), notes(frame).get("assumed")
+        frame = _noted(frame.copy(), found, assumed)
+        frame.attrs[NOTES]["reasons"] |= known
+    reasons = notes(frame).get("reasons", {})
+    if reasons and purpose.together:
+        raise purpose.error(
+            f"{' '.join(filter(None, (purpose.what, shown(path))))}: {next(iter(reasons.values()))}",
+            expected="an outline",
+            hint="draw it anew",
+        )
+    if reasons and purpose is not PROMPTS:  # each prompt that gives nothing is told by its id
+        told = "; ".join(f"row {label}: {reason}" for label, reason in list(reasons.items())[:NAMED])
+        log.warning("%d of %d %s are left out (%s)", len(reasons), len(frame), purpose.what, told)
+    return frame
 
 
 def _read_objects(source: Any, purpose: Purpose, *, plain: bool) -> Any:

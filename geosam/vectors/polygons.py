@@ -7,14 +7,11 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from geosam.vectors import NOTES, read_vector
+from geosam.vectors import NAMED, notes, read_vector
 from geosam.vectors.purpose import Purpose
 from geosam.vectors.repair import repaired
 
 log = logging.getLogger(__name__)
-
-NAMED = 5
-"""Rows that are named, of those that are left out."""
 
 
 def read_polygons(source: Any, purpose: Purpose) -> gpd.GeoDataFrame:
@@ -41,11 +38,9 @@ def read_polygons(source: Any, purpose: Purpose) -> gpd.GeoDataFrame:
     usable = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     if not usable.any():
         raise purpose.error(f"no {purpose.what} with an outline", expected="at least one polygon")
-    if not usable.all():
-        reasons = dict(frame.attrs.get(NOTES, {}).get("reasons", {}))
-        reasons |= {frame.index[row]: why for row, why in refused.items()}
-        rows = np.flatnonzero(~usable)
-        told = "; ".join(f"row {row}: {reasons.get(frame.index[row], 'no outline')}" for row in rows[:NAMED].tolist())
+    rows = np.flatnonzero(~usable & ~frame.index.isin(list(notes(frame).get("reasons", {}))))  # others were told
+    if len(rows):
+        told = "; ".join(f"row {row}: {refused.get(row, 'no outline')}" for row in rows[:NAMED].tolist())
         log.warning("%d of %d %s are left out (%s)", len(rows), len(frame), purpose.what, told)
     return frame.set_geometry(gpd.GeoSeries(shapes, frame.index, crs=frame.crs))[usable]
 

@@ -19,15 +19,18 @@ class Purpose:
         The features, in words, as in "prompts".
     layer, crs
         How a user names a layer and a CRS, in Python and on the command line.
+    together
+        Whether the rows count together, so that one that cannot be used is an error, and not just left out.
     """
 
     error: type[GeosamError]
     what: str
     layer: str
     crs: str
+    together: bool = False
 
     @classmethod
-    def bare(cls, error: type[GeosamError], what: str) -> "Purpose":
+    def bare(cls, error: type[GeosamError], what: str, *, together: bool = False) -> "Purpose":
         """Features for which no command has an option that names a layer or a CRS.
 
         Examples
@@ -35,7 +38,9 @@ class Purpose:
         >>> Purpose.bare(PromptError, "units").layer
         'after the path, as in "file.gpkg|layername=fields"'
         """
-        return cls(error, what, 'after the path, as in "file.gpkg|layername=fields"', "save the file with its CRS")
+        return cls(
+            error, what, 'after the path, as in "file.gpkg|layername=fields"', "save the file with its CRS", together
+        )
 
     def unreadable(self, where: str | Path, reason: str) -> GeosamError:
         """The error for a file that cannot be read."""
@@ -56,5 +61,6 @@ AREA = Purpose(
     "the area of interest",
     layer='after the path, as in "plots.gpkg|layername=fields"',
     crs='aoi_crs="EPSG:..." (command line: --aoi-crs)',
+    together=True,
 )
 SCENES = Purpose.bare(CatalogError, "a row for each scene")

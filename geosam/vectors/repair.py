@@ -1,5 +1,6 @@
 """Valid geometries out of drawn ones, in bounded time: outlines that cross themselves, or have a million vertices."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +19,14 @@ MOST_CROSSINGS = 5_000
 MOST_HANDLED = 10 * MOST_VERTICES
 """Vertices of which, beyond that, every second or third … is taken before anything else is asked."""
 
+MANY_VERTICES = 2_000
+"""Outlines of fewer vertices are never endless."""
+
+MOST_PAIRS = 50_000_000
+"""Pairs of edges whose boxes meet, above which GEOS would need many seconds to say whether an outline is valid."""
+
 SCRIBBLE = "its outline crosses itself some {:,} times"
+DENSE = "its outline has {:,} vertices, which lie too close to each other to be told apart"
 
 SAMPLE, NEAR = 200, 500
 """Edges by which crossings are estimated, and those around each of them that are tried."""
@@ -54,6 +62,34 @@ def repaired(geometries: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
     return shapes, reasons
 
 
+def endless(geometries: np.ndarray) -> dict[int, str]:
+    """Which outlines could not be worked with in a bounded time, and why; before anything else is asked of them.
+
+    Parameters
+    ----------
+    geometries
+        Object array of n plane geometries or None.
+
+    Examples
+    --------
+    >>> scribble = shapely.Polygon(np.random.default_rng(0).random((3000, 2)))
+    >>> list(endless(np.array([shapely.Point(0, 0).buffer(1, quad_segs=2000), scribble, None])))
+    [1]
+    """
+    reasons = {}
+    many = (shapely.get_num_coordinates(geometries) > MANY_VERTICES) & (shapely.get_dimensions(geometries) == 2)
+    for row in np.flatnonzero(many).tolist():
+        edges = _edges(geometries[row])
+        if not np.isfinite(shapely.bounds(geometries[row])).all():
+            continue
+        near = [len(found) for _, found in _nearby(edges)]
+        if np.mean(near) * len(edges) / 2 > MOST_PAIRS:
+            reasons[row] = DENSE.format(shapely.get_num_coordinates(geometries[row]))
+        elif not shapely.is_valid(geometries[row]) and (count := _crossings(edges)) > MOST_CROSSINGS:
+            reasons[row] = SCRIBBLE.format(count)
+    return reasons
+
+
 def crossings(geometry: BaseGeometry) -> int:
     """About how often the edges of a geometry cross each other; exact for up to `SAMPLE` edges.
 
@@ -62,18 +98,33 @@ def crossings(geometry: BaseGeometry) -> int:
     >>> crossings(shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)]))
     1
     """
+    return _crossings(_edges(geometry))
+
+
+def _edges(geometry: BaseGeometry) -> np.ndarray:
+    """The edges of polygons as lines; none of points and lines, which are valid as they are."""
     xy, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(geometry)), return_index=True)
-    if len(xy) < 2:  # points and lines, which are valid as they are
-        return 0
+    if len(xy) < 2:
+        return np.empty(0, object)
     same = ring[1:] == ring[:-1]
-    edges = np.asarray(shapely.linestrings(np.stack([xy[:-1][same], xy[1:][same]], axis=1)), object)
-    some, found = edges[:: max(1, len(edges) // SAMPLE)], 0.0
+    return np.asarray(shapely.linestrings(np.stack([xy[:-1][same], xy[1:][same]], axis=1)), object)
+
+
+def _nearby(edges: np.ndarray) -> Iterator[tuple[BaseGeometry, np.ndarray]]:
+    """Some of the edges, each with the rows of those whose boxes meet its own."""
     tree = shapely.STRtree(edges)
-    for edge in some:
-        near = tree.query(edge)
+    for edge in edges[:: max(1, len(edges) // SAMPLE)]:
+        yield edge, tree.query(edge)
+
+
+def _crossings(edges: np.ndarray) -> int:
+    if not len(edges):
+        return 0
+    found = []
+    for edge, near in _nearby(edges):
         tried = near[:: max(1, len(near) // NEAR)]
-        found += shapely.crosses(edge, edges[tried]).mean() * len(near)
-    return round(found / len(some) * len(edges) / 2)
+        found.append(shapely.crosses(edge, edges[tried]).mean() * len(near))
+    return round(np.sum(found) / len(found) * len(edges) / 2)
 
 
 def thinned(geometries: np.ndarray, step: float) -> tuple[np.ndarray, dict[int, str]]:

@@ -57,7 +57,7 @@ def _names(case: Case, words: list[str], text: str) -> bool:
     """Whether a message names something that was given: a file, an option, or a value."""
     files = [path.name for folder in (case.inputs, case.out) for path in folder.rglob("*")]
     given = [printable(word) for word in words[1:] if len(word) > 1]
-    short = [word for word in words[1:] if len(word) == 1 and re.search(rf"\b{re.escape(word)}\b", text)]
+    short = [word for word in words[1:] if len(word) == 1 and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)]
     options = [word[2:].replace("-", "_") for word in words if word.startswith("--")]
     asked = [Path(word).stem for word in given if "/" in word]
     spoken = ["area of interest"] * ("--aoi" in words) + [" .:"] * ("" in words)  # a path of nothing is the folder
