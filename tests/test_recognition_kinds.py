@@ -118,6 +118,8 @@ def test_examples_may_be_places_or_a_column(town):
     by_place = geosam.similar(table, places, path, wrong=[2], store=None)
     by_column = geosam.similar(table, "mark", path, store=None)
     assert by_place.similarity.equals(by_column.similarity)
+    with pytest.raises(OptionError, match="column 'mark' holds '2': expected 1 for right"):
+        geosam.similar(table.assign(mark=[1, 0, 2, *[None] * (len(table) - 3)]), "mark", path, store=None)
 
 
 def test_segments_of_several_scenes_are_ranked_together(town, tmp_path):

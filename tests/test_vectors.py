@@ -476,3 +476,19 @@ def test_a_curve_in_a_table_is_named_and_the_other_rows_are_used(tmp_path: Path)
         assert "curve" in str(found.attrs[NOTES]["reasons"]).lower() or "Nonlinear" in str(
             found.attrs[NOTES]["reasons"]
         )
+
+
+@pytest.mark.parametrize(("said", "shown"), [({"edges": "spherical"}, "spherical"), ({"epoch": 2015.5}, "2015.5")])
+def test_what_geoparquet_says_and_nothing_goes_by_is_told(tmp_path, caplog, said, shown):
+    squares(name=["a", "b", "c"]).to_parquet(tmp_path / "plain.parquet")
+    table = pq.read_table(tmp_path / "plain.parquet")
+    facts = json.loads(table.schema.metadata[b"geo"])
+    facts["columns"][facts["primary_column"]].update(said)
+    pq.write_table(
+        table.replace_schema_metadata({**table.schema.metadata, b"geo": json.dumps(facts)}), tmp_path / "told.parquet"
+    )
+    with caplog.at_level(logging.WARNING, "geosam"):
+        read_vector(tmp_path / "plain.parquet")
+        assert not caplog.messages
+        assert len(read_vector(tmp_path / "told.parquet")) == 3
+    assert shown in caplog.text

@@ -22,8 +22,8 @@ SEGMENTS = Purpose.bare(PromptError, "polygons")
 COLUMN = "similarity"
 """Column of the result, in [0, 1]: 1 and 0 for the examples, and for others the more, the more they are like them."""
 
-RIGHT, WRONG = ("1", "1.0", "true", "right", "yes"), ("0", "0.0", "false", "wrong", "no")
-"""What a column of marks may say; all else says nothing."""
+RIGHT, WRONG = ("1", "true", "right", "yes"), ("0", "false", "wrong", "no")
+"""What a column of marks may say; an empty one says nothing."""
 
 
 def similar(
@@ -116,7 +116,12 @@ def marks_of_column(table: GeoDataFrame, column: str) -> Examples:
     """Rows that a column marks."""
     if column not in table.columns:
         raise OptionError(f"column {column!r}", expected=f"one of {', '.join(map(str, table.columns))}")
-    said = table[column].map(lambda value: "" if pd.isna(value) else str(value).strip().lower())
+    said = table[column].map(lambda value: "" if pd.isna(value) else str(value).strip().lower().removesuffix(".0"))
+    unknown = said[~said.isin([*RIGHT, *WRONG, ""])]
+    if len(unknown):
+        raise OptionError(
+            f"column {column!r} holds {unknown.iloc[0]!r}", expected="1 for right ones, 0 for wrong ones, or nothing"
+        )
     right, wrong = (np.flatnonzero(said.isin(words)).astype(np.int64) for words in (RIGHT, WRONG))
     return Examples(right, wrong)
 

@@ -11,8 +11,10 @@
 What is said of features beside the table itself is in its `attrs`, under `NOTES`.
 """
 
+import json
 import logging
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -243,12 +245,28 @@ def _read_parquet(path: str, asked: FileRequest, *, plain: bool) -> Any:
     """GeoParquet, or Parquet with outlines or coordinates in its columns."""
     local = not is_address(path)
     try:
-        is_geo = not local or b"geo" in (pq.read_schema(path).metadata or {})
-        frame = gpd.read_parquet(path) if is_geo else pq.read_table(path).to_pandas()
+        told = (pq.read_schema(path).metadata or {}).get(b"geo") if local else None
+        is_geo = not local or told is not None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*spherical edges")  # said below
+            frame = gpd.read_parquet(path) if is_geo else pq.read_table(path).to_pandas()
         exact = _exact(frame, path) if local else frame
     except Exception as error:  # pyarrow and geopandas raise several kinds without a common root
         raise asked.purpose.unreadable(asked.where, str(error)) from None
-    return exact if isinstance(exact, gpd.GeoDataFrame) else _from_table(exact, asked, {}, plain=plain)
+    if not isinstance(exact, gpd.GeoDataFrame):
+        return _from_table(exact, asked, {}, plain=plain)
+    _say_what_is_not_honoured(told, asked.where)
+    return exact
+
+
+def _say_what_is_not_honoured(told: bytes | None, where: str) -> None:
+    """What GeoParquet says of its geometries and nothing here goes by: edges on a sphere, and a coordinate epoch."""
+    facts = json.loads(told) if told else {}
+    column = facts.get("columns", {}).get(facts.get("primary_column"), {})
+    if column.get("edges", "planar") != "planar":
+        log.warning("%s: its edges are %s, and are taken for straight ones in its CRS", where, column["edges"])
+    if column.get("epoch") is not None:
+        log.warning("%s: its coordinates are of epoch %s, and are taken as they are", where, column["epoch"])
 
 
 def _exact(frame: Any, path: str) -> Any:
