@@ -117,10 +117,10 @@ def marks_of_column(table: GeoDataFrame, column: str) -> Examples:
     if column not in table.columns:
         raise OptionError(f"column {column!r}", expected=f"one of {', '.join(map(str, table.columns))}")
     said = table[column].map(lambda value: "" if pd.isna(value) else str(value).strip().lower().removesuffix(".0"))
-    unknown = said[~said.isin([*RIGHT, *WRONG, ""])]
-    if len(unknown):
+    unknown = sorted({*said} - {*RIGHT, *WRONG, ""})
+    if unknown:
         raise OptionError(
-            f"column {column!r} holds {unknown.iloc[0]!r}", expected="1 for right ones, 0 for wrong ones, or nothing"
+            f"column {column!r} holds {unknown[0]!r}", expected="1 for right ones, 0 for wrong ones, or nothing"
         )
     right, wrong = (np.flatnonzero(said.isin(words)).astype(np.int64) for words in (RIGHT, WRONG))
     return Examples(right, wrong)
