@@ -120,14 +120,14 @@ def test_a_mouse_clicks_corrects_saves_and_undoes():
 
 def test_the_pointer_goes_on_before_the_exact_outline_of_where_it_rested_is_there():
     with opened() as hand:
+        hand.page.evaluate("() => (window.release = window.fake.hold(({ hover }) => hover === 'rests'))")
         hand.move(50, 50)
-        hand.until("app.hovered?.answer.exact === false")
-        hand.page.evaluate("() => (window.release = window.fake.hold())")
         hand.until("app.previews.flying?.hover === 'rests'")
+        assert hand.run("app.hovered.answer.exact") is False
         hand.move(150, 50)
-        hand.until("window.fake.asked.filter(({ verb }) => verb === 'preview').length === 3")
+        hand.until("window.fake.asked.filter(({ verb }) => verb === 'preview').length >= 3")
         ways = [(round(one["points"][0][0], -1), one["hover"]) for one in asked(hand, "preview")]
-        assert ways == [(50, "moves"), (50, "rests"), (150, "moves")]
+        assert ways[:3] == [(50, "moves"), (50, "rests"), (150, "moves")]
         hand.page.evaluate("() => window.release()")
         hand.until("app.hovered?.answer.exact")
         assert box_of(hand.run("app.hovered.answer")) == [120, 30, 180, 70]

@@ -34,7 +34,7 @@ async function picture(text, hue) {
   return (await canvas.convertToBlob()).arrayBuffer();
 }
 
-/** A transport, and what was asked of it: `asked` is the list of requests; `hold()` lets answers wait, what it gives lets them go. */
+/** A transport, and what was asked of it: `asked` is the list of requests; `hold(which)` lets answers to some wait, what it gives lets them go. */
 export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
   let objects = new Map();
   let past = [];
@@ -171,16 +171,16 @@ export function fakeTransport({ mode = "edit", pair = false, delay = 5 } = {}) {
   };
 
   let held = null;
-  const hold = () => {
+  const hold = (which) => {
     let release;
-    held = new Promise((resolve) => (release = resolve));
+    held = { which, released: new Promise((resolve) => (release = resolve)) };
     return () => (release(), (held = null));
   };
 
   async function ask(request) {
     asked.push(structuredClone(request));
     await new Promise((resolve) => setTimeout(resolve, delay));
-    await held;
+    if (held?.which(request)) await held.released;
     const verb = verbs[request.verb];
     const { buffer, ...answer } = verb ? await verb(request) : { ok: false, kind: "input", error: `No verb ${request.verb}.` };
     return { answer: structuredClone(answer), buffer };
