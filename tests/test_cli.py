@@ -302,8 +302,8 @@ def started(*words, folder: Path, windows: int = 1000) -> subprocess.Popen:
         "class Sleepy(TruthNetwork):\n"
         f"    left = {windows}\n"
         "    def encode(self, pixels):\n"
-        "        if Sleepy.left == 0:\n"
-        "            time.sleep(600)\n"
+        "        while Sleepy.left == 0:\n"  # a signal that comes just before it sleeps waits until it wakes
+        "            time.sleep(0.05)\n"
         "        Sleepy.left -= 1\n"
         "        return super().encode(pixels)\n"
         f"request.load_model = lambda name, **how: Sleepy(side={SIDE})\n"

@@ -53,6 +53,9 @@ def test_a_hang_up_that_the_parent_ignores_is_ignored():
         "try:\n    os.kill(os.getpid(), signal.SIGTERM)\nexcept BaseException: pass\nraise OSError('no file')",
         "class A:\n    def __del__(self): os.kill(os.getpid(), signal.SIGINT)\ndel_me = A()\ndel del_me\n"
         "import time; time.sleep(30)",
+        "import io, time\nclass Dropped(io.RawIOBase):\n    def close(self):\n"
+        "        if not self.closed: os.kill(os.getpid(), signal.SIGINT)\n        super().close()\n"
+        "Dropped()\ntime.sleep(30)",
     ],
 )
 def test_what_a_library_makes_of_an_interruption_is_one(work: str):

@@ -461,7 +461,8 @@ from geosam import sinks
 def frames():
     yield gpd.GeoDataFrame({"object_id": [1]}, geometry=[shapely.box(0, 0, 1, 1)], crs=32633)
     print("begun", flush=True)
-    time.sleep(60)
+    for _ in range(600):
+        time.sleep(0.1)
     yield gpd.GeoDataFrame({"object_id": [2]}, geometry=[shapely.box(2, 0, 3, 1)], crs=32633)
 
 try:

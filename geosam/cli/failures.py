@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
+from types import FrameType
 from typing import Any, NoReturn
 
 import typer
@@ -118,14 +120,27 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _listen() -> None:
     """Let signals interrupt the command, but those that its parent ignores, as `nohup` does."""
 
-    def interrupt(*_: object) -> NoReturn:
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        may_be_lost = not _interrupted.is_set() and _closes(frame)
         _interrupted.set()
-        raise KeyboardInterrupt
+        if not may_be_lost:
+            raise KeyboardInterrupt
+        _interrupt_again()
 
     for name in SIGNALS:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, interrupt)
+
+
+def _closes(frame: FrameType | None) -> bool:
+    """Whether something is being closed: a file that nobody holds is, and Python drops what is raised meanwhile."""
+    return any(one.f_code.co_name == "close" for one, _ in traceback.walk_stack(frame))
+
+
+def _interrupt_again() -> None:
+    """Repeat an interruption in a moment."""
+    threading.Timer(AGAIN_AFTER_S, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
 def _hush() -> None:
@@ -137,7 +152,7 @@ def _hush() -> None:
 
     def unraisable(told: Any) -> None:
         if isinstance(told.exc_value, KeyboardInterrupt):  # it came in a callback that cannot raise: once more
-            threading.Timer(AGAIN_AFTER_S, os.kill, (os.getpid(), signal.SIGINT)).start()
+            _interrupt_again()
         _log.debug("%s in %s", told.exc_value, told.object)
 
     sys.unraisablehook = unraisable
