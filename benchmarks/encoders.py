@@ -82,7 +82,7 @@ def blocks_of(kind: str) -> Iterator[None]:
 
 @contextmanager
 def without_export() -> Iterator[None]:
-    """Runs end with their last look: no weights are calibrated, sharpened and written, which takes longer than they do."""
+    """Runs end with their last look: nothing is calibrated, sharpened and written, which takes longer than they do."""
     before = trainer.export
     trainer.export = lambda run, folder, *_, **__: folder
     try:
