@@ -479,7 +479,7 @@ def test_a_killed_process_leaves_the_former_file(tmp_path: Path, how: signal.Sig
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
         process.send_signal(how)
-        assert process.wait(20) == (130 if how == signal.SIGINT else -signal.SIGKILL)
+        assert process.wait(120) == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert path.read_bytes() == b"former"
     left = [name for name in os.listdir(tmp_path) if name != path.name]
     assert len(left) == (0 if how == signal.SIGINT else 1)
