@@ -266,16 +266,16 @@ def test_a_scheduler_that_is_lost_is_one_clear_error(scenes, undisturbed, tmp_pa
     told = ["--scheduler-file", str(address)]
     scheduler = ["distributed.cli.dask_scheduler", *told, "--port", "0", "--no-dashboard"]
     worker = ["distributed.cli.dask_worker", *told, "--no-nanny", "--nthreads", "1", "--no-dashboard"]
-    worker += ["--death-timeout", "20"]
+    worker += ["--death-timeout", "120"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with contextlib.ExitStack() as stack:
         running = []
         for words in (scheduler, worker):
             running.append(subprocess.Popen([sys.executable, "-m", *words], cwd=tmp_path, **quiet))
-            stack.callback(running[-1].wait, timeout=30)
+            stack.callback(running[-1].wait, timeout=120)
             stack.callback(running[-1].kill)
         client = stack.enter_context(
-            Client(scheduler_file=str(address), timeout=60, set_as_default=False, heartbeat_interval=500)
+            Client(scheduler_file=str(address), timeout=120, set_as_default=False, heartbeat_interval=500)
         )
         client._timeout = 1  # seconds that it tries to find the scheduler again
         with pytest.raises(ClusterError, match="goes on from what is done"):

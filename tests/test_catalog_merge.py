@@ -9,6 +9,7 @@ from pyproj import CRS
 import geosam
 from geosam.catalog import Manifest, Row, RunFolder, merge
 from geosam.catalog.folder import digest_of, write_lines
+from geosam.catalog.parts import move
 from geosam.errors import CatalogError, OptionError, SinkError
 from geosam.polygons import COLUMNS, measure
 from geosam.sinks import read_metadata
@@ -50,6 +51,14 @@ def write_run(path, frames: dict[str, gpd.GeoDataFrame], footprints=None) -> Run
 
 def boxes(count: int, *, left: float = WEST):
     return [shapely.box(left + 30 * n, NORTH, left + 30 * n + 20, NORTH + 20) for n in range(count)]
+
+
+@pytest.mark.parametrize("side", [1e8, 1e12, 1e297])
+def test_what_exceeds_the_earth_lies_nowhere_in_another_crs(side):
+    sound = boxes(1)[0]
+    moved = move(np.array([sound, shapely.box(0, 0, side, side)], object), CRS(UTM31), CRS(UTM32))
+    assert moved[1].is_empty or shapely.get_num_coordinates(moved[1]) < 100
+    assert moved[0].area == pytest.approx(sound.area, rel=0.05)
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".parquet", ".fgb", ".geojson"])

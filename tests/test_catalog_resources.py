@@ -48,7 +48,7 @@ def client():
         LocalCluster(**asked, dashboard_address=":0", silence_logs=50) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=120)
         yield client
     logging.getLogger("geosam.prompts").setLevel(logging.NOTSET)  # as it was before the workers' plugin
 

@@ -14,6 +14,7 @@ from geosam.change.pair import open_pair
 from geosam.change.unseen import mask_polygons
 from geosam.cli import app
 from geosam.errors import GeosamError, OptionError, SceneError
+from geosam.scene import open_scene
 from geosam.testing import TruthNetwork
 
 CRS = "EPSG:32633"
@@ -84,6 +85,17 @@ def test_a_bad_extent_is_refused_before_the_scenes_are_compared(village, monkeyp
             geosam.compare(*village[:2], model=TruthNetwork(), options=CompareOptions(**how))
     with pytest.raises(OptionError, match=r"--extent-bands green,nir"):
         ExtentOptions("ndwi", bands={"green": 0})
+
+
+@pytest.mark.parametrize("grey_first", [True, False])
+def test_a_grey_and_a_colour_scene_are_told(village, caplog, grey_first):
+    grey, coloured = open_scene(village[0], bands=1), open_scene(village[1])
+    open_pair(*((grey, coloured) if grey_first else (coloured, grey)))
+    (said,) = [each.getMessage() for each in caplog.records]
+    assert said.startswith(f"{grey.name} shows one band, {coloured.name} three: these are matched to the one")
+    caplog.clear()
+    open_pair(coloured, coloured)
+    assert not caplog.records
 
 
 def test_pixels_finer_than_both_scenes_are_told(village, caplog):

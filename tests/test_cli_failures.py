@@ -31,7 +31,7 @@ run(app)
 def ran(work: str, *, before: str = "") -> subprocess.CompletedProcess:
     script = SCRIPT.format(work=work.replace("\n", "\n    "))
     words = [sys.executable, "-c", before + script, "work"]
-    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])

@@ -1,17 +1,20 @@
 """Maps and labelled places as people have them: gaps, other spellings, no CRS, tables of any dialect."""
 
 import logging
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 import shapely
+from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
 from geosam.cli import app
-from geosam.errors import LandcoverError
-from geosam.landcover import DesignOptions, Legend, assess, class_areas, draw_points, sample_design
+from geosam.errors import LandcoverError, SceneReadError
+from geosam.landcover import AssessOptions, DesignOptions, Legend, assess, class_areas, draw_points, sample_design
 from geosam.landcover.legend import known
 from geosam.landcover.rasters import read_map
 from geosam.landcover.remap import Remap
@@ -205,3 +208,67 @@ def test_a_legend_is_no_output(tmp_path):
         assert code == 1
         assert "is read by this run" in said
     assert legend.read_text().startswith("code,name")
+
+
+def a_raster(path: Path, codes: list[int], *, damaged: bool = False) -> Path:
+    """A class raster of the squares of `a_map`, a code for each; damaged: what is stored of it is nothing."""
+    rows = np.repeat(np.repeat(np.array([codes], np.uint8), 100, 0), 100, 1)
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": 100, "width": rows.shape[1]}
+    with rasterio.open(
+        path, "w", crs=CRS, transform=from_origin(500_000, 5_300_000, 1, 1), compress="deflate", **profile
+    ) as file:
+        file.write(rows, 1)
+    if damaged:
+        with rasterio.open(path) as file:
+            start = int(file.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", 1))
+        stored = bytearray(path.read_bytes())
+        stored[start : start + 20] = bytes(20)
+        path.write_bytes(stored)
+    return path
+
+
+LEGEND = "code,name\n10,wood\n80,water\n90,bog\n"
+
+
+@pytest.mark.parametrize("given", [[80, 10], ["80", "10"], [80.0, 10.0], ["water", "wood"], ["Water", "10"]])
+def test_a_class_is_known_by_its_code(tmp_path, given):
+    raster = a_raster(tmp_path / "map.tif", [80, 10])
+    (legend := tmp_path / "own.csv").write_text(LEGEND)
+    labelled(a_map(["", ""]), given).to_file(tmp_path / "places.gpkg")
+    code, said = run("accuracy", raster, tmp_path / "places.gpkg", "--legend", legend)
+    assert (code, said.splitlines()[0]) == (0, "overall accuracy 100.0 % ± 9.7 (95 %)")
+    assert [line.split()[0] for line in said.splitlines()[2:5]] == ["class", "water", "wood"]
+
+
+def test_codes_of_the_map_itself_are_known_without_a_legend():
+    mapped = a_map(["water", "wood"]).assign(class_code=[80, 10])
+    found, notes = assess(mapped, labelled(mapped, [80, 10]))
+    assert (found.overall.value, notes) == (1.0, ())
+
+
+def test_a_class_called_as_another_ones_code_is_itself():
+    mapped = a_map(["1", "2"]).assign(class_code=[2, 1])
+    assert assess(mapped, labelled(mapped, ["1", "2"]))[0].overall.value == 1.0
+
+
+def test_a_code_that_only_the_legend_knows_is_told_by_its_name(tmp_path):
+    (tmp_path / "own.csv").write_text(LEGEND)
+    mapped = a_map(["water", "wood"])
+    options = AssessOptions(legend=Legend.of(tmp_path / "own.csv"))
+    assert assess(mapped, labelled(mapped, [80, 90]), options)[1] == (
+        "bog: no class of the map, so that such places are wrong there",
+    )
+
+
+def test_polygons_whose_classes_are_codes_get_the_names_of_the_legend(tmp_path):
+    a_map(["80", "10", "marsh", None]).to_file(tmp_path / "map.gpkg")
+    (tmp_path / "own.csv").write_text(LEGEND)
+    read = read_map(tmp_path / "map.gpkg", legend=Legend.of(tmp_path / "own.csv"))
+    assert read["class"].tolist()[:3] == ["water", "wood", "marsh"]
+    assert read["class"].isna().tolist() == [False] * 3 + [True]
+
+
+def test_a_damaged_class_raster_is_named(tmp_path):
+    raster = a_raster(tmp_path / "map.tif", [80, 10], damaged=True)
+    with pytest.raises(SceneReadError, match=r"map\.tif cannot be read .*expected an undamaged file"):
+        read_map(raster)

@@ -49,7 +49,6 @@ def test_what_the_hover_shows_is_what_is_on_disk(door, tmp_path):
     pytest.importorskip("anywidget" if door is in_notebook else "uvicorn")
     scene, session = Path(shutil.copy(ROOT / "sample_data" / "village_before.tif", tmp_path)), tmp_path / "s.gpkg"
     with door(scene, session) as hand:
-        hand.page.set_default_timeout(60_000)
         hand.move(*ROOF)
         hand.until("app.hovered?.answer.exact")
         shown = shapely.from_geojson(json.dumps(hand.run("app.hovered.answer.shape")))

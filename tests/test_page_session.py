@@ -82,7 +82,7 @@ def test_a_scene_by_control_points_is_clicked_saved_and_opened_again(tmp_path: P
         (again,) = hand.saved(1)
         assert again["shape"] == saved["shape"]
         hand.move(*ROOF)
-        assert hand.run("app.state.objectAt(app.state.pointer)") == saved["id"]
+        hand.until("app.state.objectAt(app.state.pointer) === value", saved["id"])
 
 
 def pieces(folder: Path) -> Path:

@@ -62,7 +62,7 @@ def ask(desk: Desk, verb: str, **fields: Any) -> dict[str, Any]:
 
 def exact(desk: Desk, **prompts: Any) -> dict[str, Any]:
     """The exact preview of some prompts, asked for as a front end does."""
-    for _ in range(400):
+    for _ in range(20_000):
         found = ask(desk, "preview", **prompts)
         if not found["ok"] or found["exact"]:
             return found
@@ -135,7 +135,7 @@ def test_only_a_hover_that_has_moved_on_is_not_answered_to_its_end(scene_path: P
     class Slow(TruthNetwork):
         def decode(self, *args: Any, **how: Any) -> Any:
             begun.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             return super().decode(*args, **how)
 
     slow = Slow(side=128, recipe=TWICE)
@@ -146,12 +146,12 @@ def test_only_a_hover_that_has_moved_on_is_not_answered_to_its_end(scene_path: P
     go_on.clear()
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(ask, desk, "preview", points=[[46.5, 30.5, 1]], hover=hover)
-        assert begun.wait(10)
+        assert begun.wait(60)
         second = threads.submit(ask, desk, "preview", points=[[47.5, 30.5, 1]], hover="moves")
         while desk.work.model()[1].latest != Asked(((47.5, 30.5, 1),)):
             time.sleep(0.001)
         go_on.set()
-        left, came = first.result(10), second.result(10)
+        left, came = first.result(60), second.result(60)
     assert (left["ok"], left.get("kind")) == ((False, "busy") if hover else (True, None))
     assert area(came) == 600
     desk.close()

@@ -78,7 +78,7 @@ def test_without_overviews_coarse_tiles_come_from_one_look_at_all_of_it(
     monkeypatch.setattr(module, "COARSE_PX", 550)
     picture = Picture(open_scene(written(tmp_path), stretch=((0, 0, 0), (1100, 700, 1))))
     assert [picture.is_slow(level) for level in range(4)] == [False, False, True, True]
-    for _ in range(200):
+    for _ in range(3000):
         tile = picture.tile(2, 0, 0)
         if tile is not None:
             break

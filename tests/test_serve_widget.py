@@ -51,7 +51,7 @@ def test_a_click_becomes_a_row_of_the_table(widget: Any, path: Path):
     x, y = next(
         (x, y) for x in range(5, 300, 5) for y in range(5, 200, 5) if blob_labels((200, 300), count=5, large=0)[y, x]
     )
-    for _ in range(200):
+    for _ in range(3000):
         found, _ = ask(widget, verb="preview", points=[[x + 0.5, y + 0.5, 1]])
         if found["exact"]:
             break

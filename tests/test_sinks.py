@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pyogrio
 import pytest
 import shapely
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Transformer
 
@@ -480,7 +480,7 @@ def test_a_killed_process_leaves_the_former_file(tmp_path: Path, how: signal.Sig
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
         process.send_signal(how)
-        assert process.wait(20) == (130 if how == signal.SIGINT else -signal.SIGKILL)
+        assert process.wait(120) == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert path.read_bytes() == b"former"
     left = [name for name in os.listdir(tmp_path) if name != path.name]
     assert len(left) == (0 if how == signal.SIGINT else 1)
@@ -523,3 +523,16 @@ def test_longitude_and_latitude_anywhere_keep_the_area(angle: float, lon: float,
     assert shape.bounds[0] >= -180
     assert shape.bounds[2] <= 180
     assert ground_area(shape.geoms) == pytest.approx(4 * size**2, rel=1e-3)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2e-8, 5e-8, 1e-6]))
+@settings(max_examples=50, deadline=None)
+def test_what_is_finer_than_the_decimals_of_geojson_stays_valid(seed: int, size: float):
+    rng = np.random.default_rng(seed)
+    turn = np.sort(rng.uniform(0, 2 * np.pi, 40))
+    star = shapely.Polygon(np.c_[np.cos(turn), np.sin(turn)] * rng.uniform(0.3, 1, (40, 1)) * size)
+    assume(star.is_valid)
+    (shape,) = LonLat(CRS("EPSG:4326"))(np.array([shapely.MultiPolygon([star])]))
+    assert shape.is_valid
+    assert not shape.is_empty
+    assert shapely.symmetric_difference(shape, star).area < star.length * 1e-8

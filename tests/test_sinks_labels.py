@@ -212,7 +212,7 @@ def test_a_killed_process_leaves_no_half_raster(tmp_path: Path):
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
         process.send_signal(signal.SIGKILL)
-        process.wait(20)
+        process.wait(120)
     assert not path.exists()
     assert all(name.startswith(".") for name in os.listdir(tmp_path))
     write(path, random_labels())

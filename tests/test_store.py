@@ -242,8 +242,8 @@ def write_and_read(folder: Path, start: int, barrier) -> int:
 def test_processes_share_a_store(tmp_path):
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(3, mp_context=context) as pool:
-        barrier = manager.Barrier(3, timeout=60)
-        assert list(pool.map(write_and_read, [tmp_path] * 3, (0, 4, 8), [barrier] * 3, timeout=120)) == [0, 0, 0]
+        barrier = manager.Barrier(3, timeout=120)
+        assert list(pool.map(write_and_read, [tmp_path] * 3, (0, 4, 8), [barrier] * 3, timeout=240)) == [0, 0, 0]
     store = EmbeddingStore(tmp_path)
     assert 0 < store.stats().size < 40_000
     assert list((tmp_path / "tmp").iterdir()) == []
@@ -262,7 +262,7 @@ def write_forever(folder: Path) -> None:
 def test_a_killed_writer_leaves_only_whole_entries(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=write_forever, args=(tmp_path,))
     process.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while EmbeddingStore(tmp_path).stats().entries < 5 and time.monotonic() < deadline:
         time.sleep(0.05)
     process.kill()

@@ -302,7 +302,7 @@ def test_what_would_take_for_ever_is_left_out_before_anything_is_asked_of_it(cap
     frame = gpd.GeoDataFrame({"n": range(5)}, geometry=[scribble, noise(400_000), shore, noise(5000), None], crs=32633)
     begin = time.process_time()
     read = read_vector(frame, purpose=Purpose.bare(PromptError, "examples"))
-    assert time.process_time() - begin < 20
+    assert time.process_time() - begin < 60
     assert read.geometry.isna().tolist() == [True, True, False, False, True]
     assert read.geometry.iloc[2] is frame.geometry.iloc[2]
     assert frame.geometry.iloc[0] is not None

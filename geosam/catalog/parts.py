@@ -202,12 +202,19 @@ def _moved(batch: pa.RecordBatch, source: CRS | None, target: CRS | None) -> pa.
 
 
 def move(shapes: np.ndarray, source: CRS | None, target: CRS | None) -> np.ndarray:
-    """Polygons in another CRS, densified first: one length for all, so that borders that are shared stay shared."""
+    """Polygons in another CRS, densified first: one length for all, so that borders that are shared stay shared.
+
+    What exceeds the Earth lies nowhere there, whatever its edges.
+    """
     if source == target or source is None or target is None:
         return shapes
     unit = source.axis_info[0].unit_conversion_factor if source.axis_info else 1.0
-    longest = EDGE_M / EARTH_M_PER_DEGREE if source.is_geographic else EDGE_M / unit
-    return transform(shapely.segmentize(shapes, longest), projection(source.to_wkt(), target.to_wkt()))
+    per_unit = EARTH_M_PER_DEGREE if source.is_geographic else unit
+    bounds = shapely.bounds(shapes)
+    fits = (bounds[:, 2:] - bounds[:, :2]).max(axis=1) * per_unit <= 360 * EARTH_M_PER_DEGREE
+    dense = shapes.copy()
+    dense[fits] = shapely.segmentize(shapes[fits], EDGE_M / per_unit)
+    return transform(dense, projection(source.to_wkt(), target.to_wkt()))
 
 
 def _edited(batch: pa.RecordBatch, edits: Edits) -> pa.RecordBatch:

@@ -241,6 +241,10 @@ def open_pair(before: Any, after: Any, *, resolution_m: float | None = None) -> 
             expected="two scenes that lie in the same world",
             hint="georeference it, for instance with `gdal_translate -a_srs`",
         )
+    if {len(first.bands), len(second.bands)} == {1, 3}:
+        grey, coloured = (first, second) if len(first.bands) == 1 else (second, first)
+        told = "%s shows one band, %s three: these are matched to the one, so that hues may count as change"
+        log.warning(f"{told}; give both the same bands to compare brightness alone", grey.name, coloured.name)
     sizes = [_pixel_size(scene) for scene in (first, second)]
     size = resolution_m or max(sizes)
     if size * SAME_SIZE < min(sizes):

@@ -16,7 +16,7 @@ MapColumn = Annotated[str, typer.Option("--column", help="The map's column of cl
 MapLegend = Annotated[
     str | None,
     typer.Option(
-        help="Names of a raster's codes: worldcover, nlcd …, .csv or .qml; default: those beside it.",
+        help="Names of codes: worldcover, nlcd …, .csv or .qml; default: those beside a raster.",
         rich_help_panel=CLASSES,
     ),
 ]
@@ -56,12 +56,18 @@ class Map:
         """The files that are read of it."""
         return [path, *([self.legend] if self.legend else [])]
 
+    @property
+    def known(self) -> Any:
+        """The legend that is given."""
+        from geosam.landcover import Legend
+
+        return None if self.legend is None else Legend.of(self.legend)
+
     def read(self, path: Path) -> Any:
         """Its polygons."""
-        from geosam.landcover import Legend
         from geosam.landcover.rasters import read_map
 
-        return read_map(path, column=self.column, legend=None if self.legend is None else Legend.of(self.legend))
+        return read_map(path, column=self.column, legend=self.known)
 
 
 @dataclass(frozen=True)
@@ -94,13 +100,13 @@ class Places:
     confidence: Annotated[float, typer.Option(help="Of the intervals.", rich_help_panel=_SAMPLE)] = 0.95
     kappa: Annotated[bool, typer.Option("--kappa", help="Also Cohen's kappa, which is advised against.")] = False
 
-    def of(self, column: str) -> Any:
-        """As `geosam.landcover` takes it, for a map whose classes are in a column."""
+    def of(self, mapping: Map) -> Any:
+        """As `geosam.landcover` takes it, for a map that is read so."""
         from geosam.landcover import AssessOptions
 
-        return AssessOptions(
-            column, self.reference_column, self.strata, self.strata_column, self.design, self.confidence, self.kappa
-        )
+        drawn = {"strata": self.strata, "strata_column": self.strata_column, "design": self.design}
+        told = {"confidence": self.confidence, "kappa": self.kappa, "legend": mapping.known}
+        return AssessOptions(mapping.column, self.reference_column, **drawn, **told)
 
 
 @flat
@@ -193,7 +199,7 @@ def accuracy(
     wanted = ((table, (".csv",)), (chart, (".svg",)))
     asked = [check_writable(p, formats=kind, overwrite=overwrite, inputs=read) for p, kind in wanted if p is not None]
     check_together(asked)
-    found, notes = assess(mapping.read(mapped), reference, places.of(mapping.column))
+    found, notes = assess(mapping.read(mapped), reference, places.of(mapping))
     with Outputs(asked, overwrite=overwrite) as outputs:
         if table is not None:
             write_text(found.classes.to_csv(lineterminator="\n"), table, overwrite=overwrite, outputs=outputs)

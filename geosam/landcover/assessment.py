@@ -1,6 +1,6 @@
 """The accuracy of a map on disk, from a file of labelled places."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import geopandas as gpd
 
 from geosam.errors import LandcoverError
 from geosam.landcover.accuracy import Accuracy, accuracy
-from geosam.landcover.legend import plain
+from geosam.landcover.legend import Legend, plain
 from geosam.landcover.points import class_areas, classes_at, has_class
 from geosam.landcover.samples import class_text
 from geosam.vectors import Purpose, read_vector
@@ -28,6 +28,8 @@ class AssessOptions:
         Polygons of the strata that the places were drawn from, and their column, where these are not the map's classes.
     design, confidence, kappa
         As for `geosam.landcover.accuracy`.
+    legend
+        What else classes may be called: the places' codes in it are its names.
     """
 
     column: str = "class"
@@ -37,6 +39,7 @@ class AssessOptions:
     design: str = "stratified"
     confidence: float = 0.95
     kappa: bool = False
+    legend: Legend | None = None
 
 
 def assess(
@@ -50,8 +53,9 @@ def assess(
         Polygons with classes.
     reference
         Points with their true class: a file or a GeoDataFrame, in any CRS; of lines and polygons a point within counts.
-        Those without a class are left out. A class is the map's whose name it is, however that is capitalized; others
-        are classes that the map does not have.
+        Those without a class are left out. A class is the map's whose name it is, however that is capitalized, or whose
+        code by the map's own column of codes (``class_code``) or by a legend; others are classes that the map does not
+        have.
     options
         See `AssessOptions`.
 
@@ -86,7 +90,8 @@ def assess(
     if not used.any():
         given = f"{len(points)} places that are not labelled in {options.reference!r}, or lie off the map"
         raise LandcoverError(given, expected="labelled places on the map, in a CRS that is theirs")
-    true, strange = as_mapped([class_text(one) for one in labels[used]], areas)
+    codes = codes_of(mapped, options)
+    true, strange = as_mapped([class_text(one) for one in labels[used]], areas, codes)
     if len(strange) == len({*true}):
         raise LandcoverError(
             f"places of class {_listed(strange)}",
@@ -113,17 +118,35 @@ def assess(
     return result, tuple(notes)
 
 
-def as_mapped(given: Iterable[str], classes: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Classes as the map spells them, and those that it does not have.
+def codes_of(mapped: gpd.GeoDataFrame, options: AssessOptions) -> dict[str, str]:
+    """Code → name of classes: those of a legend, and of the map's column of codes."""
+    legend = options.legend
+    found = {} if legend is None else dict(zip(map(str, legend.codes), legend.names, strict=True))
+    own = f"{options.column}_code"
+    if own in mapped:
+        there = mapped.loc[has_class(mapped[options.column]) & has_class(mapped[own]), [own, options.column]]
+        pairs = there.drop_duplicates().itertuples(index=False, name=None)
+        found |= {class_text(code): class_text(name) for code, name in pairs}
+    return found
+
+
+def as_mapped(
+    given: Iterable[str], classes: Iterable[str], codes: Mapping[str, str] | None = None
+) -> tuple[list[str], list[str]]:
+    """Classes as the map spells them, and those that it does not have; codes are names where no class is called so.
 
     Examples
     --------
-    >>> as_mapped(["Water", "wood", "bog"], ["water", "Wood", "wood"])
-    (['water', 'wood', 'bog'], ['bog'])
+    >>> as_mapped(["Water", "wood", "bog", "7"], ["water", "Wood", "wood"], {"7": "water"})
+    (['water', 'wood', 'bog', 'water'], ['bog'])
     """
     known = list(classes)
     spelled = {plain(name): name for name in reversed(known)} | {name: name for name in known}
-    found = [spelled.get(name, spelled.get(plain(name), name)) for name in given]
+
+    def spell(name: str) -> str:
+        return spelled.get(name, spelled.get(plain(name), name))
+
+    found = [same if (same := spell(name)) in spelled else spell((codes or {}).get(name, name)) for name in given]
     return found, sorted({name for name in found if name not in known})
 
 

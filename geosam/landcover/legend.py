@@ -116,6 +116,11 @@ class Legend:
         number = _whole(text)
         return self.codes.index(number) if number is not None and number in self.codes else None
 
+    def name_of(self, given: object) -> str | None:
+        """The name of a class, given by code or name; None if the legend has no such class."""
+        place = self.position(given)
+        return None if place is None else self.names[place]
+
     def code(self, given: object) -> int:
         """The code of a class, given by code or name.
 

@@ -8,12 +8,13 @@ from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geosam.errors import LandcoverError
 from geosam.landcover.legend import Legend
-from geosam.landcover.samples import spellings
+from geosam.landcover.samples import class_text, spellings
 from geosam.polygons import polygonize
 from geosam.scene import open_scene
 from geosam.scene.dataset import open_dataset
@@ -42,8 +43,13 @@ def read_map(source: str | PathLike[str], *, column: str = "class", legend: Lege
     column
         The column that holds the class of polygons; that of a raster's gets this name.
     legend
-        Names of a raster's codes. None: the names that lie beside it (``.aux.xml``, as `write_classes` and GDAL write
-        them); a code without a name is called by its number.
+        Names of a raster's codes, and of polygons whose class is a code. None: the names that lie beside a raster
+        (``.aux.xml``, as `write_classes` and GDAL write them); a code without a name is called by its number.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        The polygons; those of a raster with their code as well, in a column with ``_code`` behind its name.
 
     Raises
     ------
@@ -54,6 +60,9 @@ def read_map(source: str | PathLike[str], *, column: str = "class", legend: Lege
     """
     if Path(source).suffix.lower() not in SUFFIXES:
         table = read_polygons(source, MAP)
+        if column in table and legend is not None:
+            called = [None if pd.isna(one) else legend.name_of(class_text(one)) for one in table[column]]
+            table[column] = pd.Series(called, table.index, dtype=object).where(pd.notna(called), table[column])
         if column in table and (names := spellings(table[column])):
             log.warning("the map has the classes %s, which are told apart", ", ".join(map(repr, names)))
         return table
@@ -69,8 +78,9 @@ def read_map(source: str | PathLike[str], *, column: str = "class", legend: Lege
         found = [(ids, shapes) for ids, shapes in polygonize(labels, coverage=True)]
     scene = open_scene(source)
     ids, shapes = (np.concatenate([each[part] for each in found]) for part in (0, 1))
-    told = [names.get(code) or str(code) for code in codes[ids - 1].tolist()]
-    return gpd.GeoDataFrame({column: told}, geometry=list(scene.to_world(shapes)), crs=scene.crs)
+    code = codes[ids - 1]
+    told = {column: [names.get(each) or str(each) for each in code.tolist()], f"{column}_code": code}
+    return gpd.GeoDataFrame(told, geometry=list(scene.to_world(shapes)), crs=scene.crs)
 
 
 def _check(dataset: DatasetReader, source: str) -> None:

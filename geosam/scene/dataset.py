@@ -14,7 +14,7 @@ from rasterio._err import CPLE_BaseError  # pyright: ignore[reportMissingImports
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
-from geosam.errors import SceneError
+from geosam.errors import SceneError, SceneReadError
 from geosam.paths import is_remote
 from geosam.scene.origin import Origin
 
@@ -69,6 +69,8 @@ def open_dataset(source: str | PathLike[str]) -> Iterator[DatasetReader]:
     ------
     SceneError
         If it cannot be opened, or is not what its name asks for.
+    SceneReadError
+        If GDAL cannot read what is asked of it meanwhile.
 
     Examples
     --------
@@ -86,8 +88,11 @@ def open_dataset(source: str | PathLike[str]) -> Iterator[DatasetReader]:
             dataset = open_level(origin, 0)
         except RAISED as error:
             raise cannot_open(source, error) from None
-        with closing_unless_failed(dataset):
-            yield dataset
+        try:
+            with closing_unless_failed(dataset):
+                yield dataset
+        except (RasterioError, CPLE_BaseError) as error:
+            raise cannot_read(source, error) from None
 
 
 @contextmanager
@@ -168,6 +173,15 @@ def environment(origin: Origin) -> rasterio.Env:
 def cannot_open(source: str, error: BaseException) -> SceneError:
     """What is said of a raster that GDAL refuses."""
     return SceneError(f"{source} cannot be opened ({reason(error)})", expected="a raster that GDAL reads")
+
+
+def cannot_read(what: str, error: BaseException) -> SceneReadError:
+    """What is said of a raster, or of a part of it, that GDAL opened and cannot read."""
+    return SceneReadError(
+        f"{what} cannot be read ({reason(error)})",
+        expected="an undamaged file",
+        hint="check it with `gdalinfo -checksum`, or fetch it again",
+    )
 
 
 def reason(error: BaseException) -> str:

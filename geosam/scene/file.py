@@ -20,12 +20,12 @@ from geosam.scene.dataset import (
     NO_OVERVIEWS,
     RAISED,
     cannot_open,
+    cannot_read,
     closing_unless_failed,
     dataset_of_thread,
     environment,
     forget,
     open_level,
-    reason,
 )
 from geosam.scene.fingerprint import Stamp, files_of, fingerprint
 from geosam.scene.header import describe
@@ -158,11 +158,7 @@ class FileRaster:
             forget(self.origin)
             self._check_unchanged()  # which explains it better than what GDAL says of half a file
             where = f"window {_text(window)}" if window else "the whole raster, decimated"
-            raise SceneReadError(
-                f"{self.info.source}: {where}, level {level} cannot be read ({reason(error)})",
-                expected="an undamaged file",
-                hint="check it with `gdalinfo -checksum`, or fetch it again",
-            ) from None
+            raise cannot_read(f"{self.info.source}: {where}, level {level}", error) from None
         self._check_unchanged()
         return values, _share(valid) if all(self.info.unsigned(band) for band in bands) else valid
 

@@ -112,8 +112,7 @@ class LonLat:
         west, _, east, _ = shapely.bounds(moved).T
         for index in np.flatnonzero((east - west > 180) | (west < -180) | (east > 180)):
             moved[index] = _cut(moved[index], follow=self._longest_edge is not None)
-        rounded = shapely.transform(moved, lambda points: np.round(points, DECIMALS))
-        return as_multipolygons(shapely.orient_polygons(rounded))
+        return as_multipolygons(shapely.orient_polygons(_rounded(moved)))
 
     def _move(self, points: np.ndarray) -> np.ndarray:
         lon, lat = self._transformer.transform(points[:, 0], points[:, 1])
@@ -124,6 +123,19 @@ class LonLat:
         if self._degrees is not None:
             lon = lon + 360 * np.round((points[:, 0] * self._degrees - lon) / 360)
         return np.column_stack([lon, lat])
+
+
+def _rounded(geometries: np.ndarray) -> np.ndarray:
+    """Coordinates to so many decimals, of which nothing crosses itself that did not before; None stays None.
+
+    What would be nothing at all keeps its decimals.
+    """
+    rounded = shapely.transform(geometries, lambda points: np.round(points, DECIMALS))
+    for index in np.flatnonzero(shapely.is_valid(geometries) & ~shapely.is_valid(rounded)):
+        snapped = shapely.set_precision(geometries[index], _GRID)
+        there = shapely.transform(snapped, lambda points: np.round(points, DECIMALS))
+        rounded[index] = geometries[index] if there.is_empty or not there.is_valid else there
+    return rounded
 
 
 def _cut(geometry: BaseGeometry, *, follow: bool) -> MultiPolygon:

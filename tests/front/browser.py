@@ -48,7 +48,7 @@ class Hand:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda line: line.type == "error" and self.errors.append(line.text))
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
 
     def wait_ready(self) -> "Hand":
         self.page.wait_for_selector(".geosam[data-ready]")

@@ -58,7 +58,7 @@ def served(scene: Path, session: Path, *options: str) -> Iterator[Served]:
         yield Served(address, process.pid)
     finally:
         process.stdin.close()
-        process.wait(30)
+        process.wait(120)
         process.stdout.close()
 
 
@@ -75,7 +75,7 @@ def proxied(address: str) -> Iterator[str]:
             if not self.path.startswith(f"{PREFIX}/"):
                 self.send_error(404)
                 return
-            onward = http.client.HTTPConnection(target.netloc, timeout=30)
+            onward = http.client.HTTPConnection(target.netloc, timeout=120)
             onward.request(self.command, self.path.removeprefix(PREFIX), body, dict(self.headers))
             answer = onward.getresponse()
             content = answer.read()
@@ -130,7 +130,7 @@ class Kernel:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.close()
-        self.process.wait(30)
+        self.process.wait(120)
         self.process.stdout.close()
 
 
