@@ -40,7 +40,7 @@ from geosam.change.unseen import mask_pair, not_analysed
 from geosam.errors import ModelError, OptionError, PromptError, SceneError
 from geosam.pipeline.compare import compare
 from geosam.recognition import Encoder
-from geosam.testing import TruthNetwork, label_scene, labels_to_pixels
+from geosam.testing import TruthNetwork, WatchedNetwork, label_scene, labels_to_pixels
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "sample_data"
@@ -281,6 +281,16 @@ def test_the_result_does_not_depend_on_the_order_of_objects(village, compared):
     turned = found.change.iloc[::-1].reset_index(drop=True)
     columns = ["source_id", "status", "status_score", "grade", *MEASURES[:5]]
     pd.testing.assert_frame_equal(turned[columns], compared.change[columns])
+
+
+def test_objects_are_asked_for_in_the_same_batches_whatever_their_order(village):
+    before, after, known = village
+    networks = WatchedNetwork(), WatchedNetwork()
+    for network, some in zip(networks, (known, known.iloc[::-1]), strict=True):
+        compare(before, after, some, find_new=False, model=network)
+    one, turned = ([batch.boxes.tolist() for batch, _ in network.asked] for network in networks)
+    assert sum(map(len, one)) == 2 * len(known)
+    assert one == turned
 
 
 def test_objects_that_cannot_be_read_are_refused(village):

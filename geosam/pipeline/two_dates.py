@@ -1,6 +1,7 @@
 """A pair of dates that is looked at with a model: outlines on both dates, features, tables, the extent of an event."""
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import geopandas as gpd
@@ -64,8 +65,11 @@ class Look:
         h, w = self.pair.shape
         return shapely.union_all(self.pair.before.to_world(shapely.box(0, 0, w, h)))
 
-    def decoded(self, shapes_px: np.ndarray, *, after: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Outlines that prompts of the grid give on one date, in pixels of the grid, and their scores."""
+    def decoded(self, shapes_px: np.ndarray, *, after: bool, speed: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Outlines that prompts of the grid give on one date, in pixels of the grid, and their scores.
+
+        They are asked from the top left on, so that those that are answered together do not depend on their order.
+        """
         from geosam.pipeline import segment
 
         pair = self.pair
@@ -74,13 +78,14 @@ class Look:
         asked = np.flatnonzero(~shapely.is_empty(shapes_px))
         if not len(asked):
             return outlines, scores
+        asked = asked[np.lexsort(shapely.bounds(shapes_px[asked]).T)]
         world = pair.before.to_world(shapes_px[asked])
         frame = gpd.GeoDataFrame({"row": asked}, geometry=list(world), crs=pair.before.crs)
         if after:
             frame = frame.set_geometry(gpd.GeoSeries(list(pair.after_world(world)), crs=pair.before.crs))
         scene = pair.after if after else pair.before
         prompts = Prompts.from_features(frame, scene, id_column="row", label_column=None)
-        found = segment(scene, prompts, model=self.model, store=self.store, progress=self.progress)
+        found = segment(scene, prompts, model=self.model, store=self.store, progress=self.progress, speed=speed)
         rows = found["prompt_id"].astype("int64").to_numpy()
         geometries = np.array(found.geometry.array, object)
         outlines[rows] = (
@@ -102,7 +107,7 @@ class Look:
         """Objects after as the model outlines them in their boxes; as they are where it sees another object."""
         if not len(shapes_px):
             return shapes_px
-        drawn, _ = self.decoded(shapely.box(*shapely.bounds(shapes_px).T), after=True)
+        drawn, _ = self.decoded(shapely.box(*shapely.bounds(shapes_px).T), after=True, speed="fast")
         shared = shapely.area(shapely.intersection(shapes_px, drawn))
         alike = shared >= AGREED * shapely.area(shapely.union(shapes_px, drawn))
         return np.where(alike, drawn, shapes_px)
@@ -126,7 +131,8 @@ class Look:
         """Measures of objects, and their outlines on both dates."""
         shapes = solid_shapes(objects)
         if decode:
-            outlines = Outlines(*self.decoded(shapes, after=False), *self.decoded(shapes, after=True))
+            seen = (self.decoded(shapes, after=after, speed="fast") for after in (False, True))
+            outlines = Outlines(*chain.from_iterable(seen))
         else:
             outlines = Outlines.nothing(len(objects))
         areal = np.where(shapely.get_dimensions(shapes) == 2, shapes, outlines.before)
