@@ -13,15 +13,17 @@ from geosam.change.ground import area_m2, ground_shares
 from geosam.change.growing import grow
 from geosam.change.measures import MEASURES, Measured, feature_measures, measure_objects, outline_measures
 from geosam.change.objects import Objects, read_objects
-from geosam.change.options import OUTLINES, WORD, ExtentOptions
+from geosam.change.options import OUTLINES, SAMPLES, WORD, ExtentOptions
 from geosam.change.outlines import Outlines
 from geosam.change.pair import Pair
 from geosam.change.radiometry import Radiometry
 from geosam.change.result import change_frame, outline_frame
 from geosam.change.status import Fates
+from geosam.errors import PromptError
 from geosam.pipeline.options import SegmentOptions
 from geosam.pipeline.reading import read_words
 from geosam.pipeline.request import to_network
+from geosam.pipeline.sampled import Samples, sampled_extent
 from geosam.prompts import Prompts
 from geosam.recognition import Describer
 
@@ -33,10 +35,21 @@ AGREED = 0.5
 
 @dataclass(frozen=True)
 class Event:
-    """What is known of an event: prompts on it, and polygons that its extent is less by, in pixels of the grid."""
+    """What is known of an event.
+
+    Attributes
+    ----------
+    prompts
+        On it, in pixels of the grid.
+    less
+        Polygons that its extent is less by, likewise.
+    samples
+        Of it and of other ground.
+    """
 
     prompts: np.ndarray = field(default_factory=lambda: np.zeros(0, object))
     less: np.ndarray = field(default_factory=lambda: np.zeros(0, object))
+    samples: Samples | None = None
 
 
 class Look:
@@ -179,18 +192,22 @@ class Look:
 
         Raises
         ------
-        PromptError, OptionError
-            If its prompts cannot be read, or its word is not known.
+        PromptError, LandcoverError, OptionError
+            If its prompts or samples cannot be read, or its word is not known.
         """
         if asked is None:
             return Event()
         if asked.word is not None:
             read_words(SegmentOptions(text=asked.word), has_prompts=False)
+        by_samples = asked.method == SAMPLES
         prompts, less = (
-            np.zeros(0, object) if given is None else read_objects(given, self.pair).shapes_px
-            for given in (asked.prompts, asked.before)
+            None if given is None else read_objects(given, self.pair)
+            for given in (None if by_samples else asked.prompts, asked.before)
         )
-        return Event(prompts, less[~shapely.is_empty(less)])
+        on_event(prompts)
+        samples = Samples.read(asked, self.pair) if by_samples else None
+        shapes, taken = (np.zeros(0, object) if each is None else each.shapes_px for each in (prompts, less))
+        return Event(shapes, taken[~shapely.is_empty(taken)], samples)
 
     def extent(self, asked: ExtentOptions, event: Event) -> extents.Extent:
         """The extent of an event."""
@@ -200,6 +217,9 @@ class Look:
             return extents.outline_extent(
                 self.pair, after, less, event=asked.event, scores=sure, mmu_m2=asked.mmu_m2, method=WORD
             )
+        if event.samples is not None:
+            how = {"model": self.model, "store": self.store, "progress": self.progress}
+            return sampled_extent(self.pair, event.samples, event.less, asked, **how)
         if asked.method != OUTLINES:
             return extents.index_extent(self.pair, asked.method, bands=asked.bands, mmu_m2=asked.mmu_m2)
         outlines, scores = self.decoded(event.prompts, after=True)
@@ -216,6 +236,25 @@ class Look:
             found, sure = np.concatenate([found, wide]), np.concatenate([sure, chance])
         how = {"event": asked.event, "scores": sure, "mmu_m2": asked.mmu_m2}
         return extents.outline_extent(self.pair, found, event.less, **how)
+
+
+def on_event(prompts: Objects | None) -> None:
+    """Refuse prompts of an extent of which some are marked as not on it.
+
+    Raises
+    ------
+    PromptError
+        If that is so.
+    """
+    if prompts is None or "label" not in prompts.attributes:
+        return
+    beside = sum(str(mark) in ("0", "0.0", "False") for mark in prompts.attributes["label"].tolist())
+    if beside:
+        raise PromptError(
+            f"{beside} prompts of an extent with label 0",
+            expected="prompts on the event alone",
+            hint="samples of the event and of other ground: method='samples' (--extent samples)",
+        )
 
 
 def solid_shapes(objects: Objects) -> np.ndarray:
