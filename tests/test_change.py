@@ -74,6 +74,12 @@ def village(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def village_pair(village):
+    """The same as a pair."""
+    return open_pair(village[0], village[1])
+
+
+@pytest.fixture(scope="session")
 def compared(village):
     """The village compared without a segmenter, a map of water on it."""
     before, after, known = village
@@ -244,6 +250,15 @@ def test_nodata_and_masks_are_unseen_and_never_kept(village, tmp_path):
     assert found.change["grade"][found.change["status"] == "unseen"].isna().all()
     area = found.not_analysed["area_ha"].sum()
     assert area == pytest.approx((96 + 40) * 192 / 1e4, rel=0.02)
+
+
+@given(st.floats(0, 2 * np.pi), st.floats(3, 12))
+def test_what_is_unseen_of_an_object_is_a_share(village_pair, turn, size):
+    at, to = np.array([64.3, 70.1]), shapely.affinity.rotate(shapely.box(0, 0, size, 2 * size), turn, use_radians=True)
+    shapes = np.array([shapely.affinity.translate(to, *at), shapely.affinity.translate(to, *-at)], object)
+    unseen = measure_objects(shapes, village_pair, Radiometry()).unseen
+    assert 0 <= unseen[0] < 1e-6
+    assert unseen[1] == 1
 
 
 def test_what_is_not_analysed_does_not_depend_on_tiles(village, monkeypatch):
