@@ -11,6 +11,7 @@ import shapely
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio.features import rasterize
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 from rasterio.windows import Window
 from scipy import ndimage
@@ -40,7 +41,7 @@ from geosam.change.unseen import mask_pair, not_analysed
 from geosam.errors import ModelError, OptionError, PromptError, SceneError
 from geosam.pipeline.compare import compare
 from geosam.recognition import Encoder
-from geosam.testing import TruthNetwork, label_scene, labels_to_pixels
+from geosam.testing import TruthNetwork, WatchedNetwork, label_scene, labels_to_pixels, parcel_labels
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "sample_data"
@@ -70,6 +71,12 @@ def village(tmp_path_factory):
         inside = changes[changes.within(shapely.box(*file.bounds))]
     known = inside[inside.status != "new"].rename(columns={"id": "osm_id"}).reset_index(drop=True)
     return folder / "before.tif", folder / "after.tif", known
+
+
+@pytest.fixture(scope="session")
+def village_pair(village):
+    """The same as a pair."""
+    return open_pair(village[0], village[1])
 
 
 @pytest.fixture(scope="session")
@@ -245,6 +252,15 @@ def test_nodata_and_masks_are_unseen_and_never_kept(village, tmp_path):
     assert area == pytest.approx((96 + 40) * 192 / 1e4, rel=0.02)
 
 
+@given(st.floats(0, 2 * np.pi), st.floats(3, 12))
+def test_what_is_unseen_of_an_object_is_a_share(village_pair, turn, size):
+    at, to = np.array([64.3, 70.1]), shapely.affinity.rotate(shapely.box(0, 0, size, 2 * size), turn, use_radians=True)
+    shapes = np.array([shapely.affinity.translate(to, *at), shapely.affinity.translate(to, *-at)], object)
+    unseen = measure_objects(shapes, village_pair, Radiometry()).unseen
+    assert 0 <= unseen[0] < 1e-6
+    assert unseen[1] == 1
+
+
 def test_what_is_not_analysed_does_not_depend_on_tiles(village, monkeypatch):
     pair = open_pair(village[0], village[1])
     pair = mask_pair(
@@ -281,6 +297,16 @@ def test_the_result_does_not_depend_on_the_order_of_objects(village, compared):
     turned = found.change.iloc[::-1].reset_index(drop=True)
     columns = ["source_id", "status", "status_score", "grade", *MEASURES[:5]]
     pd.testing.assert_frame_equal(turned[columns], compared.change[columns])
+
+
+def test_objects_are_asked_for_in_the_same_batches_whatever_their_order(village):
+    before, after, known = village
+    networks = WatchedNetwork(), WatchedNetwork()
+    for network, some in zip(networks, (known, known.iloc[::-1]), strict=True):
+        compare(before, after, some, find_new=False, model=network)
+    one, turned = ([batch.boxes.tolist() for batch, _ in network.asked] for network in networks)
+    assert sum(map(len, one)) == 2 * len(known)
+    assert one == turned
 
 
 def test_objects_that_cannot_be_read_are_refused(village):
@@ -501,6 +527,57 @@ def test_points_grow_and_boxes_say_how_far_they_reach(tmp_path, monkeypatch, gro
     found = compare(*paths, gpd.GeoDataFrame(geometry=shapes[:1]), **asked)
     assert seen == grown
     assert found.extent.area_ha.sum() == pytest.approx((30 * 40 + 30 * 50) * 0.25 / 1e4, rel=0.05)
+
+
+@pytest.fixture
+def flooded(tmp_path):
+    """Parcels of fields and water on both dates, of which some are water only after; samples, and the new water."""
+    pytest.importorskip("sklearn", reason="scikit-learn is an extra: geosam[landcover]")
+    labels = parcel_labels((320, 400), count=60, seed=4)
+    wet = np.random.default_rng(3).permutation(labels.max() + 1) % 4  # 0 always, 1 after
+    colours = np.array([[200, 180, 90], [30, 60, 120]])
+    noise = np.random.default_rng(2).integers(-8, 8, (320, 400, 3))
+    paths = []
+    for name, water in (("before", wet == 0), ("after", wet < 2)):
+        picture = colours[water[labels].astype(int)] + noise
+        paths.append(write(tmp_path / f"{name}.tif", picture.astype(np.uint8).transpose(2, 0, 1)))
+    where, inside = PLACE.to_shapely(), ndimage.distance_transform_edt
+    rows = []
+    for label in range(1, labels.max() + 1):
+        y, x = np.unravel_index(inside(np.pad(labels == label, 1))[1:-1, 1:-1].argmax(), labels.shape)
+        rows.append(("Flood" if wet[label] < 2 else "field", shapely.Point(x + 0.5, y + 0.5)))
+    names, points = zip(*rows, strict=True)
+    samples = gpd.GeoDataFrame({"class": names}, geometry=gpd.GeoSeries(points).affine_transform(where), crs=CRS)
+    return paths, samples, wet[labels] == 1
+
+
+def test_an_extent_by_samples_is_what_is_like_them_after_and_was_not_before(flooded, tmp_path):
+    paths, samples, truth = flooded
+    samples.to_crs(4326).to_file(tmp_path / "samples.gpkg")
+    how = ExtentOptions("samples", "flood", tmp_path / "samples.gpkg", mmu_m2=4)
+    found = compare(*paths, samples.iloc[:1], decode=False, find_new=False, extent=how).extent
+    assert set(found["method"]) == {"samples"}
+    assert found["confidence"].between(0.5, 1).all()
+    drawn = rasterize(found.geometry.affine_transform((~PLACE).to_shapely()), out_shape=truth.shape) > 0
+    assert (drawn & truth).sum() / (drawn | truth).sum() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("event", "most", "message"),
+    [("landslide", 99, "samples of Flood, field for the extent of 'landslide'"), ("flood", 0, "samples of Flood for")],
+)
+def test_samples_of_an_extent_are_of_the_event_and_of_other_ground(flooded, event, most, message):
+    paths, samples, _ = flooded
+    some = samples[(samples["class"] == "Flood") | (samples.index < most)]
+    with pytest.raises(PromptError, match=message):
+        compare(*paths, samples.iloc[:1], extent=ExtentOptions("samples", event, some), model=TruthNetwork())
+
+
+def test_prompts_of_an_extent_that_are_not_on_it_are_refused(flooded):
+    paths, samples, _ = flooded
+    marked = samples.assign(label=(samples["class"] == "Flood").astype(int))
+    with pytest.raises(PromptError, match=r"prompts of an extent with label 0.*--extent samples"):
+        compare(*paths, samples.iloc[:1], extent=ExtentOptions(prompts=marked), model=TruthNetwork())
 
 
 # --- decoding, summary, schemas --------------------------------------------------------------------------------------

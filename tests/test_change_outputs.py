@@ -25,6 +25,7 @@ from geosam.cli import app
 from geosam.errors import OptionError, SinkError
 from geosam.pipeline.publish import check_outputs, compare_to_file, publish
 from geosam.sheets import Titles, situation_map
+from geosam.sheets.situation import source_rows
 from geosam.sinks import read_metadata
 from geosam.testing import TruthNetwork
 
@@ -152,6 +153,13 @@ def test_empty_layers_of_a_schema_have_the_types_of_full_ones(result):
         assert [kind.kind in "if" for kind in empty[name].drop(columns="geometry").dtypes] == [
             kind.kind in "if" for kind in full[name].drop(columns="geometry").dtypes
         ]
+
+
+def test_the_map_tells_long_names_of_scenes_apart(result):
+    names = [f"santa-rosa-wildfire_00000086_{when}_disaster" for when in ("pre", "post")]
+    rows = source_rows(replace(result[0], source=result[0].source.assign(name=names)))
+    assert len({name for name, *_ in rows}) == 3
+    assert all(len(name) <= 28 for name, *_ in rows)
 
 
 def test_the_map_is_a_whole_page(result):

@@ -42,7 +42,7 @@ from geosam.recognition import Encoder
 from geosam.scene import open_scene
 from geosam.sheets.maps import place_pictures
 from geosam.sinks import Category, categorized, read_layer, write_classes, write_points
-from geosam.testing import TruthNetwork, WatchedNetwork, parcel_labels
+from geosam.testing import TruthNetwork, WatchedNetwork, label_scene, parcel_labels
 
 GRID = GeoBox((128, 160), rasterio.Affine(10, 0, 500000, 0, -10, 5000000), "EPSG:32633")
 KINDS = ("water", "field", "forest")
@@ -141,6 +141,18 @@ def test_the_raster_holds_the_codes_of_the_segments(report, labels, scene):
     legend = report.classification.legend
     assert nodata == legend.nodata == 0
     assert colours[legend.code("water")][:3] == tuple(int(legend.colour("water")[at : at + 2], 16) for at in (1, 3, 5))
+
+
+def test_overviews_of_a_raster_are_made_in_its_colours(tmp_path, caplog):
+    labels = np.repeat(np.arange(1, 3, dtype=np.int32), 640)[:, None].repeat(1280, 1)
+    scene = open_scene(label_scene(tmp_path / "scene.tif", labels))
+    classes = [(1, "Reed", "#0a0b0c"), (2, "Sand", "#d0e0f0")]
+    write_classes([(0, labels)], tmp_path / "classes.tif", scene, classes, nodata=0)
+    assert not caplog.records
+    with rasterio.open(tmp_path / "classes.tif", overview_level=0) as file:
+        assert file.shape == (640, 640)
+        assert file.colormap(1)[2] == (0xD0, 0xE0, 0xF0, 255)
+        assert set(np.unique(file.read(1))) == {1, 2}
 
 
 def test_the_names_of_classes_lie_beside_the_raster(report):
@@ -284,6 +296,14 @@ def test_segments_of_others_are_made_valid_and_measured_or_unknown(scene, segmen
     ).segments
     assert found.is_valid.all()
     assert len(found) == len(segments)
+
+
+def test_samples_beside_the_scene_are_refused_before_the_work(scene, samples, tmp_path):
+    network = WatchedNetwork()
+    files = LandcoverFiles(tmp_path / "map.gpkg")
+    with pytest.raises(LandcoverError, match=r"beside the scene: expected places within \(500000\.0, .*--samples-crs"):
+        map_landcover(scene, files, samples=samples.set_crs("EPSG:3857", allow_override=True), model=network)
+    assert not network.windows
 
 
 def test_codes_of_a_legend_where_zero_is_a_class(scene, segments, samples, tmp_path):

@@ -1,5 +1,6 @@
 """Prompted mode end to end, with a perfect network: what is asked for is found, however and wherever it is said."""
 
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from geosam.scene import Scene
 from geosam.sinks import read_layer
 from geosam.testing import StubNetwork, TruthNetwork, WatchedNetwork, blob_labels, coordinate_scene, label_scene
 
+SAMPLE = Path(__file__).parents[1] / "sample_data"
 SHAPE = (200, 240)
 SIDE = 64
 WINDOWS = {"overlap": 16}
@@ -162,6 +164,43 @@ def test_each_window_of_each_level_is_encoded_once_for_all_kinds_of_prompts(
     assert len({pixels.tobytes() for pixels in network.windows}) == len(network.windows)
     assert len(network.windows) == report.encoded == report.windows
     assert report.objects == len(asked)
+
+
+@dataclass(frozen=True)
+class Together(TruthNetwork):
+    """A perfect network that counts prompts which it is asked together, in crops."""
+
+    together: list[int] = field(default_factory=list, compare=False)
+
+    def decode_rois(self, features, prompts, *, multimask=True, batched=False):
+        self.together.extend([len(prompts)] * batched)
+        return super().decode_rois(features, prompts, multimask=multimask, batched=batched)
+
+
+def test_boxes_and_polygons_are_answered_together_where_speed_is_asked_for(scene: Scene, truth: np.ndarray):
+    boxes = Prompts.from_boxes(boxes_of(truth), scene, crs="px")
+    asked = Prompts.join(boxes, Prompts.from_features(outlines_of(truth), scene, crs="px"))
+    slow, quick = Together(side=SIDE), Together(side=SIDE)
+    plain = geosam.segment(scene, asked, model=slow, **WINDOWS)
+    fast = geosam.segment(scene, asked, model=quick, speed="fast", **WINDOWS)
+    assert rows(fast) == rows(plain)
+    assert (sum(slow.together), sum(quick.together)) == (0, len(asked))
+
+
+@pytest.mark.parametrize("refine", [0, 1])
+def test_answered_together_masks_are_as_good_as_alone(refine: int):
+    scene = geosam.open_scene(SAMPLE / "village_before.tif")
+    known = gpd.read_file(SAMPLE / "village_truth.gpkg", layer="before")
+    known = known[known["class"] == "building"].iloc[::6]
+    plain, fast, again = (geosam.segment(scene, known, speed=speed, refine=refine) for speed in (None, "fast", "fast"))
+    assert rows(fast) == rows(again)
+    assert fast.prompt_id.tolist() == plain.prompt_id.tolist()
+    truth = known.geometry.to_numpy()
+    first, second = (
+        shapely.area(shapely.intersection(found, truth)) / shapely.area(shapely.union(found, truth))
+        for found in (plain.geometry.to_numpy(), fast.geometry.to_numpy())
+    )
+    assert second.mean() > first.mean() - 0.01
 
 
 def test_a_thousand_clicks_need_as_many_passes_as_one_in_each_window(tmp_path: Path):

@@ -123,7 +123,8 @@ def measure_objects(objects_px: np.ndarray, pair: Pair, radiometry: Radiometry) 
     unseen = np.ones(len(objects_px), np.float32)
     for row, (both, inside) in crops(objects_px, pair):
         seen = inside & both.seen
-        unseen[row] = 1 - seen.sum() / max(inside.sum(), 1) * share_inside(objects_px[row], pair.shape)
+        shown = seen.sum() / max(inside.sum(), 1) * share_inside(objects_px[row], pair.shape)
+        unseen[row] = max(1 - shown, 0)  # a share inside may be rounded up
         if seen.any():
             values[row, :PLAIN] = _looks(both, seen, radiometry)
     return Measured(values, unseen)

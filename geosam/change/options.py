@@ -19,6 +19,12 @@ WORD = "word"
 """Method of extents that a word names on both dates."""
 
 
+SAMPLES = "samples"
+"""Method of extents of what is like samples on the event, and not like others."""
+
+ALL_METHODS = (*METHODS, OUTLINES, SAMPLES, WORD)
+
+
 @dataclass(frozen=True)
 class ExtentOptions:
     """How the extent of an event is found.
@@ -26,11 +32,13 @@ class ExtentOptions:
     Attributes
     ----------
     method
-        One of `geosam.change.extents.METHODS` for indices, "outlines" for prompts on the date after, or "word".
+        One of `geosam.change.extents.METHODS` for indices, "outlines" for prompts on the date after, "samples" for
+        places of known class on it, or "word".
     event
-        Its name, for outlines: flood, landslide, burn or whatever it is.
+        Its name, for outlines: flood, landslide, burn or whatever it is; of samples the class that shows it.
     prompts
-        Points, boxes or polygons on the event after: a vector file, a GeoDataFrame or geometries.
+        Points, boxes or polygons on the event after, or samples of it and of other ground: a vector file, a
+        GeoDataFrame or geometries.
     before
         Polygons of the same before the event, or of permanent water: taken off.
     bands
@@ -42,6 +50,8 @@ class ExtentOptions:
     grow
         Whether outlines grow to all changed ground that looks like them, see `geosam.change.growing`. None: those of
         points do; a box or a polygon says by itself how far its object reaches.
+    label
+        Column of samples with their class.
 
     Raises
     ------
@@ -57,19 +67,20 @@ class ExtentOptions:
     mmu_m2: float | int = MMU_M2
     grow: bool | None = None
     word: str | None = None
+    label: str = "class"
 
     def __post_init__(self) -> None:
-        if self.method not in (*METHODS, OUTLINES, WORD):
-            raise OptionError(f"extent method {self.method!r}", expected=", ".join((*METHODS, OUTLINES, WORD)))
+        if self.method not in ALL_METHODS:
+            raise OptionError(f"extent method {self.method!r}", expected=", ".join(ALL_METHODS))
         if (self.word is None) == (self.method == WORD):
             raise OptionError(
                 f"extent by {self.method} {'without' if self.word is None else 'with'} a word",
                 expected="a word for method 'word', and none for others",
             )
-        if (self.prompts is None) == (self.method == OUTLINES):
+        if (self.prompts is None) == (self.method in (OUTLINES, SAMPLES)):
             raise OptionError(
                 f"extent by {self.method} {'without' if self.prompts is None else 'with'} prompts",
-                expected="prompts for outlines, and none for an index",
+                expected="prompts for outlines and samples, and none for an index",
             )
         if not (math.isfinite(self.mmu_m2) and self.mmu_m2 >= 0):
             raise OptionError(f"mmu_m2={self.mmu_m2}", expected="an area in m², 0 or more")

@@ -32,11 +32,21 @@ Metres = Annotated[
 Grades = Annotated[Path | None, typer.Option(help="Model of damage from `geosam.change.fit`; default: the package's.")]
 Date = Annotated[str, typer.Option(help="When it was taken, ISO 8601.", rich_help_panel=_DATES)]
 Method = Annotated[
-    Literal["outlines", "ndwi", "mndwi", "dnbr", "dndvi", "sar"] | None,
-    typer.Option(help="How the event's extent is found; `outlines`: by --extent-prompts.", rich_help_panel=_EXTENT),
+    Literal["outlines", "samples", "ndwi", "mndwi", "dnbr", "dndvi", "sar"] | None,
+    typer.Option(
+        help="How the event's extent is found; `outlines`, `samples`: by --extent-prompts.", rich_help_panel=_EXTENT
+    ),
 ]
 ExtentPrompts = Annotated[
-    str | None, typer.Option(help="Vector file of points, boxes or polygons on the event.", rich_help_panel=_EXTENT)
+    str | None,
+    typer.Option(
+        help="Vector file of points, boxes or polygons on the event; or samples, also of other ground.",
+        rich_help_panel=_EXTENT,
+    ),
+]
+ExtentLabel = Annotated[
+    str,
+    typer.Option(help="Column of samples with their class; that of --event shows the event.", rich_help_panel=_EXTENT),
 ]
 ExtentWord = Annotated[
     str | None,
@@ -93,6 +103,7 @@ class Extent:
 
     extent: Method = None
     extent_prompts: ExtentPrompts = None
+    extent_label: ExtentLabel = "class"
     extent_word: ExtentWord = None
     extent_before: ExtentBefore = None
     extent_bands: ExtentBands = None
@@ -123,7 +134,8 @@ class Extent:
                 )
             return None
         places = {name.strip(): place for place, name in enumerate(bands.split(","))} if bands else None
-        return ExtentOptions(method or "outlines", self.event, prompts, self.extent_before, places, self.mmu)
+        how = {"prompts": prompts, "before": self.extent_before, "bands": places, "mmu_m2": self.mmu}
+        return ExtentOptions(method or "outlines", self.event, label=self.extent_label, **how)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ Hierarchy = Annotated[
 Speed = Annotated[
     str | None,
     typer.Option(
-        help="`fast`: the region tree alone; `best`: its likely objects drawn again; `clicks`: a grid of points.",
+        help="`fast`: the region tree alone; `best`: its likely objects drawn again; `clicks`: a grid of points. "
+        "With prompts, `fast` answers boxes and polygons together.",
         rich_help_panel=EVERYTHING,
         metavar="SPEED",
     ),

@@ -50,17 +50,22 @@ def segment_prompts(
     return to_mask_set([one for one in found if one is not None], embedding, valid)
 
 
-def segment_boxes(embedding: Embedding, segmenter: Segmenter, prompts: WindowPrompts, valid: Valid) -> MaskSet:
-    """Answer many boxes with one mask each, in a third of the time that `segment_prompts` takes.
+def segment_boxes(
+    embedding: Embedding, segmenter: Segmenter, prompts: WindowPrompts, valid: Valid, *, refine: int = 0
+) -> MaskSet:
+    """Answer many boxes or polygons with one mask each, in a third of the time that `segment_prompts` takes.
 
-    Boxes are answered in RoI crops, so that a mask does not reach far beyond its box.
+    They are answered in RoI crops, so that a mask does not reach far beyond its box, and those of one crop together, so
+    that what one gets may depend on the others in the last bits.
 
     Parameters
     ----------
-    embedding, segmenter, prompts, valid
-        As for `segment_prompts`; the prompts are boxes.
+    embedding, segmenter, prompts, valid, refine
+        As for `segment_prompts`; the prompts are boxes, or polygons, which have boxes too.
     """
     best = answer_boxes(embedding, segmenter, prompts.batch)
+    for _ in range(refine):
+        best = answer_boxes(embedding, segmenter, prompts.batch.with_masks(best.low_res))
     return to_mask_set(_candidates(best, prompts.rows, segmenter), embedding, valid)
 
 

@@ -25,9 +25,10 @@ from rasterio.windows import Window
 from geosam import __version__, sinks
 from geosam.embeddings import Embedding, embed
 from geosam.instances import WindowInstances, assemble, flatten, stitch
-from geosam.masks import segment_everything, segment_prompts
+from geosam.masks import segment_everything
 from geosam.masks.everything import grid_points
 from geosam.models import cache_folder
+from geosam.pipeline.prompted import answer
 from geosam.pipeline.request import Request
 from geosam.polygons import instance_frame, mask_polygons, polygonize
 from geosam.prompts import Prompt, WindowPrompts
@@ -156,6 +157,7 @@ def identity(request: Request, window: Window) -> str:
         "window": [window.height, window.width],
         "recipe": request.options.recipe(request.network).to_dict(),
         "refine": request.options.refine,
+        "speed": request.options.speed,
     }
     return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -219,7 +221,7 @@ def _ask(request: Request, embedding: Embedding, chip: Chip, prompts: list[Promp
     window = Window(0, 0, *embedding.shape[::-1])  # pyright: ignore[reportCallIssue]  # attrs class without stubs
     logits_shape = request.network.logits_shape(embedding.shape)
     for asked in WindowPrompts.for_window(prompts, window, logits_shape=logits_shape):
-        mask_polygons(segment_prompts(embedding, request.network, asked, chip.valid, refine=request.options.refine))
+        mask_polygons(answer(request, embedding, asked, chip.valid))
     return (now() - begin) / max(1, len(prompts))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import geopandas as gpd
 import pandas as pd
+import shapely
 
 from geosam import sinks
 from geosam.errors import LandcoverError, OptionError
@@ -218,6 +219,8 @@ def map_landcover(
     named = [one for one in (trained, segments) if isinstance(one, str | PathLike)]
     targets = files.checked([opened, scene, *named, *given.files])
     places, known = (None, None) if samples is None else given.read()
+    if places is not None:
+        check_reach(opened, places)
     loaded = LandcoverModel.load(trained) if isinstance(trained, str | PathLike) else trained
     clock, kept = Clock(), open_store(store)
     if segments is not None:
@@ -270,6 +273,28 @@ def _check_asked(files: LandcoverFiles, samples: Any, trained: Any) -> None:
     if samples is None and (files.report or files.model):
         problem = "a report" if files.report else "what was learned"
         raise OptionError(f"{problem} of a map without samples", expected="samples (--samples)")
+
+
+def check_reach(scene: Scene, places: gpd.GeoDataFrame) -> None:
+    """Refuse samples of which none lies on a scene, before any work is done.
+
+    Raises
+    ------
+    LandcoverError
+        If that is so.
+    """
+    if (scene.crs is None) != (places.crs is None):
+        return  # which is told, or refused, where they meet the segments
+    h, w = scene.shape
+    frame = shapely.box(0, 0, w, h)
+    if shapely.intersects(scene.to_px(places), frame).any():
+        return
+    edges = shapely.total_bounds(scene.to_world(frame)).round(6).tolist()
+    raise LandcoverError(
+        "samples that lie beside the scene",
+        expected=f"places within {tuple(edges)} of {scene.crs or 'its own coordinates'}",
+        hint="see whether their CRS is right: crs= (--samples-crs)",
+    )
 
 
 def write_map(

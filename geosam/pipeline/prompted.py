@@ -17,8 +17,10 @@ from geopandas import GeoDataFrame
 from rasterio.features import rasterize
 from shapely import MultiPolygon, STRtree, box, get_dimensions, get_parts, transform, union_all
 
+from geosam.arrays import Valid
+from geosam.embeddings import Embedding
 from geosam.instances.assemble import strip_rows
-from geosam.masks import MaskSet, segment_prompts
+from geosam.masks import MaskSet, segment_boxes, segment_prompts
 from geosam.pipeline.everything import Strips
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
@@ -164,12 +166,16 @@ def segment_place(run: Run, level: Level, planned: PlannedWindow, prompts: list[
     embedding = run.embed(level.scene, chip)
     logits_shape = run.network.logits_shape(chip.valid.shape)
     groups = WindowPrompts.for_window(prompts, planned.window, logits_shape=logits_shape, scale=0.5**level.number)
-    refine = run.request.options.refine
-    masks = MaskSet.concatenate(
-        segment_prompts(embedding, run.network, group, chip.valid, refine=refine) for group in groups
-    )
+    masks = MaskSet.concatenate(answer(run.request, embedding, group, chip.valid) for group in groups)
     run.journal.put(name, masks.to_arrays())
     return masks
+
+
+def answer(request: Request, embedding: Embedding, group: WindowPrompts, valid: Valid) -> MaskSet:
+    """The masks of alike prompts, in the way that the request asks for."""
+    together = request.options.speed == "fast" and group.batch.boxes is not None
+    ask = segment_boxes if together else segment_prompts
+    return ask(embedding, request.network, group, valid, refine=request.options.refine)
 
 
 def is_cut(masks: MaskSet, position: int, level: Level) -> bool:

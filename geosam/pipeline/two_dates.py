@@ -1,6 +1,7 @@
 """A pair of dates that is looked at with a model: outlines on both dates, features, tables, the extent of an event."""
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import geopandas as gpd
@@ -12,15 +13,17 @@ from geosam.change.ground import area_m2, ground_shares
 from geosam.change.growing import grow
 from geosam.change.measures import MEASURES, Measured, feature_measures, measure_objects, outline_measures
 from geosam.change.objects import Objects, read_objects
-from geosam.change.options import OUTLINES, WORD, ExtentOptions
+from geosam.change.options import OUTLINES, SAMPLES, WORD, ExtentOptions
 from geosam.change.outlines import Outlines
 from geosam.change.pair import Pair
 from geosam.change.radiometry import Radiometry
 from geosam.change.result import change_frame, outline_frame
 from geosam.change.status import Fates
+from geosam.errors import PromptError
 from geosam.pipeline.options import SegmentOptions
 from geosam.pipeline.reading import read_words
 from geosam.pipeline.request import to_network
+from geosam.pipeline.sampled import Samples, sampled_extent
 from geosam.prompts import Prompts
 from geosam.recognition import Describer
 
@@ -32,10 +35,21 @@ AGREED = 0.5
 
 @dataclass(frozen=True)
 class Event:
-    """What is known of an event: prompts on it, and polygons that its extent is less by, in pixels of the grid."""
+    """What is known of an event.
+
+    Attributes
+    ----------
+    prompts
+        On it, in pixels of the grid.
+    less
+        Polygons that its extent is less by, likewise.
+    samples
+        Of it and of other ground.
+    """
 
     prompts: np.ndarray = field(default_factory=lambda: np.zeros(0, object))
     less: np.ndarray = field(default_factory=lambda: np.zeros(0, object))
+    samples: Samples | None = None
 
 
 class Look:
@@ -64,8 +78,11 @@ class Look:
         h, w = self.pair.shape
         return shapely.union_all(self.pair.before.to_world(shapely.box(0, 0, w, h)))
 
-    def decoded(self, shapes_px: np.ndarray, *, after: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Outlines that prompts of the grid give on one date, in pixels of the grid, and their scores."""
+    def decoded(self, shapes_px: np.ndarray, *, after: bool, speed: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Outlines that prompts of the grid give on one date, in pixels of the grid, and their scores.
+
+        They are asked from the top left on, so that those that are answered together do not depend on their order.
+        """
         from geosam.pipeline import segment
 
         pair = self.pair
@@ -74,13 +91,14 @@ class Look:
         asked = np.flatnonzero(~shapely.is_empty(shapes_px))
         if not len(asked):
             return outlines, scores
+        asked = asked[np.lexsort(shapely.bounds(shapes_px[asked]).T)]
         world = pair.before.to_world(shapes_px[asked])
         frame = gpd.GeoDataFrame({"row": asked}, geometry=list(world), crs=pair.before.crs)
         if after:
             frame = frame.set_geometry(gpd.GeoSeries(list(pair.after_world(world)), crs=pair.before.crs))
         scene = pair.after if after else pair.before
         prompts = Prompts.from_features(frame, scene, id_column="row", label_column=None)
-        found = segment(scene, prompts, model=self.model, store=self.store, progress=self.progress)
+        found = segment(scene, prompts, model=self.model, store=self.store, progress=self.progress, speed=speed)
         rows = found["prompt_id"].astype("int64").to_numpy()
         geometries = np.array(found.geometry.array, object)
         outlines[rows] = (
@@ -102,7 +120,7 @@ class Look:
         """Objects after as the model outlines them in their boxes; as they are where it sees another object."""
         if not len(shapes_px):
             return shapes_px
-        drawn, _ = self.decoded(shapely.box(*shapely.bounds(shapes_px).T), after=True)
+        drawn, _ = self.decoded(shapely.box(*shapely.bounds(shapes_px).T), after=True, speed="fast")
         shared = shapely.area(shapely.intersection(shapes_px, drawn))
         alike = shared >= AGREED * shapely.area(shapely.union(shapes_px, drawn))
         return np.where(alike, drawn, shapes_px)
@@ -126,7 +144,8 @@ class Look:
         """Measures of objects, and their outlines on both dates."""
         shapes = solid_shapes(objects)
         if decode:
-            outlines = Outlines(*self.decoded(shapes, after=False), *self.decoded(shapes, after=True))
+            seen = (self.decoded(shapes, after=after, speed="fast") for after in (False, True))
+            outlines = Outlines(*chain.from_iterable(seen))
         else:
             outlines = Outlines.nothing(len(objects))
         areal = np.where(shapely.get_dimensions(shapes) == 2, shapes, outlines.before)
@@ -173,18 +192,22 @@ class Look:
 
         Raises
         ------
-        PromptError, OptionError
-            If its prompts cannot be read, or its word is not known.
+        PromptError, LandcoverError, OptionError
+            If its prompts or samples cannot be read, or its word is not known.
         """
         if asked is None:
             return Event()
         if asked.word is not None:
             read_words(SegmentOptions(text=asked.word), has_prompts=False)
+        by_samples = asked.method == SAMPLES
         prompts, less = (
-            np.zeros(0, object) if given is None else read_objects(given, self.pair).shapes_px
-            for given in (asked.prompts, asked.before)
+            None if given is None else read_objects(given, self.pair)
+            for given in (None if by_samples else asked.prompts, asked.before)
         )
-        return Event(prompts, less[~shapely.is_empty(less)])
+        on_event(prompts)
+        samples = Samples.read(asked, self.pair) if by_samples else None
+        shapes, taken = (np.zeros(0, object) if each is None else each.shapes_px for each in (prompts, less))
+        return Event(shapes, taken[~shapely.is_empty(taken)], samples)
 
     def extent(self, asked: ExtentOptions, event: Event) -> extents.Extent:
         """The extent of an event."""
@@ -194,6 +217,9 @@ class Look:
             return extents.outline_extent(
                 self.pair, after, less, event=asked.event, scores=sure, mmu_m2=asked.mmu_m2, method=WORD
             )
+        if event.samples is not None:
+            how = {"model": self.model, "store": self.store, "progress": self.progress}
+            return sampled_extent(self.pair, event.samples, event.less, asked, **how)
         if asked.method != OUTLINES:
             return extents.index_extent(self.pair, asked.method, bands=asked.bands, mmu_m2=asked.mmu_m2)
         outlines, scores = self.decoded(event.prompts, after=True)
@@ -210,6 +236,25 @@ class Look:
             found, sure = np.concatenate([found, wide]), np.concatenate([sure, chance])
         how = {"event": asked.event, "scores": sure, "mmu_m2": asked.mmu_m2}
         return extents.outline_extent(self.pair, found, event.less, **how)
+
+
+def on_event(prompts: Objects | None) -> None:
+    """Refuse prompts of an extent of which some are marked as not on it.
+
+    Raises
+    ------
+    PromptError
+        If that is so.
+    """
+    if prompts is None or "label" not in prompts.attributes:
+        return
+    beside = sum(str(mark) in ("0", "0.0", "False") for mark in prompts.attributes["label"].tolist())
+    if beside:
+        raise PromptError(
+            f"{beside} prompts of an extent with label 0",
+            expected="prompts on the event alone",
+            hint="samples of the event and of other ground: method='samples' (--extent samples)",
+        )
 
 
 def solid_shapes(objects: Objects) -> np.ndarray:

@@ -275,13 +275,27 @@ def source_rows(result: Comparison) -> list[list[str]]:
     for name, phase, date, size in result.source[["name", "phase", "date", "gsd_m"]].itertuples(index=False):
         rows.append(
             [
-                str(name)[:28],
+                in_short(str(name)),
                 phase,
                 str(date).replace("T", " ").replace(":00Z", "Z") or "unknown",
                 f"{size:.2g} m" if np.isfinite(size) else "",
             ]
         )
     return rows
+
+
+def in_short(name: str, most: int = 28) -> str:
+    """A name of at most so many signs: a longer one keeps its ends, by which names of scenes are told apart.
+
+    Examples
+    --------
+    >>> in_short("T60HTD_2023_before"), in_short("santa-rosa-wildfire_00000086_post_disaster")
+    ('T60HTD_2023_before', 'santa-ros…0086_post_disaster')
+    """
+    if len(name) <= most:
+        return name
+    head = most // 3
+    return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
 
 
 def round_length(length: float) -> float:

@@ -70,10 +70,10 @@ def write_classes(
     with placed(target, outputs, overwrite=overwrite) as place, named_errors(target), quiet():
         rows = place.part.with_name("classes.tif")
         with rasterio.open(rows, "w", **_profile(scene, "uint16" if wide else "uint8")) as file:
+            file.write_colormap(1, _colours(classes, nodata))  # first, so that it lies in the file itself
             for top, codes in strips:
                 window = ((top, top + len(codes)), (0, codes.shape[1]))
                 file.write(codes.astype(file.dtypes[0]), 1, window=window)
-            file.write_colormap(1, _colours(classes, nodata))
         with rasterio.open(rows, "r+") as file:
             file.build_overviews(_factors(*scene.shape), Resampling.mode)
             file.nodata = nodata
