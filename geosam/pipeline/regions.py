@@ -1,14 +1,14 @@
 """Everything as a coverage: the region tree of the scene, cut into segments that share the ground among them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from geopandas import GeoDataFrame
 
 from geosam.execute import run_in_order
+from geosam.pipeline.looks import Look, Looks
 from geosam.pipeline.redraw import redraw
 from geosam.pipeline.request import Request
 from geosam.pipeline.run import Run
@@ -17,7 +17,6 @@ from geosam.regions import (
     DETAILS,
     Block,
     Coverage,
-    FineFeatures,
     Growth,
     Scale,
     Spot,
@@ -133,45 +132,6 @@ def cover_scene(run: Run) -> Coverage:
     return redraw(run, coverage, least_px) if options.speed == "best" else coverage
 
 
-class Look(NamedTuple):
-    """One window."""
-
-    pixels: np.ndarray
-    fine: FineFeatures
-    valid: np.ndarray
-
-
-@dataclass
-class Looks:
-    """Windows of the scene as the tree sees them: pixels, validity and fine features.
-
-    Attributes
-    ----------
-    run, grid
-        What is looked at.
-    full
-        The blocks with data.
-    held
-        What was seen for the scale and is wanted again.
-    """
-
-    run: Run
-    grid: TileGrid
-    full: set[Spot]
-    held: dict[Spot, Look] = field(default_factory=dict)
-
-    def each(self, spots: Sequence[Spot]) -> Iterator[Look]:
-        """The windows of some blocks, in order, read ahead."""
-        windows = [self.grid.planned(spot).window for spot in spots if spot not in self.held]
-        fresh = self.run.embed_each(self.run.scene, windows)
-        for spot in spots:
-            if spot in self.held:
-                yield self.held.pop(spot)
-            else:
-                chip, seen = next(fresh)
-                yield Look(chip.pixels, FineFeatures.of(seen, self.run.network), chip.valid)
-
-
 def scene_scale(run: Run, looks: Looks) -> Scale:
     """The scene's scale, measured once on windows spread over it."""
     spots = sorted(looks.full)
@@ -182,7 +142,9 @@ def scene_scale(run: Run, looks: Looks) -> Scale:
     def make() -> dict[str, np.ndarray]:
         seen = list(looks.each(chosen))
         looks.held.update(zip(chosen, seen, strict=True))
-        return measure_scale([(look.pixels, look.fine, look.valid) for look in seen]).to_arrays()
+        owned = [look.valid & looks.owned(spot) for spot, look in zip(chosen, seen, strict=True)]
+        each = zip(seen, owned, strict=True)
+        return measure_scale([(look.pixels, look.fine, valid) for look, valid in each]).to_arrays()
 
     return Scale.from_arrays(run.once("regions-scale", make))
 
@@ -193,7 +155,7 @@ def grow_blocks(run: Run, looks: Looks, scale: Scale) -> Iterator[tuple[Spot, Ti
     done = kept(looks.grid, run.journal)
     run.report.resumed += len(done & looks.full)
     todo = [spot for spot in spots if spot in looks.full and spot not in done]
-    fresh = looks.each(todo)
+    fresh = looks.agreed(todo)
     items = ((spot, next(fresh) if spot in looks.full and spot not in done else None) for spot in spots)
 
     def grow(item: tuple[Spot, Look | None]) -> tuple[Spot, Tile]:

@@ -4,6 +4,7 @@
 module       responsibility
 ===========  ==================================================================================
 features     the encoder's finest features, and how they lie over a window
+margins      features of neighbouring windows brought to agree
 gradients    boundary strength, in units of the whole scene
 leaves       basins of the boundary strength, by steepest descent; grains
 graph        regions and their neighbours, as sums that add up
@@ -29,6 +30,7 @@ from geosam.regions.coverage import Coverage, cover
 from geosam.regions.cuts import DETAILS, CutOptions
 from geosam.regions.features import FineFeatures
 from geosam.regions.gradients import Scale, measure_scale
+from geosam.regions.margins import Margin, Patch, agree
 from geosam.regions.measures import measure_nodes
 from geosam.regions.merging import MergeOptions, Merges, merge
 from geosam.regions.scene_tree import TileGrid, grow_kept, grow_scene
@@ -44,8 +46,10 @@ __all__ = [
     "Extents",
     "FineFeatures",
     "Growth",
+    "Margin",
     "MergeOptions",
     "Merges",
+    "Patch",
     "Place",
     "Scale",
     "ScoreHead",
@@ -53,6 +57,7 @@ __all__ = [
     "Spot",
     "Tile",
     "TileGrid",
+    "agree",
     "cover",
     "empty_block",
     "grow_kept",

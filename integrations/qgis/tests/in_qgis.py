@@ -246,9 +246,10 @@ def test_status():
 
 
 def test_segment_everything():
-    found, _ = run(
-        "segmenteverything", SCENE=VILLAGE, MIN_AREA=20, FAST=True, AREA=area(), OUTPUT=output("everything.gpkg")
+    found, said = run(
+        "segmenteverything", SCENE=VILLAGE, MIN_AREA=20, SPEED=1, AREA=area(), OUTPUT=output("everything.gpkg")
     )
+    assert "--speed fast" in said, said
     return look_at(found["OUTPUT"], "singleSymbol")
 
 
@@ -274,7 +275,14 @@ def test_segment_words():
 
 
 def test_coverage():
-    found, _ = run("coverage", SCENE=VILLAGE, MIN_AREA=60, AREA=area(), OUTPUT=output("coverage.gpkg"))
+    found, said = run("coverage", SCENE=VILLAGE, MIN_AREA=60, AREA=area(), OUTPUT=output("coverage.gpkg"))
+    assert "--coverage" in said and "--speed" not in said, said
+    return look_at(found["OUTPUT"], "singleSymbol")
+
+
+def test_coverage_whose_likely_objects_are_drawn_again():
+    found, said = run("coverage", SCENE=VILLAGE, MIN_AREA=60, SPEED=1, AREA=area(), OUTPUT=output("best.gpkg"))
+    assert "--speed best" in said, said
     return look_at(found["OUTPUT"], "singleSymbol")
 
 

@@ -15,6 +15,13 @@ from .base import ANY_VECTOR, POLYGONS, GeosamAlgorithm, number
 DETAILS = ("fine", "normal", "coarse")
 """What ``--detail`` knows; the middle one leaves it out."""
 
+SPEEDS = {
+    "clicks": "Ask a grid of points for every object",
+    "fast": "Fast: the region tree alone",
+    "best": "Best outlines: the region tree, its likely objects drawn again",
+}
+"""What ``--speed`` knows, and what it is called."""
+
 _DOUBLE = QgsProcessingParameterNumber.Double
 
 
@@ -32,6 +39,16 @@ class _Segments(GeosamAlgorithm):
     def add_simplify(self):
         title = "Simplify shared borders by (units of the CRS)"
         self.add(QgsProcessingParameterNumber("SIMPLIFY", title, _DOUBLE, 0.0, minValue=0.0))
+
+    def add_speed(self, *speeds):
+        """Add the choice of speeds; the first one is what geosam takes by itself."""
+        titles = [SPEEDS[speed] for speed in speeds]
+        self.add(QgsProcessingParameterEnum("SPEED", "Speed", titles, defaultValue=0))
+
+    def speed_arguments(self, parameters, context, *speeds):
+        """``--speed``, unless it is the first of them."""
+        speed = speeds[self.parameterAsEnum(parameters, "SPEED", context)]
+        return [] if speed == speeds[0] else ["--speed", speed]
 
     def numbers(self, parameters, context, **options):
         """``--option value`` for each number that is given and not nought."""
@@ -64,16 +81,17 @@ class SegmentEverything(_Segments):
         self.add_area("MIN_AREA", "Leave out objects smaller than (m²)")
         self.add_area("MAX_AREA", "Leave out objects larger than (m²)")
         self.add_simplify()
+        self.add_speed("clicks", "fast", "best")
         self.add(QgsProcessingParameterBoolean("KINDS", "Say what objects show (kind)", False))
         self.add(QgsProcessingParameterBoolean("HIERARCHY", "Keep wholes and their parts", False), advanced=True)
-        self.add(QgsProcessingParameterBoolean("FAST", "Fast: the region tree alone", False), advanced=True)
         self.add_view()
         self.add_output("Objects")
 
     def own_arguments(self, parameters, context, feedback):
         arguments = self.numbers(parameters, context, min_area="MIN_AREA", max_area="MAX_AREA", simplify="SIMPLIFY")
-        for name, option in (("KINDS", ["--kinds"]), ("HIERARCHY", ["--hierarchy"]), ("FAST", ["--speed", "fast"])):
-            arguments += option if self.parameterAsBool(parameters, name, context) else []
+        arguments += self.speed_arguments(parameters, context, "clicks", "fast", "best")
+        for name, option in (("KINDS", "--kinds"), ("HIERARCHY", "--hierarchy")):
+            arguments += [option] if self.parameterAsBool(parameters, name, context) else []
         return arguments
 
 
@@ -156,6 +174,7 @@ class Coverage(_Segments):
         self.add_scene()
         self.add_area("MIN_AREA", "Minimum mapping unit (m²)")
         self.add(QgsProcessingParameterEnum("DETAIL", "Segments", DETAILS, defaultValue=1))
+        self.add_speed("fast", "best")
         self.add_simplify()
         self.add_view()
         self.add_output("Segments")
@@ -163,4 +182,5 @@ class Coverage(_Segments):
     def own_arguments(self, parameters, context, feedback):
         detail = DETAILS[self.parameterAsEnum(parameters, "DETAIL", context)]
         arguments = ["--coverage", *([] if detail == "normal" else ["--detail", detail])]
+        arguments += self.speed_arguments(parameters, context, "fast", "best")
         return [*arguments, *self.numbers(parameters, context, min_area="MIN_AREA", simplify="SIMPLIFY")]
