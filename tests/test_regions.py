@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage
+from scipy import ndimage, sparse
+from scipy.sparse.csgraph import connected_components
 
 from geosam.errors import ModelError, WeightsError
 from geosam.evaluation.ground import shared_px
@@ -114,21 +115,32 @@ def test_every_valid_pixel_is_in_one_connected_leaf_with_its_minimum(seed):
         assert ndimage.label(leaves.labels == label)[1] == 1
 
 
-def test_leaves_of_blocks_put_together_are_those_of_the_whole():
+@pytest.mark.parametrize("even", [0.0, 0.5, 0.55])
+def test_leaves_of_blocks_put_together_are_those_of_the_whole(even):
     rng = np.random.default_rng(3)
-    strength = np.pad(ndimage.gaussian_filter(rng.random((60, 80)), 1).astype(np.float32), 1)
+    hills = ndimage.gaussian_filter(rng.random((60, 80)), 1).astype(np.float32)
+    strength = np.pad(np.maximum(hills - np.float32(even), 0), 1)  # as much of it is even
     valid = np.pad(np.ones((60, 80), bool), 1)
     whole = find_leaves(strength, valid)
     left, right = find_leaves(strength[:, :43], valid[:, :43]), find_leaves(strength[:, 41:], valid[:, 41:])
     number = np.concatenate([left.labels, right.labels + left.count], axis=1)
-    parent = np.arange(left.count + right.count + 1)
-    for leaves, first, shift in ((left, 0, 0), (right, 41, left.count)):
+    ends = []
+    for leaves, beyond in ((left, 42), (right, 0)):
         row, col = np.divmod(leaves.outlets, leaves.labels.shape[1] + 2)
-        for leaf in np.flatnonzero(leaves.outlets >= 0):
-            parent[shift + leaf + 1] = number[row[leaf] - 1, first + col[leaf] - 1]
-    while not np.array_equal(parent, parent[parent]):
-        parent = parent[parent]
-    assert same_partition(parent[number], whole.labels)
+        ends += [(number[each, 40], number[each, 41]) for each in row[col == beyond] - 1]
+    one, other = np.array(ends).T
+    count = left.count + right.count + 1
+    joins = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
+    group = connected_components(joins, directed=False)[1]
+    assert same_partition(group[number], whole.labels)
+
+
+def test_even_ground_is_one_leaf_whatever_its_outline():
+    y, x = np.mgrid[:40, :60]
+    strength = ((x + y > 50) & (x + y < 54)).astype(np.float32)
+    leaves = find_leaves(np.pad(strength, 1), np.pad(np.ones((40, 60), bool), 1))
+    for side in (x + y <= 50, x + y >= 54):
+        assert len(np.unique(leaves.labels[side])) == 1
 
 
 # --- tree -----------------------------------------------------------------------------------------------------------

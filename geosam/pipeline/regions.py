@@ -31,6 +31,7 @@ from geosam.regions import (
     measure_scale,
 )
 from geosam.regions.scene_tree import kept
+from geosam.sam.prepared.memory import give_back, growth
 from geosam.windows import WindowPlan
 
 Strips = Iterator[tuple[int, np.ndarray]]
@@ -127,8 +128,10 @@ def cover_scene(run: Run) -> Coverage:
     levels = DETAILS[options.detail or "normal"][: None if options.hierarchy else 1]
     how = Growth(scale.colour, load_head(), levels)
     grow_scene(grid, grow_blocks(run, looks, scale), scale.colour, run.journal)
+    give_back()
     least_px = max(options.min_area / run.request.m2_per_px, LEAST_PX) if options.coverage else LEAST_PX
     coverage = cover(grid, run.journal, how, least_px=least_px)
+    give_back()
     return redraw(run, coverage, least_px) if options.speed == "best" else coverage
 
 
@@ -167,7 +170,9 @@ def grow_blocks(run: Run, looks: Looks, scale: Scale) -> Iterator[tuple[Spot, Ti
                 return empty_block(place, scale.basis.shape[1])
             return make_block(look.pixels, look.valid, look.fine, scale, place)
 
-        return spot, grow_kept(spot, make, scale.colour, run.journal)
+        tile = grow_kept(spot, make, scale.colour, run.journal)
+        growth.bound()
+        return spot, tile
 
     grown = run_in_order(grow, items, threads=ABREAST, ahead=1)
     yield from run.progress.track(grown, "segment", total=len(spots))

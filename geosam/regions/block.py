@@ -174,9 +174,9 @@ def _at_edges(labels: Labels, count: int, ends: tuple[bool, bool, bool, bool]) -
 def _edges(
     labels: Labels, level: Float32[np.ndarray, "h w"], outlets: np.ndarray, ends: tuple[bool, bool, bool, bool]
 ) -> tuple[Edge, Edge, Edge, Edge]:
-    """Top, left, bottom and right; `outlets` are the pixels beyond that are pointed to, with one pixel around."""
+    """Top, left, bottom and right; `outlets` are the pixels beyond that basins go on into, with one pixel around."""
     h, w = labels.shape
-    row, col = np.divmod(outlets[outlets >= 0], w + 2)
+    row, col = np.divmod(outlets, w + 2)
     beyond = (col[row == 0] - 1, row[col == 0] - 1, col[row == h + 1] - 1, row[col == w + 1] - 1)
     cuts = ((0, slice(None)), (slice(None), 0), (-1, slice(None)), (slice(None), -1))
     edges = []

@@ -14,10 +14,9 @@ from geosam.regions.cuts import CutOptions, best_cut
 from geosam.regions.graph import AREA
 from geosam.regions.measures import measure_nodes
 from geosam.regions.nodes import Nodes
-from geosam.regions.scene_tree import Joins, Keep, TileGrid, load_stage
+from geosam.regions.scene_tree import Keep, TileGrid, load_stage
 from geosam.regions.scoring import ScoreHead
 from geosam.regions.tiles import Spot
-from geosam.regions.tree import Stage
 
 LEAST_PX, MOST_PX = 32, 327_680
 """Nodes of fewer or more pixels are no objects: none so small, or so large, were learned from (four fifths of a window
@@ -86,27 +85,31 @@ class _Scored:
     whole
         Which leaves are regions of one tile below, whose chances that tile tells.
     below
-        These tiles, the regions that their roots became, and what lies around these.
+        These tiles, the regions that their roots became, and the name under which is kept what lies around these.
     """
 
     trees: _Trees
     height: Float64[np.ndarray, "n"]
     chances: Float32[np.ndarray, "n 2"]
     whole: Bool[np.ndarray, "l"]
-    below: list[tuple[Spot, np.ndarray, tuple[Nodes, np.ndarray]]]
+    below: list[tuple[Spot, np.ndarray, str]]
 
     @classmethod
-    def of(
-        cls, stage: Stage, joins: Joins, how: Growth, *, above: Nodes | None, at: Int64[np.ndarray, "r"]
-    ) -> "_Scored":
-        nodes = stage.nodes if above is None else stage.nodes.under(above, stage.roots, at)
+    def of(cls, keep: Keep, level: int, spot: Spot, how: Growth, around: str | None) -> "_Scored":
+        stage, joins = load_stage(keep, level, spot)
+        nodes = stage.nodes if around is None else stage.nodes.under(*_load_around(keep, around, stage.roots))
         n = len(stage.sums)
         own = (stage.sums[:, AREA] >= LEAST_PX) & (stage.sums[:, AREA] <= MOST_PX)
         own[: stage.leaves] &= ~joins.whole
         rows = np.flatnonzero(own)
         chances = np.zeros((n, 2), np.float32)
         chances[rows] = how.head.score(measure_nodes(nodes, how.colour, rows))
-        below = [(member, regions, nodes.around(regions)) for member, regions in joins.region_of.items()]
+        below = []
+        for number, (member, regions) in enumerate(joins.region_of.items()):
+            name = f"around-{level - 1}-{number}"  # once the next tile of this level is met, it is no longer needed
+            near, at = nodes.around(regions)
+            keep.put(name, {**near.to_arrays(), "at": at}, packed=False)
+            below.append((member, regions, name))
         trees = _Trees(stage.children, stage.rounds, stage.roots)
         return cls(trees, nodes.height[:n].copy(), chances, joins.whole, below[::-1])
 
@@ -122,12 +125,12 @@ def choose_nodes(grid: TileGrid, keep: Keep, how: Growth) -> None:
         Scale, scores and levels.
     """
 
-    def visit(level: int, spot: Spot, above: Nodes | None, at: Int64[np.ndarray, "r"]) -> _Roots:
-        scored = _Scored.of(*load_stage(keep, level, spot), how, above=above, at=at)
+    def visit(level: int, spot: Spot, around: str | None) -> _Roots:
+        scored = _Scored.of(keep, level, spot, how, around)
         chances, split = scored.chances, np.full((len(how.levels), scored.trees.rounds[0]), -np.inf)
         while scored.below:
             member, regions, around = scored.below.pop()
-            of_member = visit(level - 1, member, *around)
+            of_member = visit(level - 1, member, around)
             split[:, regions], chances[regions] = of_member.split, of_member.chances
         split[:, ~scored.whole] = -np.inf
         made = np.arange(len(chances)) >= split.shape[1]
@@ -140,7 +143,15 @@ def choose_nodes(grid: TileGrid, keep: Keep, how: Growth) -> None:
         keep.put(choice_name(level, spot), chosen, packed=False)
         return _Roots(np.stack([apart for _, apart in cuts]), chances[scored.trees.roots])
 
-    visit(grid.top, (0, 0), None, np.zeros(0, np.int64))
+    visit(grid.top, (0, 0), None)
+
+
+def _load_around(keep: Keep, name: str, roots: np.ndarray) -> tuple[Nodes, np.ndarray, np.ndarray]:
+    """What lies around the roots of a tile, as `Nodes.under` takes it."""
+    arrays = keep.get(name)
+    if arrays is None:
+        raise ValueError(f"no {name}")  # it was kept a moment ago
+    return Nodes.from_arrays(arrays), roots, arrays["at"]
 
 
 def load_choice(keep: Keep, level: int, spot: Spot) -> Choice:

@@ -2,15 +2,15 @@
 
 Every pixel points to the lowest of its four neighbours and itself; whoever points to nobody else is a minimum, and its
 basin are all pixels whose chain ends there (the toboggan of Fairfield 1990; catchment basins by steepest descent, Meyer
-1994). A chain is told by the pixels along it alone, so that basins that reach over the borders of blocks are put
-together again exactly: no outline follows a border of a block.
+1994). Ground without any strength is one basin, whatever its outline. A chain is told by the pixels along it alone, so
+that basins that reach over the borders of blocks are put together again exactly: no outline follows such a border.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
-from scipy import sparse
+from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 
 from geosam.arrays import Labels
@@ -30,13 +30,13 @@ class Leaves:
     count
         Basins, and parts of basins whose minimum lies beyond the block.
     outlets
-        For each basin 1 … `count` the pixel beyond the block that its chains leave to, as ``row * (w + 2) + col`` of
-        the block with one pixel around it; -1 if its minimum lies inside.
+        The pixels beyond the block that basins go on into, as ``row * (w + 2) + col`` of the block with one pixel
+        around it, in ascending order.
     """
 
     labels: Labels
     count: int
-    outlets: np.ndarray
+    outlets: Int64[np.ndarray, "_"]
 
 
 def find_leaves(strength: Float32[np.ndarray, "hh ww"], valid: Bool[np.ndarray, "hh ww"]) -> Leaves:
@@ -65,6 +65,8 @@ def find_leaves(strength: Float32[np.ndarray, "hh ww"], valid: Bool[np.ndarray, 
     onward = np.arange(hh * ww, dtype=np.int32).reshape(hh, ww)
     inside = valid[1:-1, 1:-1]
     onward[1:-1, 1:-1][inside] = (low[inside] & 0xFFFFFFFF).astype(np.int32)
+    even = valid & (strength <= 0)
+    outlets = _fill(onward, even)
     onward = _ends(onward.ravel())
     ends = onward.reshape(hh, ww)[1:-1, 1:-1][inside]
     number = np.zeros(hh * ww, np.int32)
@@ -75,7 +77,27 @@ def find_leaves(strength: Float32[np.ndarray, "hh ww"], valid: Bool[np.ndarray, 
     labels[inside] = number[ends]
     row, col = np.divmod(roots, ww)
     beyond = (row == 0) | (row == hh - 1) | (col == 0) | (col == ww - 1)
-    return Leaves(labels, len(roots), np.where(beyond, roots, -1))
+    return Leaves(labels, len(roots), np.union1d(roots[beyond], outlets))
+
+
+def _fill(onward: Int32[np.ndarray, "hh ww"], even: Bool[np.ndarray, "hh ww"]) -> Int64[np.ndarray, "_"]:
+    """Let all pixels of even ground inside point to its first one; give the pixels beyond in which it goes on."""
+    inside = even[1:-1, 1:-1]
+    if not inside.any():
+        return np.zeros(0, np.int64)
+    ground, count = ndimage.label(inside)
+    places = np.arange(even.size, dtype=np.int32).reshape(even.shape)
+    first = np.zeros(count + 1, np.int32)
+    first[ground.ravel()[::-1]] = places[1:-1, 1:-1].ravel()[::-1]  # the last to be written stays
+    onward[1:-1, 1:-1][inside] = first[ground[inside]]
+    beyond = np.zeros_like(even)
+    beyond[0, 1:-1], beyond[-1, 1:-1], beyond[1:-1, 0], beyond[1:-1, -1] = (
+        inside[0],
+        inside[-1],
+        inside[:, 0],
+        inside[:, -1],
+    )
+    return np.flatnonzero(beyond & even)
 
 
 def _ends(onward: Int32[np.ndarray, "n"]) -> Int32[np.ndarray, "n"]:

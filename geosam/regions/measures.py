@@ -98,7 +98,7 @@ def _measure(
     size = area[rows]
     width, length = sums[:, RIGHT] + sums[:, LEFT], sums[:, BOTTOM] + sums[:, TOP]
     rim = sums[:, RIM] + sums[:, EDGE]
-    perimeter = border[:, 0] + rim
+    perimeter = np.maximum(border[:, 0] + rim, 1)  # of a block of even ground all goes on beyond
     rectangle, elongation = _shape(sums)
     mean, spread = sums[:, COLOUR:SQUARES] / size[:, None] / 255, own.band_spread
     edge, seams = _mean_strength(border), _mean_strength(past[:, WITHIN:LAST])

@@ -4,7 +4,8 @@ The trees of a tile end where they wait for what lies beyond. `Nodes.under` sets
 a node is measured alike wherever edges of tiles lie.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -57,6 +58,15 @@ class Nodes:
 
     def __len__(self) -> int:
         return len(self.sums)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays for a journal."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Nodes":
+        """The inverse of `to_arrays`; other arrays are left aside."""
+        return cls(**{each.name: arrays[each.name] for each in fields(cls)})
 
     @property
     def height(self) -> Float64[np.ndarray, "n"]:
