@@ -56,6 +56,7 @@ def test_they_can_be_chosen_by_area(scenes):
 def test_what_lies_off_the_earth_has_no_place():
     assert to_lonlat(shapely.box(5e6, 5e6, 6e6, 6e6), GEOSTATIONARY).is_empty
     assert to_lonlat(shapely.Polygon(), CRS).is_empty
+    assert to_lonlat(shapely.box(0, -1e299, 1, 0), CRS).is_empty
 
 
 def test_a_scene_with_a_hole_keeps_it(tmp_path):

@@ -18,6 +18,9 @@ SIDE = 512
 GRID = 32
 """Points each way that are asked whether they lie on the earth, where not all of a shape does."""
 
+VAST = 1e12
+"""Units of a CRS, whichever these are, beyond which a side has nothing to do with the earth."""
+
 DIGITS = 9
 """Decimals of a degree: a tenth of a millimetre."""
 
@@ -26,7 +29,7 @@ def to_lonlat(shape: Any, crs: Any) -> BaseGeometry:
     """A shape of any CRS in longitude and latitude, with the vertices that a long edge needs.
 
     Of a shape that reaches beyond the earth's edge, as what a geostationary satellite sees, it is the hull of what lies
-    on the earth, to a thirtieth of its size.
+    on the earth, to a thirtieth of its size; nothing of one whose sides are `VAST`.
 
     Examples
     --------
@@ -36,6 +39,8 @@ def to_lonlat(shape: Any, crs: Any) -> BaseGeometry:
     if shapely.is_empty(shape):
         return shapely.Polygon()
     x0, y0, x1, y1 = shapely.bounds(shape)
+    if max(x1 - x0, y1 - y0) > VAST:
+        return shapely.Polygon()
     dense = shapely.segmentize(shape, max(x1 - x0, y1 - y0, 1e-9) / 16)
     place: Any = gpd.GeoSeries([dense], crs=crs).to_crs(4326).iloc[0]
     if np.isfinite(shapely.get_coordinates(place)).all():
