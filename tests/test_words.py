@@ -247,7 +247,7 @@ def test_a_catalog_is_asked_in_words_and_each_scene_at_the_pixel_that_suits(tmp_
 
 @pytest.mark.slow
 def test_an_extent_is_what_a_word_names_after_and_not_before(tmp_path):
-    flood = render(3, 256, theme="waterside").pixels
+    flood = render(2, 256, theme="waterside").pixels
     dry = np.full_like(flood, 120)
     dry[:, ::2, ::3] = 90
     paths = [write_scene(tmp_path / f"{name}.tif", pixels) for name, pixels in (("before", dry), ("after", flood))]

@@ -1,6 +1,6 @@
 """Fit the lines by which words are read: where each word's scores have their half.
 
-    python -m geosam.training.words DATA [--worlds 104] [--seed 0] [--rows KEPT.npz] [-o OUTPUT]
+    python -m geosam.training.words DATA [--worlds 416] [--seed 0] [--rows KEPT.npz] [-o OUTPUT]
 
 What is scored are the segments that the door gives (`geosam.pipeline.words`): whole objects, parts of them, unions with
 what lies beside them, and all ground between. Real pictures are read by heads that have not seen them, renderings are
@@ -253,7 +253,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with train/manifest.csv")
-    parser.add_argument("--worlds", type=int, default=104, help="renderings; eight of each theme")
+    parser.add_argument("--worlds", type=int, default=416, help="renderings; 32 of each theme")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=Path, help="rows of `geosam.training.kinds`: keep them here, or take them")
     parser.add_argument("-o", "--output", type=Path, default=LINES_FILE)
