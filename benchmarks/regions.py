@@ -1,8 +1,10 @@
 """What the region tree finds beside a grid of clicks and beside superpixels, on labelled pictures.
 
-``python benchmarks/regions.py SET [--windows 4] [--methods fast,clicks,…] [--seed 0] [--out benchmarks/regions.csv]``
+``python benchmarks/regions.py SET [--windows 4] [--methods fast,clicks,…] [--seed 0] [--model nano,nano2]
+[--out benchmarks/regions.csv]``
 
-Methods take turns window by window in one run. Superpixels get as many segments as the tree gives in that window.
+Methods, each with each of several models, take turns window by window in one run. Superpixels get as many segments as
+the tree gives in that window.
 
 ========  ===================================================================================================
 column    meaning
@@ -182,6 +184,18 @@ def interval(tally: Tally, least: float) -> tuple[float, float]:
     return float(np.quantile(shares, 0.05)), float(np.quantile(shares, 0.95))
 
 
+def write_table(table: list[dict[str, Any]], path: Path) -> None:
+    """Write the table, and print its rows over all sources."""
+    shown = [{k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()} for row in table]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(table[0]))
+        writer.writeheader()
+        writer.writerows(shown)
+    for row in shown:
+        if row["source"] == "all":
+            print(row)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -189,41 +203,37 @@ def main() -> None:
     parser.add_argument("--methods", default="fast,clicks,slic,felzenszwalb,mean shift")
     parser.add_argument("--sources", default="")
     parser.add_argument("--seed", type=int, default=0, help="another one draws other pictures")
-    parser.add_argument("--model", default="nano")
+    parser.add_argument("--model", default="nano", help="one, or several with commas: each method with each of them")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/regions.csv"))
     asked = parser.parse_args()
-    model = geosam.load_model(asked.model)
+    models = {name: geosam.load_model(name) for name in asked.model.split(",")}
+    turns = [(m, name) for m in asked.methods.split(",") for name in (models if m in SPEEDS else list(models)[:1])]
     tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
     for look in chosen(asked.folder, asked.windows, [each for each in asked.sources.split(",") if each], asked.seed):
         truth, lengths = truth_of(look), lengths_of(look)
         chip = look.chip()
         count = 0
-        for method in asked.methods.split(","):
+        for method, name in turns:
             begin = time.process_time()
             if method in SPEEDS:
-                labels = segmented(look, model, **SPEEDS[method])
+                labels = segmented(look, models[name], **SPEEDS[method])
             else:
                 labels = SUPERPIXELS[method](np.ascontiguousarray(np.moveaxis(chip.pixels, 0, -1)), max(count, 2))
             seconds = (time.process_time() - begin) * 2**20 / truth.size
             labels = np.unique(labels, return_inverse=True)[1].reshape(truth.shape) + int(labels.min() > 0)
             best, row = measured(labels, truth, chip.valid)
             count = int(row["segments"]) if method == TREE else count
+            shown = f"{method} {name}" if len(models) > 1 and method in SPEEDS else method
             for group in ("all", look.source):
-                tallies[method, group].best.append((look.source, best, lengths))
-                tallies[method, group].rows.append({**row, "seconds": seconds})
+                tallies[shown, group].best.append((look.source, best, lengths))
+                tallies[shown, group].rows.append({**row, "seconds": seconds})
             print(
-                f"{look.source:45s} {method:13s} {(best >= 0.5).mean():.2f} {row['asa']:.3f} {seconds:.2f} s",
+                f"{look.source:45s} {shown:13s} {(best >= 0.5).mean():.2f} {row['asa']:.3f} {seconds:.2f} s",
                 flush=True,
             )
     table = [{"method": method, "source": group, **summed(tally)} for (method, group), tally in tallies.items()]
     table.sort(key=lambda row: (row["source"] != "all", row["source"], row["method"]))
-    with asked.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(table[0]))
-        writer.writeheader()
-        writer.writerows({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()} for row in table)
-    for row in table:
-        if row["source"] == "all":
-            print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
+    write_table(table, asked.out)
 
 
 if __name__ == "__main__":

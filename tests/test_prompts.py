@@ -522,6 +522,21 @@ def test_a_label_raster_without_a_crs_must_have_the_scenes_grid(tmp_path):
         Prompts.from_masks(tmp_path / "none.tif", scene)
 
 
+def test_a_damaged_label_raster_is_said_once(tmp_path):
+    path = tmp_path / "labels.tif"
+    profile = {"driver": "GTiff", "dtype": "int32", "count": 1, "height": 50, "width": 50, "compress": "deflate"}
+    with rasterio.open(path, "w", crs=UTM, transform=from_origin(500_000, 5_000_000, 4, 4), **profile) as raster:
+        raster.write(np.eye(50, dtype=np.int32), 1)
+    with rasterio.open(path) as raster:
+        start = int(raster.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", 1))
+    stored = bytearray(path.read_bytes())
+    stored[start : start + 20] = bytes(20)
+    path.write_bytes(stored)
+    with pytest.raises(PromptError, match="expected an undamaged raster of labels") as refused:
+        Prompts.from_masks(path, scene_on())
+    assert str(refused.value).count("cannot be read") == 1
+
+
 # --- a prompt checks itself
 
 

@@ -14,7 +14,7 @@ from rasterio import features
 from rasterio.enums import ColorInterp
 from shapely.geometry.base import BaseGeometry
 
-from geosam.errors import PromptError, SceneError
+from geosam.errors import PromptError, SceneError, SceneReadError
 from geosam.prompts.placement import PIXELS
 from geosam.prompts.source import Rows, id_from, label_from, read_features, rows_from_frame
 from geosam.scene import Scene
@@ -126,6 +126,8 @@ def _rows_from_raster(path: str, scene: Scene) -> Rows:
             place = place_of(path, raster)
     except PromptError:
         raise
+    except SceneReadError as error:
+        raise PromptError(error.problem, expected="an undamaged raster of labels", hint=error.hint) from error
     except (SceneError, *RAISED) as error:
         raise PromptError(f"{path!r} cannot be read ({reason(error)})", expected="a raster of labels") from error
     if not place.wkt:
