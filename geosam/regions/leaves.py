@@ -85,9 +85,10 @@ def _fill(onward: Int32[np.ndarray, "hh ww"], even: Bool[np.ndarray, "hh ww"]) -
     inside = even[1:-1, 1:-1]
     if not inside.any():
         return np.zeros(0, np.int64)
-    ground, count = ndimage.label(inside)
+    ground = np.zeros(inside.shape, np.int32)
+    ndimage.label(inside, output=ground)
     places = np.arange(even.size, dtype=np.int32).reshape(even.shape)
-    first = np.zeros(count + 1, np.int32)
+    first = np.zeros(ground.max() + 1, np.int32)
     first[ground.ravel()[::-1]] = places[1:-1, 1:-1].ravel()[::-1]  # the last to be written stays
     onward[1:-1, 1:-1][inside] = first[ground[inside]]
     beyond = np.zeros_like(even)
