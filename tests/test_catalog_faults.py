@@ -147,6 +147,9 @@ class TestFiles:
         run.scenes.write_text("".join(run.scenes.read_text().splitlines(keepends=True)[:2]))
         with pytest.raises(CatalogError, match="no whole list of what was asked for"):
             merge(run.path, run.path.parent / "all.gpkg")
+        run.scenes.write_text(run.facts.read_text() * 3)  # as many whole lines, of another file
+        with pytest.raises(CatalogError, match="no whole list of what was asked for"):
+            merge(run.path, run.path.parent / "all.gpkg")
 
     @pytest.mark.parametrize("name", ["manifest.jsonl", "scenes.jsonl", "run.json", "parts"])
     @pytest.mark.parametrize("what", ["folder", "pipe", "loop"])

@@ -379,6 +379,13 @@ def test_places_are_spread_by_area():
     assert (points.geometry.x < 50).mean() == pytest.approx(0.25, abs=0.03)
 
 
+def test_places_without_a_crs_are_no_geojson(tmp_path):
+    mapped = gpd.GeoDataFrame({"class": ["a"]}, geometry=[shapely.box(0, 0, 10, 10)])
+    with pytest.raises(SinkError, match="the points have no CRS"):
+        write_points(draw_points(mapped, {"a": 5}), tmp_path / "points.geojson")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_map_is_assessed_by_labelled_places(report, tmp_path):
     points = draw_points(report.segments, dict.fromkeys(KINDS, 15), seed=1)
     points["reference"] = points.map_class

@@ -85,7 +85,7 @@ class RunFolder:
             If these are not as they were written.
         """
         facts, scenes = next(read_lines(self.facts), {}), list(read_lines(self.scenes))
-        if facts.get("scenes") != len(scenes):
+        if facts.get("scenes") != len(scenes) or not all(scene.keys() >= {"name", "path", "key"} for scene in scenes):
             raise CatalogError(
                 f"{self.path} has no whole list of what was asked for: run.json or scenes.jsonl is damaged",
                 hint="run the catalog again with the same command; what is done is not done again",

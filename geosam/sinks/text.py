@@ -8,6 +8,7 @@ import geopandas as gpd
 import pandas as pd
 import pyogrio
 
+from geosam.errors import SinkError
 from geosam.paths import for_gdal
 from geosam.sinks.geopackage import layer_of
 from geosam.sinks.places import check_path
@@ -54,9 +55,12 @@ def write_points(
     Raises
     ------
     SinkError
-        If the extension is another one, or the file cannot be written.
+        If the extension is another one, the file cannot be written, or GeoJSON is asked for of points without a CRS.
     """
     target = check_path(path, POINT_FORMATS, overwrite=overwrite, inputs=inputs)
+    if target.suffix.lower() == ".geojson" and points.crs is None:
+        wanted = "a CRS, since GeoJSON is longitude and latitude"
+        raise SinkError(f"{path}: the points have no CRS", expected=wanted, hint="write .gpkg or .csv")
     if target.suffix.lower() == ".csv":
         table = pd.DataFrame(points.drop(columns=points.geometry.name))
         return write_text(
