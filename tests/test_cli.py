@@ -340,6 +340,8 @@ from geosam.cli import main
 from geosam.sinks.table import Spool
 from geosam.testing import TruthNetwork
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests run under
+
 def batches(self, real=Spool.batches):
     for number in map(int, os.environ["SIGNALS"].split()):
         os.kill(os.getpid(), number)
