@@ -37,8 +37,6 @@ golden = golden_net()
 
 MUTATIONS = {
     "clicks.in_turn": False,
-    "clicks.jitter_px": ((0.0, 0.0), (9.0, 9.0), (-4.25, -4.25)),
-    "clicks.clip": 2.0,
     "clicks.ambiguity": 0.5,
     "clicks.refined_weight": 0.0,
     "clicks.central_weight": 0.0,

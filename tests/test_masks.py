@@ -568,21 +568,10 @@ class TestPrompts:
         assert (paint(masks, 0) == (labels == 1)).all()  # a click alone gets less
         (first, ambiguous), (second, again) = network.asked
         assert (ambiguous, again) == (True, False)
-        assert (second.points == first.points[:1]).all()
+        assert (second.points == first.points).all()
         shown = [side * SECOND_PASS.expand for side in (38, 18)]
         x0, y0, x1, y1 = 6, 6, 44, 24  # without its rim
         assert second.boxes[0] == pytest.approx([x0 - shown[0], y0 - shown[1], x1 + shown[0], y1 + shown[1]])
-
-    def test_lone_clicks_are_asked_a_few_pixels_beside_as_well(self):
-        labels, network = np.zeros((40, 60), np.int32), Shy()
-        labels[5:25, 5:45] = 1
-        masks = prompted(labels, clicks([20, 14], [8, 14]), network)  # left of the second there is nothing
-        places = network.asked[0][0].points[:, 0] - [20, 14]
-        assert places.tolist() == [list(each) for each in CLICKS.jitter_px]
-        assert (paint(masks, 0) == paint(masks, 1)).all()
-        network.asked.clear()
-        prompted(labels, clicks([1, 1]), network)
-        assert network.asked[0][0].points.min() == 0  # none beyond the window
 
     def test_boxes_and_clicks_of_plain_models_are_asked_for_once(self):
         boxed = WindowPrompts(np.array([0]), PromptBatch.of_boxes(np.array([[4, 4, 26, 16]], np.float32)))

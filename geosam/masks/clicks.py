@@ -2,17 +2,15 @@
 
 How often a prompt is decoded is the model's `geosam.segmenter.Clicks`; a plain SAM decodes it once.
 
-- A **single click** says little. A small model answers otherwise when a click moves by a little, and nobody clicks to
-  the pixel, so the mean of answers to a few places is taken (test-time augmentation, as Krizhevsky et al. 2012,
-  "ImageNet Classification with Deep Convolutional Neural Networks"). Where two alternatives are about as good, both are
-  refined, and the predicted IoU of the refined masks decides, with how central the click lies: people click in the
-  middle of what they mean (Papadopoulos et al. 2017, "Training object class detectors with click supervision").
+- A **single click** says little. Where two alternatives are about as good, both are refined, and the predicted IoU of
+  the refined masks decides, with how central the click lies: people click in the middle of what they mean
+  (Papadopoulos et al. 2017, "Training object class detectors with click supervision").
 - Several clicks are answered at once, or in turn: then each but the first is a corrective one
   (`geosam.masks.corrections`).
 - What clicks ask for is **connected**: of a mask those components stay on which an inside point lies.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +22,7 @@ from geosam.embeddings import Embedding
 from geosam.masks.corrections import Correction, is_wrong
 from geosam.masks.low_res import bounds, cell_of, iou_between, keep_components, to_low_res
 from geosam.masks.second_pass import expanded_box, expected_iou
-from geosam.segmenter import Answers, Clicks, PromptBatch, Segmenter
+from geosam.segmenter import Answers, PromptBatch, Segmenter
 
 
 class BestMasks(NamedTuple):
@@ -139,42 +137,6 @@ def answer_correction(embedding: Embedding, segmenter: Segmenter, before: BestMa
     return _answer(embedding, segmenter, asked, changes, connected=True, multimask=False)
 
 
-def mean_of_jittered(
-    decode: Callable[[PromptBatch], Answers], prompts: PromptBatch, shape: tuple[int, int], how: Clicks
-) -> Answers:
-    """Give the mean of the answers to each click and to the same a few pixels beside it.
-
-    Each prompt is decoded by itself, so that answers do not depend on its company.
-
-    Parameters
-    ----------
-    decode
-        Answers prompts with alternatives.
-    prompts
-        Clicks alone.
-    shape
-        ``(h, w)`` of the window in pixels; no click is moved out of it.
-    how
-        By how much clicks move, and what a sure logit counts.
-
-    Examples
-    --------
-    >>> def decode(prompts):  # a mask of one logit: how far right the click is
-    ...     return Answers(prompts.points[:, :1, :1, None] / 4, np.ones((len(prompts), 1), np.float32))
-    >>> clicks = PromptBatch.of_clicks(np.array([[20.0, 8.0], [0.0, 8.0]], np.float32))
-    >>> how = Clicks(jitter_px=((0, 0), (4, 4), (-4, -4)))
-    >>> mean_of_jittered(decode, clicks, (32, 32), how).logits.ravel().astype(float).round(2).tolist()
-    [5.0, 0.33]
-    """
-    last, offsets = np.array(shape[::-1], np.float32), np.array(how.jitter_px or ((0, 0),), np.float32)
-    answers = [
-        decode(PromptBatch((point + offsets[:, None]).clip(0, last), np.repeat(label[None], len(offsets), 0)))
-        for point, label in zip(prompts.points, prompts.labels, strict=True)
-    ]
-    logits = np.stack([drawn.clip(-how.clip, how.clip).mean(axis=0) for drawn, _ in answers])  # n k mh mw
-    return Answers(logits, np.stack([iou.mean(axis=0) for _, iou in answers]))  # n k
-
-
 def are_ambiguous(iou: MaskScores, margin: float | int) -> Flags:
     """Tell which clicks have two alternatives about as good, by the IoUs predicted for them.
 
@@ -233,7 +195,7 @@ def _answer(
     """Decode once, and where connected masks have a second pass, again by all prompts and their own boxes."""
     clicks, second_pass = segmenter.recipe.clicks, segmenter.recipe.second_pass
     changes = changes or [None] * len(prompts)
-    if connected and multimask and (clicks.jitter_px or clicks.ambiguity):
+    if connected and multimask and clicks.ambiguity:
         first = _answer_single_clicks(embedding, segmenter, prompts)
     else:
         decode = segmenter.decode if prompts.boxes is not None else segmenter.decode_rois
@@ -262,10 +224,8 @@ def best_of(answers: Answers) -> tuple[Float32[np.ndarray, "n mh mw"], Float32[n
 
 def _answer_single_clicks(embedding: Embedding, segmenter: Segmenter, prompts: PromptBatch) -> BestMasks:
     """Answer single clicks, and refine two alternatives where it is in doubt which one is meant."""
-    how, features = segmenter.recipe.clicks, embedding.features
-    found, scores = mean_of_jittered(
-        lambda some: segmenter.decode_rois(features, some, batched=True), prompts, embedding.shape, how
-    )
+    how = segmenter.recipe.clicks
+    found, scores = segmenter.decode_rois(embedding.features, prompts)
     order = np.argsort(-scores, axis=1, kind="stable")
     doubtful = np.flatnonzero(are_ambiguous(scores, how.ambiguity))
     rows = np.concatenate([np.arange(len(scores)), doubtful])

@@ -18,8 +18,6 @@ SUPPRESSION = Suppression(overlap=0.2, consensus=True)
 
 CLICKS = Clicks(
     in_turn=True,
-    jitter_px=((0.0, 0.0), (4.25, 4.25), (-4.25, -4.25)),  # 6 px aside to both sides
-    clip=8.0,
     ambiguity=0.05,
     refined_weight=0.5,
     central_weight=0.3,

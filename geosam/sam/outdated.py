@@ -26,7 +26,19 @@ GONE_THRESHOLDS: Mapping[str, Rule] = {
 }
 """Entries of ``thresholds`` that are gone."""
 
-IDLE: Mapping[str, Any] = {"object_px": 0, "spare": False, "min_area_px": 0, "max_area_px": float("inf")}
+GONE_CLICKS: Mapping[str, Rule] = {
+    "jitter_px": Rule("pairs of numbers", lambda v: isinstance(v, list | tuple) and len(v) <= 16),
+    "clip": number(0.1, 100),
+}
+"""Entries of a recipe's ``clicks`` that are gone."""
+
+IDLE: Mapping[str, Any] = {
+    "object_px": 0,
+    "spare": False,
+    "min_area_px": 0,
+    "max_area_px": float("inf"),
+    "jitter_px": [],
+}
 """Values at which they changed nothing; the others never changed what is found, or only with these."""
 
 PLACES: Mapping[str, tuple[str, str]] = {
@@ -78,7 +90,7 @@ def modernised(values: Mapping[str, Any], base: Recipe | None = None) -> dict[st
     kept = _without(values, GONE)
     if "thresholds" not in kept:
         if "recipe" in kept and not isinstance(kept["recipe"], Recipe):
-            kept["recipe"] = Recipe.from_dict(kept["recipe"])
+            kept["recipe"] = Recipe.from_dict(_of_now(kept["recipe"]))
         return kept
     thresholds = kept.pop("thresholds")
     if "recipe" in kept or not isinstance(thresholds, Mapping):
@@ -98,6 +110,12 @@ def modernised(values: Mapping[str, Any], base: Recipe | None = None) -> dict[st
         recipe = replace(recipe, **{step: replace(part, **{field: value})})
     judged = {"judged": True} if recipe.quality.enabled else {}
     return {**kept, "recipe": recipe, **judged}
+
+
+def _of_now(recipe: Any) -> Any:
+    """A recipe without what is gone; what is no recipe as it is."""
+    clicks = recipe.get("clicks") if isinstance(recipe, Mapping) else None
+    return {**recipe, "clicks": _without(clicks, GONE_CLICKS)} if isinstance(clicks, Mapping) else recipe
 
 
 def _without(values: Mapping[str, Any], gone: Mapping[str, Rule]) -> dict[str, Any]:

@@ -18,12 +18,6 @@ Number = int | float
 LOGITS, PIXELS, WEIGHT = number(-100, 100), number(0, 65_536), number(-10, 10)
 """Rules of logits, lengths and weights."""
 
-OFFSETS = Rule(
-    "up to 16 pairs of numbers from -256 to 256",
-    lambda v: isinstance(v, tuple) and len(v) <= 16 and all(several(number(-256, 256), 2, 2).holds(each) for each in v),
-)
-"""Rule of places beside a click."""
-
 NO_REACH = Rule("a number from 0 to 100, or none", lambda v: v is None or number(0, 100).holds(v))
 """Rule of how far a click may change a mask."""
 
@@ -46,11 +40,6 @@ class Clicks(Checked):
     in_turn
         Answer several clicks one after another: the most central inside click first, then each that calls the answer
         wrong. False decodes all of a prompt's clicks at once.
-    jitter_px
-        Test-time augmentation of a single click: the offsets ``(x, y)`` in pixels at which it is decoded, whose
-        answers are averaged. Empty decodes the click alone.
-    clip
-        Logits beyond count no more than this in that mean.
     ambiguity
         Difference of the two best predicted IoUs of a single click below which both alternatives are refined before
         one is chosen.
@@ -63,8 +52,6 @@ class Clicks(Checked):
     """
 
     in_turn: bool = False
-    jitter_px: tuple[tuple[Number, Number], ...] = ()
-    clip: Number = 8.0
     ambiguity: Number = 0.0
     refined_weight: Number = 0.0
     central_weight: Number = 0.0
@@ -72,8 +59,6 @@ class Clicks(Checked):
 
     rules: ClassVar[Mapping[str, Rule]] = {
         "in_turn": FLAG,
-        "jitter_px": OFFSETS,
-        "clip": number(0.1, 100),
         "ambiguity": SHARE,
         "refined_weight": WEIGHT,
         "central_weight": WEIGHT,

@@ -12,7 +12,7 @@ STEPS = ("decode", "decode_rois", "refine")
 
 
 def brief(recipe: Recipe) -> Recipe:
-    """A recipe without what asks the model more than once about a click: jitter, second alternatives, a second pass.
+    """A recipe without what asks the model more than once about a click: second alternatives, a second pass.
 
     Examples
     --------

@@ -23,7 +23,7 @@ FIELDS: dict[str, tuple[Any, ...]] = {
     "object_px": (-1, "x", float("nan"), 1e300, None),
     "focus_px": ([], [0], [-16], "x", [1e300], [16] * 999, None, [[16]]),
     "recipe": (None, "x", [], {"everything": {"passes": 0}}, {"clicks": {"reach": "x"}}, {"x": {}},
-               {"everything": {"spacing_px": 1e-9}}, {"clicks": {"jitter_px": [[1]]}}),
+               {"everything": {"spacing_px": 1e-9}}, {"clicks": {"reach": [[1]]}}),
     "thresholds": (None, "x", [], {"passes": 10**9}, {"passes": 0}, {"x": 1}, {"spacing_px": "x"}, {"judged": True},
                    {"pred_iou_threshold": float("nan")}, {"spacing_px": 1e-9}, {"batch": 0}, {"overlap": 2}),
     "encoder_sizes": (None, {}, [], {"depths": [10**9] * 4}, {"widths": [0, 0, 0, 0]}, {"widths": [10**9] * 4},

@@ -280,7 +280,7 @@ WRONG = {
         {"everything": None},
         {"everything": {"passes": 10**9}},
         {"everything": {"colour": 1}},
-        {"clicks": {"jitter_px": [[1, 2, 3]]}},
+        {"clicks": {"ambiguity": 2}},
         {"clicks": {"reach": "far"}},
         {"second_pass": {"iou_weights": [1]}},
         {"quality": {"enabled": 1}},
@@ -339,6 +339,12 @@ def test_weights_of_earlier_versions_are_treated_as_they_were(small, tmp_path, c
     save_file(small.state_dict(), path, metadata={"geosam_spec": json.dumps({**old, "object_px": 112.0})})
     read_sam(path)
     assert "object_px=112.0 of these weights is outdated" in caplog.text
+    clicks = {"reach": 2.0, "jitter_px": [[0, 0], [4, 4]], "clip": 8.0}
+    save_file(
+        small.state_dict(), path, metadata={"geosam_spec": json.dumps({**described, "recipe": {"clicks": clicks}})}
+    )
+    assert read_sam(path).spec.recipe.clicks == Clicks(reach=2.0)
+    assert "jitter_px=((0, 0), (4, 4)) of these weights is outdated" in caplog.text
 
 
 def test_the_built_in_model_reads_alike_by_name_and_by_path():
