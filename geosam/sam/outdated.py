@@ -38,6 +38,7 @@ IDLE: Mapping[str, Any] = {
     "min_area_px": 0,
     "max_area_px": float("inf"),
     "jitter_px": [],
+    "clip": 8.0,
 }
 """Values at which they changed nothing; the others never changed what is found, or only with these."""
 
