@@ -6,12 +6,13 @@ import logging
 import sqlite3
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pyarrow as pa
 import pyogrio
 
+from geosam.gdal import gdal_options
 from geosam.sinks.columns import to_json
 from geosam.sinks.interrupts import held
 from geosam.sinks.style import add_style
@@ -161,12 +162,6 @@ def _in_ogr(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-@contextmanager
-def fixed_date() -> Iterator[None]:
+def fixed_date() -> AbstractContextManager[None]:
     """Let GDAL date its changes with the same date in every run."""
-    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": STAMP})
-    try:
-        yield
-    finally:
-        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
+    return gdal_options({"OGR_CURRENT_DATE": STAMP})

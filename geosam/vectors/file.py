@@ -21,6 +21,7 @@ import pyogrio.raw
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from geosam.gdal import gdal_options
 from geosam.paths import for_gdal
 from geosam.vectors import columns
 from geosam.vectors.geometry import geometries_from_wkb
@@ -213,18 +214,14 @@ def _stated(crs: str | None) -> str | None:
 @contextmanager
 def _errors(name: str, asked: FileRequest) -> Iterator[None]:
     """Errors of GDAL as those of the purpose, its warnings as log, neither with names that the user has not given."""
-    before = {option: pyogrio.get_gdal_config_option(option) for option in CALM}
-    with warnings.catch_warnings(record=True) as said:
+    with gdal_options(CALM), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        pyogrio.set_gdal_config_options(CALM)
         try:
             yield
         except asked.purpose.error:
             raise
         except Exception as error:  # pyogrio and pyarrow raise several kinds without a common root
             raise asked.purpose.unreadable(asked.where, str(error).replace(name, Path(asked.where).name)) from None
-        finally:
-            pyogrio.set_gdal_config_options(before)
     for text in dict.fromkeys(str(one.message) for one in said if issubclass(one.category, RuntimeWarning)):
         log.warning("%s: %s", asked.where, text.replace(name, Path(asked.where).name))
 
